@@ -1,0 +1,282 @@
+"""How a long frame of events is checked and laid out as arrays, patient by patient."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from ._ragged import offsets_from_lengths
+from ._times import align, null_times, read_times
+
+_ALIASES = {"patient_id": "subject_id", "value": "numeric_value"}
+
+
+@dataclass(frozen=True)
+class EventTable:
+    """Events sorted by patient, undated ones first, then by time and code; shared by all subsets.
+
+    Attributes
+    ----------
+    patient_offsets : ndarray of shape (n_patients + 1,)
+        Events ``patient_offsets[p]:patient_offsets[p + 1]`` are patient `p`'s.
+    dated_starts : ndarray of shape (n_patients,)
+        Where each patient's events with a time start; static ones stand before.
+    code : ndarray of shape (n_events,)
+        Positions in `codes`.
+    codes : ndarray of shape (n_codes,)
+        The distinct codes, ascending.
+    time : ndarray of shape (n_events,) or None
+        Time that orders an event: datetime64 in UTC, or a number.
+    known : ndarray of shape (n_events,) or None
+        When an event was known, where that is not its time.
+    visit : ndarray of shape (n_events,) or None
+        Positions in `visit_ids`; -1 where an event has none.
+    visit_ids : ndarray of shape (n_visit_ids,) or None
+        The distinct visit ids, ascending.
+    value : ndarray of shape (n_events,) or None
+        Numeric value of an event, NaN where it has none.
+    zone : tzinfo or None
+        Zone of an aware `time`.
+    """
+
+    patient_offsets: np.ndarray
+    dated_starts: np.ndarray
+    code: np.ndarray
+    codes: np.ndarray
+    time: np.ndarray | None
+    known: np.ndarray | None
+    visit: np.ndarray | None
+    visit_ids: np.ndarray | None
+    value: np.ndarray | None
+    zone: object = None
+
+    def __len__(self):
+        return len(self.code)
+
+    def is_static(self, event):
+        """Whether the events at these positions have no time though the table has one."""
+        if self.time is None:
+            return np.zeros(len(event), dtype=bool)
+        return null_times(self.time[event])
+
+    def compact(self, patients, keep):
+        """Keep these patients, and of their events those marked; prune codes and visit ids.
+
+        Returns the smaller table and, for each old position, its new one.
+        """
+        position = offsets_from_lengths(keep)
+        code, codes = _prune(self.code[keep], self.codes)
+        visit, visit_ids = None, None
+        if self.visit is not None:
+            visit, visit_ids = _prune(self.visit[keep], self.visit_ids)
+        table = EventTable(
+            patient_offsets=np.append(position[self.patient_offsets[patients]], position[-1]),
+            dated_starts=position[self.dated_starts[patients]],
+            code=code,
+            codes=codes,
+            time=None if self.time is None else self.time[keep],
+            known=None if self.known is None else self.known[keep],
+            visit=visit,
+            visit_ids=visit_ids,
+            value=None if self.value is None else self.value[keep],
+            zone=self.zone,
+        )
+        return table, position
+
+
+def column_of(frame, name, frame_name, *, fixed, optional=False):
+    """The column of a frame that plays a role, or None where an optional one is absent.
+
+    `fixed` is the role's standard name. The MEDS name of a role stands in for its standard one.
+    """
+    if name is None and optional:
+        return None
+    present = name
+    if name not in frame.columns and name == fixed and _ALIASES.get(fixed) in frame.columns:
+        present = _ALIASES[fixed]
+    if present not in frame.columns:
+        if optional and name == fixed:
+            return None
+        way_out = "it can be left out with None" if optional else f"name another with {fixed}="
+        raise ValueError(
+            f"{frame_name} has no column {name!r} (parameter {fixed}). Its columns are "
+            f"{list(frame.columns)}; {way_out}."
+        )
+    column = frame[present]
+    if column.ndim != 1:
+        raise ValueError(f"{frame_name} has several columns named {present!r}; keep one.")
+    return column
+
+
+def encode(column, name):
+    """Distinct values in ascending order, and each row's position among them (-1 for null)."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        categories = column.cat.categories
+        check_one_kind(categories, name)
+        rank, table = pd.factorize(categories, sort=True)
+        position = np.append(rank, -1)[column.cat.codes.to_numpy()]
+        return _prune(position, np.asarray(table))
+    check_one_kind(column, name)
+    position, table = pd.factorize(column, sort=True)
+    return position, np.asarray(table)
+
+
+def key_kind(values):
+    """Kind of identifiers: numbers of any width are one kind, texts of any storage another."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.dtype.categories
+    kind = pd.api.types.infer_dtype(values, skipna=True)
+    return "number" if kind in {"integer", "floating", "mixed-integer-float"} else kind
+
+
+def check_one_kind(values, name):
+    """Refuse identifiers that do not sort, such as numbers among texts."""
+    if key_kind(values) in {"mixed", "mixed-integer"}:
+        raise TypeError(
+            f"Column {name!r} mixes values of several types, which have no common order. Convert "
+            f"it to one type, for instance with .astype(str)."
+        )
+
+
+def refuse_nulls(is_null, name, way_out):
+    """Raise if any row is null."""
+    if n_null := int(np.count_nonzero(is_null)):
+        raise ValueError(f"Column {name!r} has {n_null} null value(s). {way_out}")
+
+
+def read_events(events, *, patient_id, time, code, visit_id, value, known_time, null_time):
+    """Check a long frame of events and lay it out.
+
+    Returns
+    -------
+    table : EventTable
+    patients : ndarray of shape (n_patients,)
+        Ids of the table's patients, ascending.
+    times : Times or None
+        The times before they were aligned with prediction times; `table.time` holds `times.values`.
+    known : Times or None
+        When facts were known, where that differs from `times`.
+    """
+    if not isinstance(events, pd.DataFrame):
+        raise TypeError(f"events must be a pandas DataFrame, got {type(events).__name__}.")
+    if not len(events):
+        raise ValueError("events is an empty frame: there is no history to learn from.")
+    patient = column_of(events, patient_id, "events", fixed="patient_id")
+    code = column_of(events, code, "events", fixed="code")
+    visit = column_of(events, visit_id, "events", fixed="visit_id", optional=True)
+    time = column_of(events, time, "events", fixed="time", optional=True)
+    known = column_of(events, known_time, "events", fixed="known_time", optional=True)
+    value = column_of(events, value, "events", fixed="value", optional=True)
+    if time is None and visit is None:
+        raise ValueError(
+            f"events needs a column of times or of visit ids to order a history; it has neither. "
+            f"Its columns are {list(events.columns)}; name one with time= or visit_id=."
+        )
+    drop_rows = "Drop those rows, or find out why the value is missing."
+    refuse_nulls(patient.isna(), patient.name, drop_rows)
+    refuse_nulls(code.isna(), code.name, drop_rows)
+    if value is not None and not pd.api.types.is_numeric_dtype(value.dtype):
+        raise TypeError(
+            f"Column {value.name!r} must be numeric, got dtype {value.dtype}. Convert it with "
+            f"pandas.to_numeric, or leave it out with value=None."
+        )
+    times = known_times = None
+    if time is not None:
+        times = read_times(time, time.name)
+        if known is not None:
+            known_times = read_times(known, known.name)
+        keep = _settle_nulls(times, known_times, null_time)
+    else:
+        refuse_nulls(visit.isna(), visit.name, "Without a time column every event needs its visit.")
+        keep = np.ones(len(events), dtype=bool)
+    return _lay_out(patient, times, known_times, code, visit, value, keep)
+
+
+def _settle_nulls(times, known, null_time):
+    """Apply `null_time`; returns True for the rows to keep."""
+    is_null = times.is_null
+    known_null = np.zeros(len(is_null), dtype=bool) if known is None else known.is_null
+    if null_time == "drop":
+        keep = ~(is_null | known_null)
+        if not keep.any():
+            raise ValueError(
+                f"null_time='drop' leaves no event: every one has a null time (column "
+                f"{times.name!r}) or known time. Check how the times were read."
+            )
+        return keep
+    if null_time == "error":
+        refuse_nulls(
+            is_null,
+            times.name,
+            "null_time='drop' leaves such events out; null_time='static' takes them as always "
+            "known, such as facts of birth.",
+        )
+    if known is not None:
+        refuse_nulls(
+            known_null & ~is_null,
+            known.name,
+            "Fill it with the event's time if facts are known at once, or drop such events with "
+            "null_time='drop'.",
+        )
+    return np.ones(len(is_null), dtype=bool)
+
+
+def _lay_out(patient, times, known, code, visit, value, keep):
+    """Sort the rows to keep into a table that is the same for any order of the rows."""
+    patient, patients = encode(patient, patient.name)
+    patient = patient[keep]
+    code, codes = encode(code[keep], code.name)
+    visit, visit_ids = (None, None) if visit is None else encode(visit[keep], visit.name)
+    value = None if value is None else value[keep].to_numpy(dtype=np.float64, na_value=np.nan)
+    if times is None:
+        is_static, in_time = np.zeros(len(code), dtype=bool), [visit]
+    else:
+        times = replace(times, values=times.values[keep])
+        is_static = times.is_null
+        in_time = [times.values, ~is_static]
+    ties = [key for key in (value, visit, code) if key is not None]
+    order = np.lexsort((*ties, *in_time, patient))
+    patient = patient[order]
+    offsets = np.searchsorted(patient, np.arange(len(patients) + 1))
+    n_static = np.bincount(patient[is_static[order]], minlength=len(patients))
+    if times is not None:
+        times = replace(times, values=times.values[order])
+    if known is not None:
+        known = replace(known, values=known.values[keep][order])
+    table = EventTable(
+        patient_offsets=offsets,
+        dated_starts=offsets[:-1] + n_static,
+        code=code[order].astype(np.int32),
+        codes=codes,
+        time=None if times is None else times.values,
+        known=None,
+        visit=None if visit is None else visit[order].astype(np.int32),
+        visit_ids=visit_ids,
+        value=None if value is None else value[order],
+        zone=None if times is None else times.zone,
+    )
+    return table, patients, times, known
+
+
+def align_with_predictions(table, times, known, prediction_times):
+    """Bring event and prediction times to one representation.
+
+    Decides when each event counts as known: at its known time, else at its time; an event resolved
+    to a whole day, compared with prediction times that are not, when its day has ended.
+    """
+    known_from = times if known is None else known
+    if known_from.resolved_to_days() and not prediction_times.resolved_to_days():
+        known = known_from.end_of_day()
+    columns = [times, prediction_times] if known is None else [times, prediction_times, known]
+    times, prediction_times, *known = align(*columns)
+    known = known[0].values if known else None
+    return replace(table, time=times.values, known=known), prediction_times.values
+
+
+def _prune(position, table):
+    """Drop the entries of a table that no position uses; -1 stays."""
+    used = np.zeros(len(table) + 1, dtype=bool)
+    used[position] = True
+    used = used[:-1]
+    renumbered = np.append(np.cumsum(used) - 1, -1).astype(position.dtype)
+    return renumbered[position], table[used]

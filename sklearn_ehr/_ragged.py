@@ -1,0 +1,101 @@
+"""How ragged arrays are addressed: ranges, offsets, and scikit-learn's ways of indexing samples."""
+
+from numbers import Integral
+
+import numpy as np
+
+
+def offsets_from_lengths(lengths):
+    """Offsets of consecutive ranges of these lengths, starting at 0; one more than lengths."""
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+
+
+def concatenate_ranges(starts, stops):
+    """Integers of the ranges ``[start, stop)``, one range after the other."""
+    lengths = stops - starts
+    offsets = offsets_from_lengths(lengths)
+    return np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
+
+
+def run_starts(*keys):
+    """True where any of the equally long arrays differs from the element before it."""
+    starts = np.zeros(len(keys[0]), dtype=bool)
+    starts[:1] = True
+    for key in keys:
+        starts[1:] |= key[1:] != key[:-1]
+    return starts
+
+
+def search_ranges(values, starts, stops, needles, side):
+    """`numpy.searchsorted` of one needle in each range ``[start, stop)`` of sorted values.
+
+    All ranges are bisected together, so the cost is ``len(starts) * log2(longest range)``.
+    """
+    low, high = starts.copy(), stops.copy()
+    below = np.less_equal if side == "right" else np.less
+    while (active := np.flatnonzero(low < high)).size:
+        middle = (low[active] + high[active]) // 2
+        goes_right = below(values[middle], needles[active])
+        low[active[goes_right]] = middle[goes_right] + 1
+        high[active[~goes_right]] = middle[~goes_right]
+    return low
+
+
+def resolve_index(key, n_samples, owner):
+    """Turn what scikit-learn indexes samples with into an array of positions.
+
+    Parameters
+    ----------
+    key : int, slice, array-like of int or bool, or a tuple ``(key, ...)``
+    n_samples : int
+    owner : str
+        Name of the indexed class, for errors.
+
+    Returns
+    -------
+    ndarray of shape (n_selected,)
+        Non-negative positions.
+    """
+    if isinstance(key, tuple) and len(key) == 2 and key[1] is Ellipsis:
+        key = key[0]
+    if isinstance(key, tuple):
+        raise IndexError(f"{owner} has one dimension, its samples; got {len(key)} indices.")
+    if isinstance(key, slice):
+        return np.arange(n_samples)[key]
+    if isinstance(key, Integral) and not isinstance(key, bool | np.bool_):
+        key = [key]
+    positions = np.asarray(key)
+    if positions.ndim != 1 or (positions.size and positions.dtype.kind not in "iub"):
+        raise IndexError(
+            f"{owner} is indexed by samples with an integer, a slice, or a one-dimensional array "
+            f"of integers or booleans; got {type(key).__name__} of dtype {positions.dtype} and "
+            f"{positions.ndim} dimension(s)."
+        )
+    if positions.dtype.kind == "b":
+        if len(positions) != n_samples:
+            raise IndexError(
+                f"A boolean mask over {owner} needs one value a sample: got {len(positions)} "
+                f"values for {n_samples} samples."
+            )
+        return np.flatnonzero(positions)
+    positions = positions.astype(np.int64)
+    if ((positions < -n_samples) | (positions >= n_samples)).any():
+        raise IndexError(f"Position out of bounds for {owner} with {n_samples} samples.")
+    return np.where(positions < 0, positions + n_samples, positions)
+
+
+class SampleIndexing:
+    """What scikit-learn asks of an `X` that is no array: a length, a shape, rows by position."""
+
+    @property
+    def shape(self):
+        """Tuple of one integer, the number of samples."""
+        return (len(self),)
+
+    def __getitem__(self, key):
+        return self._take(resolve_index(key, len(self), type(self).__name__))
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError(
+            f"{type(self).__name__} holds ragged patient histories and is no array. {self._way_out}"
+        )

@@ -1,0 +1,386 @@
+"""Who is predicted, as of when, from which events."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+
+from ._events import (
+    align_with_predictions,
+    check_one_kind,
+    column_of,
+    key_kind,
+    read_events,
+    refuse_nulls,
+)
+from ._ragged import SampleIndexing, concatenate_ranges, search_ranges
+from ._times import MAX_EXACT, as_duration, look_back, read_times
+
+_CHOICES = {"closed": ("right", "left"), "null_time": ("error", "drop", "static")}
+
+
+class Cohort(SampleIndexing):
+    """Samples to predict, each with the events that are known at its prediction time.
+
+    A cohort is the `X` of a pipeline. It is indexed by samples as scikit-learn indexes arrays, so
+    it passes through `cross_val_score`, `GridSearchCV` and the like; a subset shares the arrays of
+    events with the cohort it came from.
+
+    Parameters
+    ----------
+    events : DataFrame
+        Long frame, one row an event. It needs a patient, a code, and a time or a visit id (both is
+        best); value, visit id and known time are used where the column is there. The MEDS names
+        ``subject_id`` and ``numeric_value`` are recognised. The frame is neither changed nor kept.
+    samples : DataFrame, default=None
+        One row a sample, its order kept: patient, prediction time, and any other columns, which
+        stay in `samples` and are never features. A patient may have several samples. With None
+        there is one sample a patient, sorted by id, with the whole history.
+    patient_id, time, code, visit_id, value, known_time : str
+        Columns of `events`, by default of the parameter's own name; `patient_id` is a column of
+        `samples` too. `time`, `visit_id`, `value` and `known_time` may be None: not used.
+        Times are datetimes (aware or not), dates, integers or floats. `known_time` is when a fact
+        was recorded, such as a diagnosis coded at discharge: it decides what is visible, `time`
+        decides the order.
+    prediction_time : str or None, default="prediction_time"
+        Column of `samples`. None says that whole histories are meant.
+    closed : {"right", "left"}, default="right"
+        Whether an event known at exactly the prediction time is visible ("right") or not ("left").
+    lookback : Timedelta, str or number, default=None
+        Keep only events of the time ``(t - lookback, t]`` (``[t - lookback, t)`` when closed
+        "left"), `t` being the prediction time or, without one, the patient's last event, which is
+        kept. A duration for datetimes, a number in the unit of numeric times. Static events are
+        exempt.
+    null_time : {"error", "drop", "static"}, default="error"
+        What an event without a time is: an error, left out, or a fact that is always visible and
+        stands in a leading visit of its own.
+
+    Attributes
+    ----------
+    samples : DataFrame
+        The rows of the samples.
+    groups : ndarray of shape (n_samples,)
+        The patient of each sample.
+    shape : tuple
+        ``(n_samples,)``.
+
+    Raises
+    ------
+    TypeError
+        If keys or times are of types that do not compare.
+    ValueError
+        If a column is missing or has nulls, a frame is empty, no patient of `samples` has events,
+        or a parameter is unknown.
+
+    Warns
+    -----
+    UserWarning
+        If more than 5 % of the samples have no visible event.
+
+    Notes
+    -----
+    Visibility is decided for an event, not for a visit: a visit in progress is cut in the middle.
+    Event times that are all whole days, compared with prediction times that are not, count as known
+    when their day has ended.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_ehr import Cohort
+    >>> events = pd.DataFrame({
+    ...     "patient_id": [1, 1, 2],
+    ...     "time": pd.to_datetime(["2020-01-01", "2020-03-01", "2020-02-01"]),
+    ...     "code": ["I10", "E11", "I10"],
+    ... })
+    >>> samples = pd.DataFrame({
+    ...     "patient_id": [1, 2],
+    ...     "prediction_time": pd.to_datetime(["2020-02-15", "2020-02-15"]),
+    ...     "readmitted": [1, 0],
+    ... })
+    >>> cohort = Cohort(events, samples)
+    >>> cohort.visible_events()["code"].tolist()
+    ['I10', 'I10']
+    >>> cohort[1].groups
+    array([2])
+    """
+
+    _way_out = (
+        "Put VisitSequenceTransformer or CodeCountVectorizer before the model, or look at it with "
+        "visible_events()."
+    )
+
+    def __init__(
+        self,
+        events,
+        samples=None,
+        *,
+        patient_id="patient_id",
+        time="time",
+        code="code",
+        visit_id="visit_id",
+        value="value",
+        known_time="known_time",
+        prediction_time="prediction_time",
+        closed="right",
+        lookback=None,
+        null_time="error",
+    ):
+        _check_choice("closed", closed)
+        _check_choice("null_time", null_time)
+        table, patients, times, known = read_events(
+            events,
+            patient_id=patient_id,
+            time=time,
+            code=code,
+            visit_id=visit_id,
+            value=value,
+            known_time=known_time,
+            null_time=null_time,
+        )
+        if samples is None:
+            samples = pd.DataFrame({patient_id: patients})
+            prediction_time = None
+        elif not isinstance(samples, pd.DataFrame):
+            raise TypeError(f"samples must be a pandas DataFrame, got {type(samples).__name__}.")
+        elif not len(samples):
+            raise ValueError("samples is an empty frame: there is nobody to predict.")
+        patient = column_of(samples, patient_id, "samples", fixed="patient_id")
+        prediction_times = _read_prediction_times(samples, prediction_time, times)
+        cut = None
+        if prediction_times is not None:
+            table, cut = align_with_predictions(table, times, known, prediction_times)
+        if lookback is not None:
+            if times is None:
+                raise ValueError("lookback needs event times; events has no time column.")
+            lookback = as_duration(lookback, "lookback", times.is_datetime)
+
+        self._events = table
+        self._samples = samples.copy()
+        self._patient_column = patient.name
+        self._patient = _match_patients(patient, patients)
+        self._cut = cut
+        self._closed = closed
+        self._bounds = _visible_bounds(table, self._patient, cut, closed, lookback)
+        self._is_subset = False
+        self._compacted = None
+        self._warn_if_empty()
+
+    def __len__(self):
+        return len(self._patient)
+
+    def __repr__(self):
+        return (
+            f"Cohort(n_samples={len(self)}, n_patients={self.n_patients}, "
+            f"n_events={self._n_visible().sum()})"
+        )
+
+    @property
+    def samples(self):
+        """DataFrame of the samples, one row each."""
+        return self._samples.copy(deep=False)
+
+    @property
+    def groups(self):
+        """Patient of each sample, ndarray of shape (n_samples,)."""
+        return self._samples[self._patient_column].to_numpy()
+
+    @property
+    def n_patients(self):
+        """Number of distinct patients among the samples."""
+        return len(np.unique(self._patient))
+
+    def visible_events(self):
+        """Events that each sample may be predicted from, to look at what a model sees.
+
+        Returns
+        -------
+        DataFrame of shape (n_visible_events, ...)
+            One row an event and sample: `sample` (position in the cohort), the patient, and those
+            of time, code, visit_id and value that the cohort has; in the order of time. An event
+            shows once for each sample that sees it.
+        """
+        event, sample = self._visible()
+        table = self._events
+        columns = {"sample": sample, self._patient_column: self.groups[sample]}
+        if table.time is not None:
+            time = pd.Series(table.time[event])
+            if table.zone is not None:
+                time = time.dt.tz_localize("UTC").dt.tz_convert(table.zone)
+            columns["time"] = time
+        columns["code"] = table.codes[table.code[event]]
+        if table.visit is not None:
+            # Position -1, which no visit id has, becomes null.
+            visit_ids = pd.Series(table.visit_ids).reindex(table.visit[event])
+            columns["visit_id"] = visit_ids.reset_index(drop=True)
+        if table.value is not None:
+            columns["value"] = table.value[event]
+        return pd.DataFrame(columns)
+
+    def __getstate__(self):
+        if not self._is_subset:
+            return self.__dict__
+        # The live cohort stays as it is: joblib pickles in a thread of its own.
+        if self._compacted is None:
+            self._compacted = self._compact()
+        return self._compacted
+
+    def _visible(self):
+        """Positions of the visible events, sample by sample, and the sample of each."""
+        starts, stops = self._bounds[..., 0], self._bounds[..., 1]
+        event = concatenate_ranges(starts.ravel(), stops.ravel())
+        sample = np.repeat(np.arange(len(self)), (stops - starts).sum(axis=1))
+        known = self._events.known
+        if known is None or self._cut is None:
+            return event, sample
+        known, cut = known[event], self._cut[sample]
+        keep = known <= cut if self._closed == "right" else known < cut
+        keep |= self._events.is_static(event)
+        return event[keep], sample[keep]
+
+    def _n_visible(self):
+        if self._events.known is None or self._cut is None:
+            return (self._bounds[..., 1] - self._bounds[..., 0]).sum(axis=1)
+        return np.bincount(self._visible()[1], minlength=len(self))
+
+    def _take(self, positions):
+        subset = object.__new__(type(self))
+        subset.__dict__.update(self.__dict__)
+        subset._samples = self._samples.iloc[positions]
+        subset._patient = self._patient[positions]
+        subset._cut = None if self._cut is None else self._cut[positions]
+        subset._bounds = self._bounds[positions]
+        subset._is_subset = True
+        subset._compacted = None
+        return subset
+
+    def _compact(self):
+        """State without events that no sample can see, nor the other patients' codes and ids."""
+        keep = np.zeros(len(self._events), dtype=bool)
+        keep[self._visible()[0]] = True
+        patients, patient = np.unique(self._patient, return_inverse=True)
+        with_events = patients[patients < len(self._events.dated_starts)]
+        events, position = self._events.compact(with_events, keep)
+        samples = self._samples
+        if isinstance(samples[self._patient_column].dtype, pd.CategoricalDtype):
+            ids = samples[self._patient_column].cat.remove_unused_categories()
+            samples = samples.copy(deep=False)
+            samples[self._patient_column] = ids
+        return {
+            **self.__dict__,
+            "_events": events,
+            "_samples": samples,
+            "_patient": patient,
+            "_bounds": position[self._bounds],
+            "_is_subset": False,
+        }
+
+    def _warn_if_empty(self):
+        n_without = np.count_nonzero(self._n_visible() == 0)
+        if 20 * n_without > len(self):
+            warnings.warn(
+                f"{n_without} of {len(self)} samples have no visible event and stay without "
+                f"visits. Check the prediction times, lookback, and the patients' ids if this is "
+                f"unexpected.",
+                UserWarning,
+                stacklevel=3,
+            )
+
+
+def as_cohort(X):
+    """A cohort as it is; a long frame with the standard column names as a cohort of patients."""
+    if isinstance(X, Cohort):
+        return X
+    if isinstance(X, pd.DataFrame):
+        return Cohort(X)
+    raise TypeError(
+        f"X must be a Cohort or a long DataFrame of events, got {type(X).__name__}. Build a Cohort "
+        f"from your events with Cohort(events, samples)."
+    )
+
+
+def _check_choice(name, value):
+    if value not in _CHOICES[name]:
+        raise ValueError(f"{name}={value!r} is not accepted; choose one of {_CHOICES[name]}.")
+
+
+def _read_prediction_times(samples, prediction_time, times):
+    if prediction_time is None:
+        return None
+    if prediction_time not in samples.columns:
+        raise ValueError(
+            f"samples has no column {prediction_time!r} (parameter prediction_time). Its columns "
+            f"are {list(samples.columns)}; give prediction_time=None if whole histories are meant."
+        )
+    if times is None:
+        raise ValueError(
+            "Prediction times need event times, and events has no time column. Name it with time=, "
+            "or give prediction_time=None if whole histories are meant."
+        )
+    column = column_of(samples, prediction_time, "samples", fixed="prediction_time")
+    refuse_nulls(column.isna(), prediction_time, "Every sample needs the time it is predicted at.")
+    return read_times(column, prediction_time)
+
+
+def _match_patients(patient, patients):
+    """Position of each sample's patient among those with events; the others are numbered after."""
+    refuse_nulls(patient.isna(), patient.name, "Every sample needs its patient.")
+    check_one_kind(patient, patient.name)
+    kinds = key_kind(patient), key_kind(patients)
+    if kinds[0] != kinds[1]:
+        raise TypeError(
+            f"Patients are identified by a {kinds[0]} in samples and by a {kinds[1]} in events "
+            f"(column {patient.name!r}, dtypes {patient.dtype} and {patients.dtype}). Convert one "
+            f"of them with .astype."
+        )
+    ids = np.asarray(patient)
+    _refuse_rounding(ids, patients, patient.name)
+    position = pd.Index(patients).get_indexer(ids)
+    missing = position < 0
+    if missing.all():
+        raise ValueError(
+            f"No patient of samples has any event (column {patient.name!r}: {len(position)} "
+            f"samples, {len(patients)} patients with events). Check that both frames use the same "
+            f"ids."
+        )
+    position[missing] = len(patients) + pd.factorize(ids[missing])[0]
+    return position
+
+
+def _refuse_rounding(ids, patients, name):
+    """Raise where ids that are floats on one side only are too large to be exact."""
+    floats = [values for values in (ids, patients) if values.dtype.kind == "f"]
+    if len(floats) == 1 and (np.abs(floats[0]) >= MAX_EXACT).any():
+        raise ValueError(
+            f"Column {name!r} holds floats in one frame and integers in the other, and ids beyond "
+            f"2**53, which floats round: patients could be mistaken for each other. Read the ids "
+            f"as integers in both frames."
+        )
+
+
+def _visible_bounds(table, patient, cut, closed, lookback):
+    """Ranges of events, (n_samples, 2, 2): static and dated ones, each its start and stop.
+
+    Where known times matter, the dated range holds candidates, of which `_visible` keeps the known.
+    """
+    bounds = np.zeros((len(patient), 2, 2), dtype=np.int64)
+    has_events = patient < len(table.dated_starts)
+    p = patient[has_events]
+    first, dated, last = (
+        table.patient_offsets[p],
+        table.dated_starts[p],
+        table.patient_offsets[p + 1],
+    )
+    start, stop = dated, last
+    if cut is not None:
+        cut = cut[has_events]
+        if table.known is None or lookback is not None:
+            stop = search_ranges(table.time, dated, last, cut, closed)
+    if lookback is not None:
+        # Patients without dated events have nothing to look back from, nor to leave out.
+        end = table.time[np.maximum(last - 1, 0)] if cut is None else cut
+        start = search_ranges(table.time, dated, last, look_back(end, lookback, closed), closed)
+    bounds[has_events] = np.stack(
+        [np.stack([first, dated], axis=1), np.stack([start, np.maximum(start, stop)], axis=1)],
+        axis=1,
+    )
+    return bounds
