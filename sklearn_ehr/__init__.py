@@ -1,9 +1,16 @@
 """scikit-learn-compatible estimators for coded patient histories."""
 
 from .cohort import Cohort
+from .sequences import VisitSequences
+from .transformer import CodeCountVectorizer, VisitSequenceTransformer
+from .vocabulary import Vocabulary
 
 __all__ = [
+    "CodeCountVectorizer",
     "Cohort",
+    "VisitSequenceTransformer",
+    "VisitSequences",
+    "Vocabulary",
 ]
 
 __version__ = "0.1.0"

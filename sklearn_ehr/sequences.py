@@ -1,0 +1,222 @@
+"""Visits of token ids, ragged as they are, padded on request."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ._ragged import SampleIndexing, concatenate_ranges, offsets_from_lengths
+from ._times import null_times
+from .vocabulary import PADDING
+
+
+class PaddedVisits(NamedTuple):
+    """Sequences as padded arrays; see `VisitSequences.to_padded`."""
+
+    codes: np.ndarray
+    mask: np.ndarray
+    visit_mask: np.ndarray
+
+
+class VisitSequences(SampleIndexing):
+    """Ragged visits of token ids, one sequence a sample.
+
+    Visits ``sample_offsets[i]:sample_offsets[i + 1]`` belong to sample `i`, tokens
+    ``visit_offsets[v]:visit_offsets[v + 1]`` to visit `v`. Indexed by samples like a `Cohort`.
+
+    Parameters
+    ----------
+    tokens : ndarray of shape (n_tokens,)
+        Token ids, int32, never padding.
+    visit_offsets : ndarray of shape (n_visits + 1,)
+    sample_offsets : ndarray of shape (n_samples + 1,)
+    visit_times : ndarray of shape (n_visits, 2), default=None
+        Times of a visit's first and last visible event: datetime64 in UTC, or numbers; null for a
+        static visit. None where the events have no times.
+    groups : ndarray of shape (n_samples,), default=None
+        Patient of each sample; None says that each is a patient of its own.
+    vocabulary : Vocabulary, default=None
+        What the tokens mean.
+
+    Attributes
+    ----------
+    shape : tuple
+        ``(n_samples,)``.
+    time_gaps : ndarray of shape (n_visits,)
+        Time since the visit before, in days (numeric times: their unit).
+
+    Examples
+    --------
+    >>> from sklearn_ehr import VisitSequences
+    >>> sequences = VisitSequences.from_padded([[[2, 3], [4, 0]], [[5, 0], [0, 0]]])
+    >>> sequences.tokens
+    array([2, 3, 4, 5], dtype=int32)
+    >>> sequences.sample_offsets
+    array([0, 2, 3])
+    >>> codes, mask, visit_mask = sequences[[1]].to_padded()
+    >>> codes
+    array([[[5]]])
+    """
+
+    _way_out = "Call to_padded() for padded arrays."
+
+    def __init__(
+        self,
+        tokens,
+        visit_offsets,
+        sample_offsets,
+        *,
+        visit_times=None,
+        groups=None,
+        vocabulary=None,
+    ):
+        self.tokens = tokens
+        self.visit_offsets = visit_offsets
+        self.sample_offsets = sample_offsets
+        self.visit_times = visit_times
+        self.groups = groups
+        self.vocabulary = vocabulary
+
+    def __len__(self):
+        return len(self.sample_offsets) - 1
+
+    def __repr__(self):
+        return (
+            f"VisitSequences(n_samples={len(self)}, n_visits={len(self.visit_offsets) - 1}, "
+            f"n_tokens={len(self.tokens)})"
+        )
+
+    @property
+    def is_static(self):
+        """Whether each visit holds static events, ndarray of shape (n_visits,)."""
+        if self.visit_times is None:
+            return np.zeros(len(self.visit_offsets) - 1, dtype=bool)
+        return null_times(self.visit_times[:, 0])
+
+    @property
+    def time_gaps(self):
+        """Time from the last event of the visit before to the first of a visit, at least 0.
+
+        In days, or in the unit of numeric times; 0 for a sample's first visit, a static visit and
+        the one after it. Raises ValueError where the events have no times.
+        """
+        if self.visit_times is None:
+            raise ValueError(
+                "These sequences have no times, so no gaps: events had no time column."
+            )
+        first, last = self.visit_times.T
+        gaps = np.zeros(len(first))
+        difference = first[1:] - last[:-1]
+        if difference.dtype.kind == "m":
+            difference = difference / np.timedelta64(1, "D")
+        gaps[1:] = np.fmax(difference, 0)
+        starts = self.sample_offsets[:-1]
+        gaps[starts[starts < len(gaps)]] = 0
+        return gaps
+
+    def to_padded(self):
+        """Pad to the longest sample and the largest visit.
+
+        Returns
+        -------
+        codes : ndarray of shape (n_samples, n_visits, n_codes), int64
+            Token ids, 0 where padded.
+        mask : ndarray of shape (n_samples, n_visits, n_codes), bool
+            True for a token.
+        visit_mask : ndarray of shape (n_samples, n_visits), bool
+            True for a visit, which may be empty.
+        """
+        n_visits, n_tokens = np.diff(self.sample_offsets), np.diff(self.visit_offsets)
+        shape = (len(self), n_visits.max(initial=0), n_tokens.max(initial=0))
+        visit_mask = np.arange(shape[1]) < n_visits[:, None]
+        mask = np.zeros(shape, dtype=bool)
+        mask[visit_mask] = np.arange(shape[2]) < n_tokens[:, None]
+        codes = np.full(shape, PADDING, dtype=np.int64)
+        codes[mask] = self.tokens
+        return PaddedVisits(codes, mask, visit_mask)
+
+    @classmethod
+    def from_padded(cls, codes, mask=None, visit_mask=None):
+        """Build sequences from padded arrays.
+
+        Parameters
+        ----------
+        codes : array-like of shape (n_samples, n_visits, n_codes), integer
+            Token ids, 0 for padding.
+        mask : array-like of the same shape, default=None
+            True for a token; by default where a code is not 0.
+        visit_mask : array-like of shape (n_samples, n_visits), default=None
+            True for a visit. By default trailing visits without tokens are padding, and inner ones
+            are empty visits.
+
+        Returns
+        -------
+        VisitSequences
+            Each sample a patient of its own, without times and vocabulary.
+
+        Raises
+        ------
+        TypeError
+            If the codes are no integers.
+        ValueError
+            If shapes do not fit, an id is negative, or the masks contradict each other or the
+            codes.
+        """
+        codes = np.asarray(codes)
+        if codes.ndim != 3:
+            raise ValueError(
+                f"Padded codes have the shape (n_samples, n_visits, n_codes); got {codes.shape}."
+            )
+        if codes.dtype.kind not in "iu":
+            raise TypeError(f"Padded codes must be integers, got dtype {codes.dtype}.")
+        mask = codes != PADDING if mask is None else _as_mask(mask, codes.shape, "mask")
+        has_tokens = mask.any(axis=2)
+        if visit_mask is None:
+            visit_mask = np.logical_or.accumulate(has_tokens[:, ::-1], axis=1)[:, ::-1]
+        visit_mask = _as_mask(visit_mask, codes.shape[:2], "visit_mask")
+        if (has_tokens & ~visit_mask).any():
+            raise ValueError("visit_mask marks visits as padding that have codes in mask.")
+        tokens = codes[mask]
+        if tokens.min(initial=1) <= PADDING or tokens.max(initial=1) > np.iinfo(np.int32).max:
+            raise ValueError("Token ids under mask must be positive int32; 0 stands for padding.")
+        return cls(
+            tokens.astype(np.int32),
+            offsets_from_lengths(mask.sum(axis=2)[visit_mask]),
+            offsets_from_lengths(visit_mask.sum(axis=1)),
+        )
+
+    def _select_visits(self, visits):
+        """Keep the visits at these ascending positions; every sample stays."""
+        return self._rebuild(visits, np.searchsorted(visits, self.sample_offsets), self.groups)
+
+    def _visits_to_come(self):
+        """How many visits follow each one in its sample, ndarray of shape (n_visits,)."""
+        ends = np.repeat(self.sample_offsets[1:], np.diff(self.sample_offsets))
+        return ends - 1 - np.arange(len(ends))
+
+    def _take(self, positions):
+        starts, stops = self.sample_offsets[positions], self.sample_offsets[positions + 1]
+        groups = None if self.groups is None else self.groups[positions]
+        return self._rebuild(
+            concatenate_ranges(starts, stops), offsets_from_lengths(stops - starts), groups
+        )
+
+    def _rebuild(self, visits, sample_offsets, groups):
+        """Sequences of the visits at these positions, dealt to samples by new offsets."""
+        starts, stops = self.visit_offsets[visits], self.visit_offsets[visits + 1]
+        return VisitSequences(
+            self.tokens[concatenate_ranges(starts, stops)],
+            offsets_from_lengths(stops - starts),
+            sample_offsets,
+            visit_times=None if self.visit_times is None else self.visit_times[visits],
+            groups=groups,
+            vocabulary=self.vocabulary,
+        )
+
+
+def _as_mask(mask, shape, name):
+    mask = np.asarray(mask)
+    if mask.shape != shape:
+        raise ValueError(f"{name} must have the shape {shape}, got {mask.shape}.")
+    if mask.dtype.kind not in "biu":
+        raise TypeError(f"{name} must be boolean, got dtype {mask.dtype}.")
+    return mask.astype(bool)
