@@ -1,6 +1,7 @@
 """scikit-learn-compatible estimators for coded patient histories."""
 
 from .cohort import Cohort
+from .model_selection import PatientKFold, PatientShuffleSplit, StratifiedPatientKFold
 from .sequences import VisitSequences
 from .transformer import CodeCountVectorizer, VisitSequenceTransformer
 from .vocabulary import Vocabulary
@@ -8,6 +9,9 @@ from .vocabulary import Vocabulary
 __all__ = [
     "CodeCountVectorizer",
     "Cohort",
+    "PatientKFold",
+    "PatientShuffleSplit",
+    "StratifiedPatientKFold",
     "VisitSequenceTransformer",
     "VisitSequences",
     "Vocabulary",

@@ -1,0 +1,164 @@
+"""How samples are split so that no patient stands on two sides."""
+
+import numpy as np
+from sklearn.model_selection import (
+    GroupKFold,
+    GroupShuffleSplit,
+    StratifiedGroupKFold,
+    train_test_split,
+)
+
+
+class _PatientSplitter:
+    """Read the patients from `X` where no groups are passed."""
+
+    def split(self, X, y=None, groups=None):
+        """Generate positions of training and test samples.
+
+        Parameters
+        ----------
+        X : Cohort or VisitSequences of shape (n_samples,)
+            Anything with `groups`, the patient of each sample.
+        y : array-like of shape (n_samples,), default=None
+            Outcomes; needed to stratify.
+        groups : array-like of shape (n_samples,), default=None
+            The patient of each sample; by default ``X.groups``.
+
+        Yields
+        ------
+        train, test : ndarrays of int
+
+        Raises
+        ------
+        ValueError
+            If neither `groups` nor `X` tells the patients.
+        """
+        yield from super().split(X, y, _patients_of(X, groups, type(self).__name__))
+
+
+class PatientKFold(_PatientSplitter, GroupKFold):
+    """K folds that keep a patient in one fold, also in splits where groups cannot be passed.
+
+    `sklearn.model_selection.GroupKFold` that reads ``X.groups``, so that the inner splits of
+    calibration, stacking, threshold tuning and nested searches keep patients apart as well.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds, at least 2.
+    shuffle : bool, default=False
+        Whether to shuffle the patients first.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the shuffle.
+
+    Examples
+    --------
+    >>> from sklearn_ehr import PatientKFold
+    >>> from sklearn_ehr.datasets import make_visits
+    >>> X, y = make_visits(20, random_state=0)
+    >>> train, test = next(PatientKFold(4).split(X))
+    >>> set(X.groups[train]) & set(X.groups[test])
+    set()
+    """
+
+
+class StratifiedPatientKFold(_PatientSplitter, StratifiedGroupKFold):
+    """K folds with about equal shares of each class that keep a patient in one fold.
+
+    `sklearn.model_selection.StratifiedGroupKFold` that reads ``X.groups``.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds, at least 2.
+    shuffle : bool, default=False
+        Whether to shuffle the patients first.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the shuffle.
+
+    Examples
+    --------
+    >>> from sklearn_ehr import StratifiedPatientKFold
+    >>> from sklearn_ehr.datasets import make_visits
+    >>> X, y = make_visits(20, random_state=0)
+    >>> cv = StratifiedPatientKFold(4, shuffle=True, random_state=0)
+    >>> train, test = next(cv.split(X, y))
+    >>> len(test)
+    5
+    """
+
+
+class PatientShuffleSplit(_PatientSplitter, GroupShuffleSplit):
+    """Random splits that keep a patient on one side.
+
+    `sklearn.model_selection.GroupShuffleSplit` that reads ``X.groups``.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of splits.
+    test_size : float or int, default=None
+        Share or number of the patients in the test set; by default 0.2.
+    train_size : float or int, default=None
+        Share or number of the patients in the training set; by default the rest.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the draw.
+
+    Examples
+    --------
+    >>> from sklearn_ehr import PatientShuffleSplit
+    >>> from sklearn_ehr.datasets import make_visits
+    >>> X, y = make_visits(20, random_state=0)
+    >>> train, test = next(PatientShuffleSplit(1, test_size=0.25, random_state=0).split(X))
+    >>> len(train), len(test)
+    (15, 5)
+    """
+
+
+def split_off_patients(y, groups, fraction, random_state):
+    """Set apart the samples of a share of the patients, stratified by outcome where it can be.
+
+    A patient with several outcomes counts under the rarest of them.
+
+    Parameters
+    ----------
+    y : ndarray of int of shape (n_samples,)
+        Outcomes, encoded from 0 on.
+    groups : ndarray of shape (n_samples,)
+    fraction : float
+        Share of the patients to set apart.
+    random_state : int
+
+    Returns
+    -------
+    kept, apart : ndarrays of int
+        Positions of the samples.
+
+    Raises
+    ------
+    ValueError
+        If there are too few patients to split.
+    """
+    patients, patient = np.unique(groups, return_inverse=True)
+    # Ranked from the commonest outcome to the rarest, a patient's highest rank is the rarest one.
+    rank = np.argsort(np.argsort(-np.bincount(y), kind="stable"))[y]
+    stratum = np.zeros(len(patients), dtype=np.int64)
+    np.maximum.at(stratum, patient, rank)
+    arguments = {"test_size": fraction, "random_state": random_state}
+    try:
+        _, apart = train_test_split(np.arange(len(patients)), stratify=stratum, **arguments)
+    except ValueError:
+        _, apart = train_test_split(np.arange(len(patients)), **arguments)
+    is_apart = np.isin(patient, apart)
+    return np.flatnonzero(~is_apart), np.flatnonzero(is_apart)
+
+
+def _patients_of(X, groups, splitter):
+    if groups is None:
+        groups = getattr(X, "groups", None)
+    if groups is None:
+        raise ValueError(
+            f"{splitter} needs the patient of each sample, and X of type {type(X).__name__} does "
+            f"not tell: split a Cohort, or pass groups=."
+        )
+    return groups
