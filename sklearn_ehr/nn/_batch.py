@@ -1,0 +1,144 @@
+"""What the network takes in: tokens by visit, visits by sample."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+
+@dataclass(frozen=True, eq=False)
+class VisitBatch:
+    """Samples as ragged visits of token ids, without padding.
+
+    Visit ``v`` holds ``tokens[visit_offsets[v]:visit_offsets[v + 1]]`` and sample ``s`` the visits
+    ``sample_offsets[s]`` up to ``sample_offsets[s + 1]``, oldest first. Visits may be empty, and
+    samples may have no visits.
+
+    Parameters
+    ----------
+    tokens : Tensor of int64, shape (n_tokens,)
+        Token ids of all visits, one after the other, from 1 (unknown code) up; 0 is padding and
+        does not occur.
+    visit_offsets : Tensor of int64, shape (n_visits + 1,)
+        Where each visit starts in `tokens`; the last entry is ``n_tokens``.
+    sample_offsets : Tensor of int64, shape (n_samples + 1,)
+        Where each sample starts among the visits; the last entry is ``n_visits``.
+
+    Raises
+    ------
+    TypeError
+        If a field is not an int64 tensor.
+    ValueError
+        If a field has not one dimension, if offsets do not rise from 0 to the number of items they
+        cut, or if a token is below 1. Values are looked at on the CPU only: an accelerator would
+        have to be waited for.
+
+    Examples
+    --------
+    Two samples: one with visits ``[2, 3]`` and ``[4]``, one without visits.
+
+    >>> import torch
+    >>> from sklearn_ehr.nn import VisitBatch
+    >>> batch = VisitBatch(
+    ...     tokens=torch.tensor([2, 3, 4]),
+    ...     visit_offsets=torch.tensor([0, 2, 3]),
+    ...     sample_offsets=torch.tensor([0, 2, 2]),
+    ... )
+    >>> len(batch), batch.lengths.tolist()
+    (2, [2, 0])
+    """
+
+    tokens: Tensor
+    visit_offsets: Tensor
+    sample_offsets: Tensor
+
+    def __post_init__(self):
+        for name in ("tokens", "visit_offsets", "sample_offsets"):
+            _check_int64_vector(getattr(self, name), name)
+        _check_offsets(self.visit_offsets, "visit_offsets", len(self.tokens), "tokens")
+        _check_offsets(self.sample_offsets, "sample_offsets", self.n_visits, "visits")
+        if self.tokens.device.type == "cpu" and (self.tokens < 1).any():
+            raise ValueError(
+                "tokens holds ids below 1; a batch is ragged and takes no padding (0): leave the "
+                "padding out, or pass padded codes to VisitLSTM.forward_padded."
+            )
+
+    def __len__(self):
+        return len(self.sample_offsets) - 1
+
+    @property
+    def n_visits(self):
+        """Number of visits of all samples together."""
+        return len(self.visit_offsets) - 1
+
+    @property
+    def lengths(self):
+        """Visits per sample, Tensor of int64, shape (n_samples,)."""
+        return self.sample_offsets.diff()
+
+    def to(self, device):
+        """Return the batch on another device.
+
+        Parameters
+        ----------
+        device : torch.device or str
+            Where the tensors go.
+
+        Returns
+        -------
+        VisitBatch
+            The same samples, on `device`.
+        """
+        return VisitBatch(
+            self.tokens.to(device), self.visit_offsets.to(device), self.sample_offsets.to(device)
+        )
+
+    def pack(self, visits):
+        """Pack one vector a visit for a recurrent layer, without a padded copy in between.
+
+        A packed sequence holds the first visits of all samples, longest sample first, then the
+        second visits, and so on.
+
+        Parameters
+        ----------
+        visits : Tensor, shape (n_visits, n_features)
+            A vector for each visit, in the order of the batch; at least one.
+
+        Returns
+        -------
+        packed : torch.nn.utils.rnn.PackedSequence
+            Samples with visits, the longest first.
+        samples : Tensor of int64, shape (n_samples_with_visits,)
+            Which sample of the batch each packed one is.
+        """
+        lengths = self.lengths
+        longest_first = lengths.argsort(descending=True, stable=True)
+        rank = longest_first.argsort()
+        sample = torch.repeat_interleave(lengths, output_size=self.n_visits)
+        step = torch.arange(self.n_visits, device=visits.device) - self.sample_offsets[sample]
+        time_major = (step * len(self) + rank[sample]).argsort()
+        # A packed sequence keeps its batch sizes on the CPU whatever the device of its data.
+        batch_sizes = torch.bincount(step).cpu()
+        packed = PackedSequence(visits.index_select(0, time_major), batch_sizes)
+        return packed, longest_first[: int(batch_sizes[0])]
+
+
+def _check_int64_vector(tensor, name):
+    if not isinstance(tensor, Tensor) or tensor.dtype != torch.int64:
+        got = getattr(tensor, "dtype", type(tensor).__name__)
+        raise TypeError(f"{name} is {got}; a torch.int64 tensor is needed: convert it first.")
+    if tensor.ndim != 1:
+        raise ValueError(f"{name} has shape {tuple(tensor.shape)}; one dimension is needed.")
+
+
+def _check_offsets(offsets, name, n_items, items):
+    if len(offsets) == 0:
+        raise ValueError(f"{name} is empty; it starts with 0 even where there are no {items}.")
+    if offsets.device.type != "cpu":
+        return
+    if offsets[0] != 0 or offsets[-1] != n_items or (offsets.diff() < 0).any():
+        raise ValueError(
+            f"{name} runs from {int(offsets[0])} to {int(offsets[-1])}; it must start at 0, never "
+            f"fall, and end at the number of {items}, {n_items}."
+        )

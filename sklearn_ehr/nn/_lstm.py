@@ -1,0 +1,198 @@
+"""How a sequence of visits becomes a prediction."""
+
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence
+
+from ._encoder import VisitEncoder, check_mask
+
+
+class VisitLSTM(nn.Module):
+    """LSTM [1]_ over visits, each the aggregate of its code embeddings.
+
+    Embedding, `VisitEncoder`, dropout, LSTM, last real hidden state, dropout, linear head. A
+    sample without visits has a zero state, so its answer is the head's bias.
+
+    Parameters
+    ----------
+    vocab_size : int
+        Number of token ids, 0 (padding) and 1 (unknown code) included. The padding's embedding is
+        zero and stays so; the unknown code's starts at zero.
+    embedding_dim : int, default=128
+        Size of a code's embedding and of a visit's vector.
+    hidden_dim : int, default=128
+        Size of the LSTM's hidden state in one direction.
+    num_layers : int, default=1
+        Number of stacked LSTM layers.
+    dropout : float, default=0.3
+        Share of units dropped in training: of visit vectors, between LSTM layers, and of the state
+        given to the head.
+    bidirectional : bool, default=False
+        Also read visits from the last to the first, and join both final states.
+    aggregation : {"mean", "sum", "max", "attention"}, default="mean"
+        How the codes of a visit are pooled, see `VisitEncoder`.
+    output_dim : int, default=1
+        Number of logits.
+
+    Raises
+    ------
+    ValueError
+        If `vocab_size` is below 2, or `aggregation` is not known.
+
+    References
+    ----------
+    .. [1] Hochreiter and Schmidhuber (1997). Long Short-Term Memory. Neural Computation 9(8),
+       1735-1780.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_ehr.nn import VisitBatch, VisitLSTM
+    >>> batch = VisitBatch(
+    ...     tokens=torch.tensor([2, 3, 4]),
+    ...     visit_offsets=torch.tensor([0, 2, 3]),
+    ...     sample_offsets=torch.tensor([0, 2, 2]),
+    ... )
+    >>> net = VisitLSTM(vocab_size=5, embedding_dim=4, hidden_dim=3).eval()
+    >>> net(batch).shape, net.encode(batch).shape
+    (torch.Size([2, 1]), torch.Size([2, 3]))
+    >>> padded = torch.tensor([[[2, 3], [4, 0]], [[0, 0], [0, 0]]])
+    >>> torch.allclose(net(batch), net.forward_padded(padded))
+    True
+    """
+
+    def __init__(
+        self,
+        vocab_size,
+        embedding_dim=128,
+        hidden_dim=128,
+        num_layers=1,
+        dropout=0.3,
+        bidirectional=False,
+        aggregation="mean",
+        output_dim=1,
+    ):
+        super().__init__()
+        if vocab_size < 2:
+            raise ValueError(
+                f"vocab_size={vocab_size} is too small; it counts padding (0) and the unknown "
+                "code (1), so give the greatest token id plus one, at least 2."
+            )
+        self.embedding = nn.Embedding(vocab_size, embedding_dim, padding_idx=0)
+        with torch.no_grad():
+            self.embedding.weight[1] = 0
+        self.encoder = VisitEncoder(embedding_dim, aggregation)
+        self.dropout = nn.Dropout(dropout)
+        self.lstm = nn.LSTM(
+            embedding_dim,
+            hidden_dim,
+            num_layers,
+            batch_first=True,
+            # nn.LSTM warns of a dropout that has no second layer to act before.
+            dropout=dropout if num_layers > 1 else 0.0,
+            bidirectional=bidirectional,
+        )
+        self.head = nn.Linear(hidden_dim * (2 if bidirectional else 1), output_dim)
+
+    def forward(self, batch):
+        """Return the logits of ragged samples.
+
+        Parameters
+        ----------
+        batch : VisitBatch
+            The samples, on the device of the weights.
+
+        Returns
+        -------
+        Tensor, shape (n_samples, output_dim)
+        """
+        return self.head(self.dropout(self.encode(batch)))
+
+    def encode(self, batch):
+        """Return the final hidden state of ragged samples.
+
+        Like `forward` it drops units in training mode; call ``eval()`` first for features.
+
+        Parameters
+        ----------
+        batch : VisitBatch
+            As in `forward`.
+
+        Returns
+        -------
+        Tensor, shape (n_samples, hidden_dim * directions)
+            Zeros for a sample without visits.
+        """
+        visits = self.encoder(self.embedding.weight, batch.tokens, batch.visit_offsets)
+        if len(visits) == 0:
+            return self._zero_state(len(batch))
+        packed, samples = batch.pack(self.dropout(visits))
+        return self._zero_state(len(batch)).index_copy(0, samples, self._last_state(packed))
+
+    def forward_padded(self, codes, mask=None, visit_mask=None):
+        """Return the logits of padded samples: the readable reference of `forward`.
+
+        Parameters
+        ----------
+        codes : Tensor of int64, shape (n_samples, n_visits, n_codes)
+            Token ids, 0 where padded.
+        mask : Tensor of bool, shape (n_samples, n_visits, n_codes), default=None
+            True where a code is real. None: where `codes` is not 0.
+        visit_mask : Tensor of bool, shape (n_samples, n_visits), default=None
+            True where a visit is real; the real visits of a sample come first, and a real visit
+            may be empty. None: all visits up to the last one with a real code.
+
+        Returns
+        -------
+        Tensor, shape (n_samples, output_dim)
+
+        Raises
+        ------
+        ValueError
+            If shapes do not fit, a mask is not bool, a padded visit comes before a real one, or
+            the masks contradict each other or the codes.
+        """
+        if codes.ndim != 3:
+            raise ValueError(
+                f"codes has shape {tuple(codes.shape)}; (n_samples, n_visits, n_codes) is needed."
+            )
+        mask, visit_mask = _complete_masks(codes, mask, visit_mask)
+
+        embedded = self.embedding(codes).flatten(0, 1)
+        visits = self.encoder.forward_padded(embedded, mask.flatten(0, 1))
+        visits = self.dropout(visits).unflatten(0, codes.shape[:2])
+
+        lengths = visit_mask.sum(dim=1)
+        seen = lengths > 0
+        state = self._zero_state(len(codes))
+        if seen.any():
+            packed = pack_padded_sequence(
+                visits[seen], lengths[seen].cpu(), batch_first=True, enforce_sorted=False
+            )
+            state[seen] = self._last_state(packed)
+        return self.head(self.dropout(state))
+
+    def _last_state(self, packed):
+        _, (hidden, _) = self.lstm(packed)
+        directions = 2 if self.lstm.bidirectional else 1
+        return hidden[-directions:].transpose(0, 1).flatten(1)
+
+    def _zero_state(self, n_samples):
+        return self.head.weight.new_zeros(n_samples, self.head.in_features)
+
+
+def _complete_masks(codes, mask, visit_mask):
+    mask = codes != 0 if mask is None else mask
+    check_mask(mask, "mask", codes.shape)
+    if (mask & (codes == 0)).any():
+        raise ValueError("mask is True where codes is 0, which is padding; make it False there.")
+
+    has_code = mask.any(dim=2)
+    if visit_mask is None:
+        return mask, has_code.flip(1).cumsum(dim=1).flip(1) > 0
+    check_mask(visit_mask, "visit_mask", codes.shape[:2])
+    if (has_code & ~visit_mask).any():
+        raise ValueError("visit_mask is False for visits with codes; make it True, or mask these.")
+    if (visit_mask[:, 1:] & ~visit_mask[:, :-1]).any():
+        raise ValueError("visit_mask has padding before a real visit; move it to the end.")
+    return mask, visit_mask

@@ -1,0 +1,101 @@
+import dataclasses
+
+import pytest
+import torch
+from torch.nn.utils.rnn import pack_sequence
+
+from sklearn_ehr.nn import VisitBatch
+
+
+def batch_of(tokens, visit_offsets, sample_offsets):
+    return VisitBatch(
+        torch.tensor(tokens, dtype=torch.int64),
+        torch.tensor(visit_offsets, dtype=torch.int64),
+        torch.tensor(sample_offsets, dtype=torch.int64),
+    )
+
+
+@pytest.fixture
+def three_samples():
+    """Samples of 1, 3 and 0 visits; the third visit is empty."""
+    return batch_of([2, 3, 4, 5], [0, 2, 3, 3, 4], [0, 1, 4, 4])
+
+
+def test_length_counts_samples_and_lengths_count_visits(three_samples):
+    assert len(three_samples) == 3
+    assert three_samples.n_visits == 4
+    assert three_samples.lengths.tolist() == [1, 3, 0]
+
+
+def test_batch_without_samples_is_allowed():
+    batch = batch_of([], [0], [0])
+    assert (len(batch), batch.n_visits, batch.lengths.tolist()) == (0, 0, [])
+
+
+def test_batch_is_frozen_and_no_tuple(three_samples):
+    assert not isinstance(three_samples, tuple)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        three_samples.tokens = torch.tensor([1])
+
+
+def test_to_moves_every_field_and_leaves_the_original(three_samples):
+    moved = three_samples.to("meta")
+    assert {t.device.type for t in vars(moved).values()} == {"meta"}
+    assert {t.device.type for t in vars(three_samples).values()} == {"cpu"}
+    assert len(moved) == 3
+
+
+def test_packing_is_time_major_and_longest_sample_first(three_samples):
+    visits = torch.tensor([[10.0], [20.0], [21.0], [22.0]])
+    packed, samples = three_samples.pack(visits)
+    assert packed.data.ravel().tolist() == [20, 10, 21, 22]
+    assert packed.batch_sizes.tolist() == [2, 1, 1]
+    assert samples.tolist() == [1, 0]
+
+
+def test_packing_agrees_with_torch_on_samples_of_equal_and_unequal_length():
+    lengths = [2, 0, 4, 2, 1, 4]
+    visits = torch.arange(float(sum(lengths))).unsqueeze(1)
+    offsets = [0, 2, 2, 6, 8, 9, 13]
+    packed, samples = batch_of([], [0] * 14, offsets).pack(visits)
+    assert samples.tolist() == [2, 5, 0, 3, 4]
+    wanted = pack_sequence([visits[offsets[s] : offsets[s + 1]] for s in samples])
+    assert torch.equal(packed.data, wanted.data)
+    assert torch.equal(packed.batch_sizes, wanted.batch_sizes)
+
+
+def test_padding_among_the_tokens_is_an_error():
+    with pytest.raises(ValueError, match="tokens holds ids below 1"):
+        batch_of([2, 0], [0, 2], [0, 1])
+
+
+@pytest.mark.parametrize("visit_offsets", [[1, 2], [0, 1], [0, 3], [0, 2, 1, 2]])
+def test_visit_offsets_that_do_not_cut_the_tokens_are_an_error(visit_offsets):
+    # embedding_bag would read a last offset short of the tokens in three ways, one a mode.
+    with pytest.raises(ValueError, match="visit_offsets runs from"):
+        batch_of([2, 3], visit_offsets, [0, len(visit_offsets) - 1])
+
+
+@pytest.mark.parametrize("sample_offsets", [[1, 2], [0, 1], [0, 3], [0, 2, 1, 2]])
+def test_sample_offsets_that_do_not_cut_the_visits_are_an_error(sample_offsets):
+    with pytest.raises(ValueError, match="sample_offsets runs from"):
+        batch_of([2, 3], [0, 1, 2], sample_offsets)
+
+
+def test_offsets_without_a_start_are_an_error():
+    with pytest.raises(ValueError, match="sample_offsets is empty"):
+        batch_of([], [0], [])
+
+
+def test_field_of_another_type_is_an_error():
+    offsets = torch.tensor([0, 1])
+    with pytest.raises(TypeError, match=r"tokens is torch\.int32"):
+        VisitBatch(torch.tensor([2], dtype=torch.int32), offsets, offsets)
+    with pytest.raises(TypeError, match="sample_offsets is list"):
+        VisitBatch(torch.tensor([2]), offsets, [0, 1])
+
+
+def test_field_of_two_dimensions_is_an_error():
+    offsets = torch.tensor([0, 1])
+    with pytest.raises(ValueError, match=r"tokens has shape \(1, 1\)"):
+        VisitBatch(torch.tensor([[2]]), offsets, offsets)
