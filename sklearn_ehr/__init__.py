@@ -1,6 +1,7 @@
 """scikit-learn-compatible estimators for coded patient histories."""
 
 from .cohort import Cohort
+from .estimators import LSTMVisitClassifier
 from .model_selection import PatientKFold, PatientShuffleSplit, StratifiedPatientKFold
 from .sequences import VisitSequences
 from .transformer import CodeCountVectorizer, VisitSequenceTransformer
@@ -9,6 +10,7 @@ from .vocabulary import Vocabulary
 __all__ = [
     "CodeCountVectorizer",
     "Cohort",
+    "LSTMVisitClassifier",
     "PatientKFold",
     "PatientShuffleSplit",
     "StratifiedPatientKFold",
