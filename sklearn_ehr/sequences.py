@@ -41,6 +41,10 @@ class VisitSequences(SampleIndexing):
     ----------
     shape : tuple
         ``(n_samples,)``.
+    lengths : ndarray of shape (n_samples,)
+        Visits of each sample.
+    is_static : ndarray of shape (n_visits,)
+        Whether a visit holds static events.
     time_gaps : ndarray of shape (n_visits,)
         Time since the visit before, in days (numeric times: their unit).
 
@@ -86,6 +90,11 @@ class VisitSequences(SampleIndexing):
         )
 
     @property
+    def lengths(self):
+        """Visits of each sample, ndarray of shape (n_samples,)."""
+        return np.diff(self.sample_offsets)
+
+    @property
     def is_static(self):
         """Whether each visit holds static events, ndarray of shape (n_visits,)."""
         if self.visit_times is None:
@@ -125,7 +134,7 @@ class VisitSequences(SampleIndexing):
         visit_mask : ndarray of shape (n_samples, n_visits), bool
             True for a visit, which may be empty.
         """
-        n_visits, n_tokens = np.diff(self.sample_offsets), np.diff(self.visit_offsets)
+        n_visits, n_tokens = self.lengths, np.diff(self.visit_offsets)
         shape = (len(self), n_visits.max(initial=0), n_tokens.max(initial=0))
         visit_mask = np.arange(shape[1]) < n_visits[:, None]
         mask = np.zeros(shape, dtype=bool)
@@ -190,7 +199,7 @@ class VisitSequences(SampleIndexing):
 
     def _visits_to_come(self):
         """How many visits follow each one in its sample, ndarray of shape (n_visits,)."""
-        ends = np.repeat(self.sample_offsets[1:], np.diff(self.sample_offsets))
+        ends = np.repeat(self.sample_offsets[1:], self.lengths)
         return ends - 1 - np.arange(len(ends))
 
     def _take(self, positions):

@@ -15,7 +15,7 @@ from skorch.callbacks import EarlyStopping
 from skorch.helper import predefined_split
 
 from ..model_selection import split_off_patients
-from ..nn import VisitBatch, VisitLSTM
+from ..nn import LengthBucketSampler, VisitBatch, VisitLSTM
 from ..sequences import VisitSequences
 from ..vocabulary import UNKNOWN
 
@@ -52,6 +52,13 @@ class VisitNet(NeuralNet):
         """Return the module's output for a batch; of one dimension where it is one number."""
         visits, _ = x
         return self.module_(visits.to(self.device)).squeeze(-1)
+
+    def get_iterator(self, dataset, training=False):
+        """Return the batches: of samples of similar length in training, else in their order."""
+        if not training:
+            return super().get_iterator(dataset)
+        batches = LengthBucketSampler(torch.from_numpy(dataset.sequences.lengths), self.batch_size)
+        return torch.utils.data.DataLoader(dataset, batch_sampler=batches, collate_fn=_as_is)
 
     def get_loss(self, y_pred, y_true, X, training=False):
         """Return the mean of the samples' weighted losses."""
@@ -141,6 +148,7 @@ class BaseVisitLSTM(BaseEstimator):
             if apart is None:
                 net.partial_fit(training)
             else:
+                apart = apart[sequences.lengths[apart].argsort(kind="stable")]
                 validation = _weighted_to_one(sequences[apart], target[apart], weight[apart])
                 with _stopping_early(net, validation, self.n_iter_no_change):
                     net.partial_fit(training)
@@ -206,8 +214,6 @@ class BaseVisitLSTM(BaseEstimator):
             batch_size=int(self.batch_size),
             max_epochs=int(self.max_epochs),
             train_split=None,
-            iterator_train__shuffle=True,
-            iterator_train__collate_fn=_as_is,
             iterator_valid__collate_fn=_as_is,
             callbacks=callbacks,
             device=choose_device(self.device),
@@ -229,12 +235,16 @@ class BaseVisitLSTM(BaseEstimator):
         check_is_fitted(self)
         sequences = self._known(as_sequences(X))
         module, device = self.net_.module_, self.net_.device
+        # Samples of one length in a batch need no padding; `rank` brings them back in order.
+        by_length = sequences.lengths.argsort(kind="stable")
+        rank = by_length.argsort()
         with torch.inference_mode():
             batches = (
-                as_batch(sequences[start : start + self.batch_size])
+                as_batch(sequences[by_length[start : start + self.batch_size]])
                 for start in range(0, len(sequences), self.batch_size)
             )
-            return torch.cat([entry(module, batch.to(device)).cpu() for batch in batches]).numpy()
+            outputs = torch.cat([entry(module, batch.to(device)).cpu() for batch in batches])
+            return outputs.numpy()[rank]
 
     def _known(self, sequences):
         """Sequences whose tokens the fitted module knows; those beyond become unknown."""

@@ -24,7 +24,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
 
     Each visit is the pool of its codes' embeddings; an LSTM reads the visits from the first to the
     last, and a linear head turns its final state into one log-odds (two classes) or one logit a
-    class. Nothing is padded.
+    class. Codes are never padded, and histories of similar length share a batch.
 
     Parameters
     ----------

@@ -3,5 +3,6 @@
 from ._batch import VisitBatch
 from ._encoder import VisitEncoder
 from ._lstm import VisitLSTM
+from ._sampler import LengthBucketSampler
 
-__all__ = ["VisitBatch", "VisitEncoder", "VisitLSTM"]
+__all__ = ["LengthBucketSampler", "VisitBatch", "VisitEncoder", "VisitLSTM"]

@@ -94,6 +94,22 @@ class VisitBatch:
             self.tokens.to(device), self.visit_offsets.to(device), self.sample_offsets.to(device)
         )
 
+    def pad(self, visits):
+        """Lay out one vector a visit by step and sample, with zeros after a sample's last visit.
+
+        Parameters
+        ----------
+        visits : Tensor, shape (n_visits, n_features)
+
+        Returns
+        -------
+        Tensor, shape (n_steps, n_samples, n_features)
+        """
+        n_steps = int(self.lengths.max())
+        padded = visits.new_zeros(n_steps * len(self), visits.shape[1])
+        sample, step = self._sample_and_step()
+        return padded.index_copy(0, step * len(self) + sample, visits).unflatten(0, (n_steps, -1))
+
     def pack(self, visits):
         """Pack one vector a visit for a recurrent layer, without a padded copy in between.
 
@@ -115,13 +131,17 @@ class VisitBatch:
         lengths = self.lengths
         longest_first = lengths.argsort(descending=True, stable=True)
         rank = longest_first.argsort()
-        sample = torch.repeat_interleave(lengths, output_size=self.n_visits)
-        step = torch.arange(self.n_visits, device=visits.device) - self.sample_offsets[sample]
+        sample, step = self._sample_and_step()
         time_major = (step * len(self) + rank[sample]).argsort()
         # A packed sequence keeps its batch sizes on the CPU whatever the device of its data.
         batch_sizes = torch.bincount(step).cpu()
         packed = PackedSequence(visits.index_select(0, time_major), batch_sizes)
         return packed, longest_first[: int(batch_sizes[0])]
+
+    def _sample_and_step(self):
+        """Sample of each visit, and its place in it."""
+        sample = torch.repeat_interleave(self.lengths, output_size=self.n_visits)
+        return sample, torch.arange(len(sample), device=sample.device) - self.sample_offsets[sample]
 
 
 def _check_int64_vector(tensor, name):

@@ -64,6 +64,12 @@ def test_packing_agrees_with_torch_on_samples_of_equal_and_unequal_length():
     assert torch.equal(packed.batch_sizes, wanted.batch_sizes)
 
 
+def test_padded_visits_stand_by_step_and_sample(three_samples):
+    visits = torch.tensor([[10.0], [20.0], [21.0], [22.0]])
+    padded = three_samples.pad(visits)
+    assert padded.squeeze(-1).tolist() == [[10, 20, 0], [0, 21, 0], [0, 22, 0]]
+
+
 def test_padding_among_the_tokens_is_an_error():
     with pytest.raises(ValueError, match="tokens holds ids below 1"):
         batch_of([2, 0], [0, 2], [0, 1])

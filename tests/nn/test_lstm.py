@@ -102,6 +102,26 @@ def test_state_is_that_of_the_lstm_run_on_each_sample_alone(options):
         torch.testing.assert_close(state, wanted, atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("num_layers", [1, 2])
+@settings(max_examples=20, deadline=None)
+@given(histories=HISTORIES)
+def test_dense_and_packed_runs_agree(num_layers, histories):
+    net = network(num_layers=num_layers)
+    got = []
+    for is_dense in (True, False):
+        net._is_faster_dense = lambda batch, is_dense=is_dense: is_dense
+        got.append(logits_and_gradients(net, net(to_batch(histories))))
+    for dense, packed in zip(*got, strict=True):
+        torch.testing.assert_close(dense, packed, atol=1e-5, rtol=1e-5)
+
+
+def test_histories_of_similar_length_run_dense_on_a_cpu():
+    similar, ragged = to_batch([[[2]] * 3, [[3]] * 2]), to_batch([[[2]] * 9, [[3]], [[4]]])
+    assert network()._is_faster_dense(similar)
+    assert not network()._is_faster_dense(ragged)
+    assert not network(bidirectional=True)._is_faster_dense(similar)
+
+
 @EVERY_NETWORK
 def test_other_samples_and_their_order_do_not_matter(options):
     net = network(**options)
@@ -228,7 +248,7 @@ def test_encode_gives_the_state_that_the_head_sees(bidirectional):
 
 @pytest.mark.parametrize("entry", ["forward", "forward_padded"])
 def test_training_drops_units_of_visit_vectors_and_of_the_final_state(entry):
-    histories = [[[2, 3], [4]], [[5]]]
+    histories = [[[2, 3], [4]], [[5], [6]]]
     net = network(dropout=0.5, embedding_dim=64, hidden_dim=64)
     seen = {}
     net.lstm.register_forward_pre_hook(lambda _, args: seen.update(visits=args[0].data))

@@ -1,0 +1,60 @@
+import pytest
+import torch
+
+from sklearn_ehr.nn import LengthBucketSampler
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+def lengths(n_samples):
+    """Heavy-tailed numbers of visits, from 0 to about 200."""
+    return torch.exp(2 + torch.randn(n_samples)).long()
+
+
+@pytest.mark.parametrize(("n_samples", "n_batches"), [(1, 1), (32, 1), (33, 2), (1000, 32)])
+def test_each_sample_is_in_one_batch(n_samples, n_batches):
+    sampler = LengthBucketSampler(lengths(n_samples), 32, n_batches_per_pool=7)
+    batches = list(sampler)
+    assert len(batches) == len(sampler) == n_batches
+    assert torch.cat(batches).sort().values.tolist() == list(range(n_samples))
+    assert sorted(map(len, batches))[1:] == [32] * (n_batches - 1)
+
+
+def test_samples_of_a_batch_are_of_similar_length():
+    n_visits = lengths(5000)
+    steps = {
+        n_pools: sum(n_visits[batch].max() for batch in LengthBucketSampler(n_visits, 50, n_pools))
+        for n_pools in (1, 50)
+    }
+    assert steps[50] < steps[1] / 3
+
+
+def test_batches_come_in_no_order_of_length():
+    n_visits = lengths(5000)
+    batches = list(LengthBucketSampler(n_visits, 50))
+    mean = torch.stack([n_visits[batch].double().mean() for batch in batches])
+    place = torch.arange(len(mean)).double()
+    assert torch.corrcoef(torch.stack([place, mean]))[0, 1].abs() < 0.3
+
+
+def test_each_pass_draws_other_batches_and_a_seed_the_same():
+    sampler = LengthBucketSampler(lengths(500), 50)
+    torch.manual_seed(1)
+    first, second = torch.cat(list(sampler)), torch.cat(list(sampler))
+    torch.manual_seed(1)
+    assert torch.equal(first, torch.cat(list(sampler)))
+    assert not torch.equal(first, second)
+    # Not the order alone: of equal lengths, others share a batch.
+    assert not torch.equal(first[:50].sort().values, second[:50].sort().values)
+
+
+def test_pools_of_one_batch_are_plain_shuffling():
+    n_visits = lengths(400)
+    torch.manual_seed(1)
+    batches = {frozenset(batch.tolist()) for batch in LengthBucketSampler(n_visits, 50, 1)}
+    torch.manual_seed(1)
+    shuffled = torch.randperm(400)
+    assert batches == {frozenset(batch.tolist()) for batch in shuffled.split(50)}
