@@ -14,6 +14,8 @@ that reads one visit after the other, and twice from counts of the same codes.
 # `X` is a cohort: one sample a discharge, each with the events that are known by then. `y` says
 # whether the patient was readmitted within 30 days.
 
+from textwrap import fill
+
 import matplotlib.pyplot as plt
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -38,8 +40,10 @@ print(f"Readmitted within 30 days: {y.mean():.1%}")
 # This is all that a model may see of one sample, a patient's third stay: the codes of stays 0, 1
 # and 2.
 
-third_stays = X.samples.reset_index().query("prediction_time == 2")
-print(X[third_stays.index[0]].visible_events().groupby("time")["code"].agg(", ".join).to_string())
+third_stays = (X.samples["prediction_time"] == 2).to_numpy()
+seen = X[third_stays][0].visible_events()
+for stay, codes in seen.groupby("time")["code"]:
+    print(fill(f"stay {stay}: {', '.join(codes)}", width=100, subsequent_indent=" " * 8))
 
 # %%
 # The folds
@@ -102,6 +106,8 @@ print(table.round(dict.fromkeys(table, 3) | {"fit, s": 0}).to_string())
 # The curves
 # ----------
 
+labels = [f"{name}: {row['ROC AUC, mean']:.3f}" for name, row in rows.items()]
+axes.legend(axes.get_lines()[:: cv.n_splits], labels, title="ROC AUC, mean", loc="lower right")
 axes.set_title("Readmission within 30 days, 3 folds of patients")
 figure.savefig("readmission_roc.png", dpi=120)
 

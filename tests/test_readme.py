@@ -1,0 +1,46 @@
+"""The README's code is what a reader copies first: it runs as it stands."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sklearn_ehr.datasets
+from sklearn_ehr.datasets import make_visits
+
+README = Path(__file__).parents[1] / "README.md"
+BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def run(marker):
+    """The names that the one block with this text defines."""
+    (block,) = [block for block in BLOCKS if marker in block]
+    names = {}
+    exec(compile(block, str(README), "exec"), names)
+    return names
+
+
+@pytest.mark.slow
+def test_notebook_lines_run(monkeypatch, capsys):
+    X, y = make_visits(600, n_codes=40, random_state=0)
+
+    def load_small_data(*, return_X_y):
+        assert return_X_y
+        return X, y
+
+    monkeypatch.setattr(sklearn_ehr.datasets, "load_diabetes_readmission", load_small_data)
+    names = run("load_diabetes_readmission")
+    assert names["search"].best_estimator_.predict_proba(X).shape == (600, 2)
+    lstm_scores, lr_scores, best = capsys.readouterr().out.strip().splitlines()
+    assert len(np.fromstring(lstm_scores.strip("[]"), sep=" ")) == 5
+    assert len(np.fromstring(lr_scores.strip("[]"), sep=" ")) == 5
+    assert "lstmvisitclassifier__hidden_dim" in best
+
+
+def test_lines_for_own_tables_show_what_they_say():
+    names = run("Cohort(events")
+    assert names["X"].visible_events()["code"].tolist() == ["E11", "I10", "I10"]
+    # E11 is 2, I10 is 3 and N18, which only the whole history has, is 4.
+    assert names["codes"].tolist() == [[[2, 3], [4, 0]], [[3, 0], [0, 0]]]
+    assert names["visit_mask"].tolist() == [[True, True], [True, False]]
