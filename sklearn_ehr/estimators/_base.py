@@ -148,6 +148,7 @@ class BaseVisitLSTM(BaseEstimator):
             if apart is None:
                 net.partial_fit(training)
             else:
+                # By length, so that the batches of validation need as little padding as others.
                 apart = apart[sequences.lengths[apart].argsort(kind="stable")]
                 validation = _weighted_to_one(sequences[apart], target[apart], weight[apart])
                 with _stopping_early(net, validation, self.n_iter_no_change):
@@ -235,7 +236,7 @@ class BaseVisitLSTM(BaseEstimator):
         check_is_fitted(self)
         sequences = self._known(as_sequences(X))
         module, device = self.net_.module_, self.net_.device
-        # Samples of one length in a batch need no padding; `rank` brings them back in order.
+        # Samples of similar length need little padding; `rank` brings them back in order.
         by_length = sequences.lengths.argsort(kind="stable")
         rank = by_length.argsort()
         with torch.inference_mode():
