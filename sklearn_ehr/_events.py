@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ._ragged import offsets_from_lengths
+from ._sorting import factorise, order_by
 from ._times import align, null_times, read_times
 
 _ALIASES = {"patient_id": "subject_id", "value": "numeric_value"}
@@ -111,13 +112,12 @@ def column_of(frame, name, frame_name, *, fixed, optional=False):
 def encode(column, name):
     """Distinct values in ascending order, and each row's position among them (-1 for null)."""
     if isinstance(column.dtype, pd.CategoricalDtype):
-        categories = column.cat.categories
-        check_one_kind(categories, name)
-        rank, table = pd.factorize(categories, sort=True)
-        position = np.append(rank, -1)[column.cat.codes.to_numpy()]
+        check_one_kind(column.cat.categories, name)
+        rank, table = factorise(column.cat.categories)
+        position = np.append(rank, np.int32(-1))[column.cat.codes.to_numpy()]
         return _prune(position, np.asarray(table))
     check_one_kind(column, name)
-    position, table = pd.factorize(column, sort=True)
+    position, table = factorise(column)
     return position, np.asarray(table)
 
 
@@ -223,39 +223,48 @@ def _settle_nulls(times, known, null_time):
 
 def _lay_out(patient, times, known, code, visit, value, keep):
     """Sort the rows to keep into a table that is the same for any order of the rows."""
-    patient, patients = encode(patient, patient.name)
-    patient = patient[keep]
-    code, codes = encode(code[keep], code.name)
-    visit, visit_ids = (None, None) if visit is None else encode(visit[keep], visit.name)
-    value = None if value is None else value[keep].to_numpy(dtype=np.float64, na_value=np.nan)
-    if times is None:
-        is_static, in_time = np.zeros(len(code), dtype=bool), [visit]
-    else:
-        times = replace(times, values=times.values[keep])
-        is_static = times.is_null
-        in_time = [times.values, ~is_static]
-    ties = [key for key in (value, visit, code) if key is not None]
-    order = np.lexsort((*ties, *in_time, patient))
-    patient = patient[order]
-    offsets = np.searchsorted(patient, np.arange(len(patients) + 1))
-    n_static = np.bincount(patient[is_static[order]], minlength=len(patients))
+    rows, tables = {}, {}
+    for role, column in {"patient": patient, "code": code, "visit": visit}.items():
+        if column is not None:
+            rows[role], tables[role] = encode(column, column.name)
+    if value is not None:
+        rows["value"] = value.to_numpy(dtype=np.float64, na_value=np.nan)
+    for role, column in {"time": times, "known": known}.items():
+        if column is not None:
+            rows[role] = column.values
+    if not keep.all():
+        rows = {role: row[keep] for role, row in rows.items()}
+        for role in rows.keys() & {"code", "visit"}:
+            rows[role], tables[role] = _prune(rows[role], tables[role])
+
+    patient = rows.pop("patient")
+    n_patients = len(tables["patient"])
+    offsets = offsets_from_lengths(np.bincount(patient, minlength=n_patients))
+    n_static, in_time = 0, [rows.get("visit")]
     if times is not None:
-        times = replace(times, values=times.values[order])
-    if known is not None:
-        known = replace(known, values=known.values[keep][order])
+        is_static = null_times(rows["time"])
+        n_static = np.bincount(patient[is_static], minlength=n_patients)
+        in_time = [~is_static, rows["time"]]
+    ties = [rows[role] for role in ("code", "visit", "value") if role in rows]
+    order = order_by(patient, *in_time, *ties)
+    rows = {role: row[order] for role, row in rows.items()}
     table = EventTable(
         patient_offsets=offsets,
         dated_starts=offsets[:-1] + n_static,
-        code=code[order].astype(np.int32),
-        codes=codes,
-        time=None if times is None else times.values,
+        code=rows["code"],
+        codes=tables["code"],
+        time=rows.get("time"),
         known=None,
-        visit=None if visit is None else visit[order].astype(np.int32),
-        visit_ids=visit_ids,
-        value=None if value is None else value[order],
+        visit=rows.get("visit"),
+        visit_ids=tables.get("visit"),
+        value=rows.get("value"),
         zone=None if times is None else times.zone,
     )
-    return table, patients, times, known
+    times, known = (
+        None if column is None else replace(column, values=rows[role])
+        for role, column in {"time": times, "known": known}.items()
+    )
+    return table, tables["patient"], times, known
 
 
 def align_with_predictions(table, times, known, prediction_times):
