@@ -1,13 +1,17 @@
 # make demo   sets up an environment and prints the comparison of examples/plot_quickstart.py
 # make test   sets up an environment and runs every test
 # make lint   checks style
+# make bench-train, bench-transform, bench-model-selection, bench-bucketing, bench-readmission
+#             measure what benchmarks/README.md claims; on a machine that does nothing else
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
-.PHONY: demo test lint
+BENCHMARKS = train transform model-selection bucketing readmission
+
+.PHONY: demo test lint $(BENCHMARKS:%=bench-%)
 
 demo: $(READY)
 	cd examples && $(abspath $(BIN))/python plot_quickstart.py
@@ -18,6 +22,9 @@ test: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+$(BENCHMARKS:%=bench-%): bench-%: $(READY)
+	$(BIN)/python benchmarks/$(subst -,_,$*).py
 
 $(READY): setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,130 @@
+"""How a benchmark tells what it measured: as a table, and as JSON beside this file."""
+
+import json
+import operator
+import os
+import platform
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+_RESULTS = Path(__file__).parent / "results"
+_COMPARE = {">=": operator.ge, "<=": operator.le, "<": operator.lt}
+
+
+class Report:
+    """Rows of measurements, each a ratio held against a bar.
+
+    Parameters
+    ----------
+    name : str
+        Of the benchmark; the JSON file is called after it.
+    """
+
+    def __init__(self, name):
+        self.name = name
+        self.rows = []
+
+    def add(self, what, ours, theirs, ratio, bar=None):
+        """Add a row; `ours` and `theirs` are texts with their units, `bar` is like ``">= 5"``."""
+        holds = None
+        if bar is not None:
+            comparison, limit = bar.split()
+            holds = bool(_COMPARE[comparison](ratio, float(limit)))
+        row = {"what": what, "ours": ours, "theirs": theirs, "ratio": float(ratio), "bar": bar}
+        self.rows.append(row | {"holds": holds})
+        print(f"  {what}: {ours} against {theirs}, ratio {ratio:.3g}", file=sys.stderr, flush=True)
+
+    def publish(self, *, save=True):
+        """Print the table, and write it as JSON with the machine it was measured on."""
+        lines = [["what", "ours", "theirs", "ratio", "bar", "holds"]]
+        for row in self.rows:
+            holds = {True: "yes", False: "NO", None: ""}[row["holds"]]
+            cells = [row["what"], row["ours"], row["theirs"], f"{row['ratio']:.3g}"]
+            lines.append([*cells, row["bar"] or "", holds])
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        lines.insert(1, ["-" * width for width in widths])
+        for line in lines:
+            cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+            print("| " + " | ".join(cells) + " |")
+        if save:
+            _RESULTS.mkdir(exist_ok=True)
+            result = {"benchmark": self.name, "machine": machine(), "rows": self.rows}
+            path = _RESULTS / f"{self.name}.json"
+            path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+def machine():
+    """What the figures depend on."""
+    import sklearn
+    import torch
+
+    return {
+        "cpus": os.cpu_count(),
+        "processor": _processor(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "scikit-learn": sklearn.__version__,
+        "torch": torch.__version__,
+    }
+
+
+def medians_in_turn(functions, *, n_rounds, n_warm_up=1):
+    """Median seconds of each function, the functions called in turn so that noise falls on all.
+
+    Parameters
+    ----------
+    functions : dict of str to callable
+
+    Returns
+    -------
+    dict of str to float
+    """
+    seconds = {name: [] for name in functions}
+    for i in range(n_warm_up + n_rounds):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            function()
+            if i >= n_warm_up:
+                seconds[name].append(time.perf_counter() - start)
+    return {name: float(np.median(values)) for name, values in seconds.items()}
+
+
+def peak_extra_bytes(function):
+    """How far a call raises the memory in use of this process above what it was before.
+
+    Looks every millisecond, so it may miss what lasts less; Linux only.
+    """
+    before = peak = _resident_bytes()
+    done = threading.Event()
+
+    def watch():
+        nonlocal peak
+        while not done.wait(0.001):
+            peak = max(peak, _resident_bytes())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        function()
+    finally:
+        done.set()
+        watcher.join()
+    return max(peak, _resident_bytes()) - before
+
+
+def _resident_bytes():
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _processor():
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor()
+    names = [line.split(":", 1)[1].strip() for line in text.splitlines() if "model name" in line]
+    return names[0] if names else platform.processor()

@@ -1,0 +1,56 @@
+"""Each benchmark runs from end to end on little data; what it measures is no test."""
+
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def load(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module
+
+
+def test_transform(load):
+    pytest.importorskip("polars", reason="polars comes with the extra benchmarks")
+    report = load("transform").main(n_patients=200, growth=(100, 200), n_rounds=1)
+    assert len(report.rows) == 8
+    assert all(row["ratio"] > 0 for row in report.rows if "against p" in row["what"])
+
+
+@pytest.mark.slow
+def test_train(load):
+    report = load("train").main(n_patients=150, n_steps=2, n_rounds=1, padded_gib=0.1)
+    assert len(report.rows) == 7
+    assert all(row["ratio"] > 0 for row in report.rows)
+
+
+@pytest.mark.slow
+def test_model_selection(load):
+    report = load("model_selection").main(n_patients=300, max_epochs=1, n_rounds=1)
+    assert [row["bar"] for row in report.rows] == ["<= 0.65", "<= 1"]
+
+
+@pytest.mark.slow
+def test_bucketing(load):
+    report = load("bucketing").main(n_patients=200, n_seeds=2, max_epochs=1, with_bundled=False)
+    assert len(report.rows) == 3
+
+
+def test_report_holds_ratios_against_bars(load, capsys, monkeypatch, tmp_path):
+    module = load("_report")
+    monkeypatch.setattr(module, "_RESULTS", tmp_path)
+    report = module.Report("demo")
+    report.add("fast", "1 s", "4 s", 4.0, ">= 2")
+    report.add("slow", "4 s", "1 s", 0.25, ">= 2")
+    report.add("told only", "1 s", "1 s", 1.0)
+    report.publish()
+    holds = [line.split("|")[-2].strip() for line in capsys.readouterr().out.splitlines()]
+    assert holds == ["holds", "-----", "yes", "NO", ""]
+    saved = json.loads((tmp_path / "demo.json").read_text())
+    assert [row["holds"] for row in saved["rows"]] == [True, False, None]
+    assert saved["machine"]["cpus"] >= 1
