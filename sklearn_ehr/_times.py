@@ -136,8 +136,8 @@ def as_duration(length, name, is_datetime):
         duration = _parse_duration(length)
         if duration is None:
             raise TypeError(
-                f"{name}={length!r} is no length of time, but the times are datetimes. Give a "
-                f"pandas.Timedelta, or a string with its unit such as '365D'."
+                f"{name}={length!r} is no length of time, but the times are datetimes. Give one "
+                f"such as pandas.Timedelta('365D')."
             )
         valid = duration > np.timedelta64(0)
     else:

@@ -81,7 +81,8 @@ class Cohort(SampleIndexing):
     -----
     Visibility is decided for an event, not for a visit: a visit in progress is cut in the middle.
     Event times that are all whole days, compared with prediction times that are not, count as known
-    when their day has ended.
+    when their day has ended. That is decided once for whole columns, so a cohort of other rows may
+    be read otherwise; `known_time` says outright when each event was known.
 
     Examples
     --------
@@ -260,15 +261,10 @@ class Cohort(SampleIndexing):
         patients, patient = np.unique(self._patient, return_inverse=True)
         with_events = patients[patients < len(self._events.dated_starts)]
         events, position = self._events.compact(with_events, keep)
-        samples = self._samples
-        if isinstance(samples[self._patient_column].dtype, pd.CategoricalDtype):
-            ids = samples[self._patient_column].cat.remove_unused_categories()
-            samples = samples.copy(deep=False)
-            samples[self._patient_column] = ids
         return {
             **self.__dict__,
             "_events": events,
-            "_samples": samples,
+            "_samples": _without_unused(self._samples),
             "_patient": patient,
             "_bounds": position[self._bounds],
             "_is_subset": False,
@@ -284,6 +280,20 @@ class Cohort(SampleIndexing):
                 UserWarning,
                 stacklevel=3,
             )
+
+
+def _without_unused(samples):
+    """The frame without the categories and index levels that name rows it no longer has."""
+    samples = samples.copy(deep=False)
+    for position, dtype in enumerate(samples.dtypes):
+        if isinstance(dtype, pd.CategoricalDtype):
+            column = samples.iloc[:, position].cat.remove_unused_categories()
+            samples.isetitem(position, column)
+    if isinstance(samples.index, pd.MultiIndex):
+        samples.index = samples.index.remove_unused_levels()
+    elif isinstance(samples.index, pd.CategoricalIndex):
+        samples.index = samples.index.remove_unused_categories()
+    return samples
 
 
 def as_cohort(X):

@@ -1,5 +1,6 @@
 """How a cohort becomes what a model takes: visit sequences, or counts of the same tokens."""
 
+from datetime import timedelta
 from numbers import Integral, Real
 
 import numpy as np
@@ -32,7 +33,8 @@ class _CodeTransformer(TransformerMixin, BaseEstimator):
         "handle_unknown": [StrOptions({"token", "ignore"})],
         "visits": [
             StrOptions({"auto", "id", "day", "time"}),
-            pd.Timedelta,
+            timedelta,
+            np.timedelta64,
             Interval(Real, 0, None, closed="neither"),
         ],
         "max_visits": [Interval(Integral, 1, None, closed="left"), None],

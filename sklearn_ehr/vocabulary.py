@@ -70,7 +70,7 @@ class Vocabulary:
         frequency = _patients_per_code(cohort)
         is_count = isinstance(min_frequency, Integral)
         # The share is divided out, not multiplied: 7 of 100 is 0.07, but 0.07 * 100 is above 7.
-        reached = frequency if is_count else frequency / cohort.n_patients
+        reached = frequency if is_count else frequency / max(cohort.n_patients, 1)
         kept = np.flatnonzero((reached >= min_frequency) & (frequency > 0))
         if not kept.size:
             raise ValueError(

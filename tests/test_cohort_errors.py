@@ -261,7 +261,7 @@ def test_unknown_choice(parameter):
 )
 def test_lookback_that_is_no_duration(lookback):
     message = message_of(TypeError, lookback=lookback)
-    assert_mentions(message, f"lookback={lookback!r}", "datetimes", "'365D'")
+    assert_mentions(message, f"lookback={lookback!r}", "datetimes", "pandas.Timedelta('365D')")
 
 
 @pytest.mark.parametrize(

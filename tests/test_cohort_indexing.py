@@ -237,6 +237,27 @@ def test_pickled_subset_holds_no_other_patient_in_categories():
     assert cohort[[0]].samples["patient_id"].dtype == samples["patient_id"].dtype
 
 
+@pytest.mark.parametrize(
+    "index",
+    [
+        pd.CategoricalIndex(["MRN-Ann", "MRN-Bob"]),
+        pd.MultiIndex.from_arrays([["MRN-Ann", "MRN-Bob"], [1, 2]]),
+    ],
+    ids=["categorical", "levels"],
+)
+def test_pickled_subset_holds_no_other_patient_in_samples_nor_their_index(index):
+    events = pd.DataFrame({"patient_id": [1, 2], "time": [1, 1], "code": ["FLU", "TB"]})
+    ward = pd.Categorical(["Ward-Ann", "Ward-Bob"])
+    samples = pd.DataFrame({"patient_id": [1, 2], "prediction_time": [2, 2], "ward": ward})
+    cohort = Cohort(events, samples.set_index(index))
+    assert b"Bob" in pickle.dumps(cohort)
+    dumped = pickle.dumps(cohort[[0]])
+    assert b"MRN-Ann" in dumped
+    assert b"Ward-Ann" in dumped
+    assert b"Bob" not in dumped
+    assert cohort[[0]].samples.index.equals(samples.set_index(index).index[[0]])
+
+
 def test_subset_compacts_once():
     subset = make_cohort()[[0, 1]]
     state = subset.__getstate__()

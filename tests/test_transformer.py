@@ -1,4 +1,5 @@
 import pickle
+from datetime import timedelta
 
 import numpy as np
 import pandas as pd
@@ -228,6 +229,8 @@ def test_timedelta_starts_a_visit_after_a_longer_gap():
     )
     assert visits_of(events, visits=pd.Timedelta("1D")) == [["AB", "C"], ["C"]]
     assert visits_of(events, visits=pd.Timedelta("23h")) == [["A", "B", "C"], ["C"]]
+    for day in (timedelta(days=1), np.timedelta64(1, "D")):
+        assert visits_of(events, visits=day) == [["AB", "C"], ["C"]]
 
 
 @pytest.mark.parametrize("gap", [2, 2.0, np.float64(2), np.int64(2)])

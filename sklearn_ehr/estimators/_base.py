@@ -1,5 +1,6 @@
 """How the network is trained and asked: the one place that touches skorch."""
 
+import threading
 import warnings
 from contextlib import contextmanager
 from numbers import Integral, Real
@@ -20,6 +21,7 @@ from ..sequences import VisitSequences
 from ..vocabulary import UNKNOWN
 
 _LARGEST_SEED = 2**31 - 1
+_TRAINING = threading.RLock()
 
 
 class VisitDataset(torch.utils.data.Dataset):
@@ -320,9 +322,12 @@ def choose_device(device):
 
 @contextmanager
 def _own_randomness(seed, device):
-    """Seed torch for the block and leave its global state as it was found."""
+    """Seed torch for the block and leave its global state as it was found.
+
+    The state is one for all threads, so those of a joblib pool train one after the other.
+    """
     is_cuda = torch.device(device).type == "cuda"
-    with torch.random.fork_rng(devices=[torch.device(device)] if is_cuda else []):
+    with _TRAINING, torch.random.fork_rng(devices=[torch.device(device)] if is_cuda else []):
         torch.default_generator.manual_seed(int(seed))
         if is_cuda:
             with torch.cuda.device(device):

@@ -273,12 +273,28 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         weight = _check_sample_weight(
             _as_numbers(sample_weight), X, dtype=np.float64, copy=True, ensure_non_negative=True
         )
-        weight *= compute_class_weight(self.class_weight, classes=classes, y=classes[target])[
-            target
-        ]
+        if self.class_weight is not None:
+            weight *= self._weight_per_class(target, classes, weight)[target]
+        if (weight < 0).any():
+            raise ValueError(
+                f"class_weight={self.class_weight!r} has negative weights; they must be at least 0."
+            )
         if not weight.any():
             raise ValueError("sample_weight and class_weight leave every sample a weight of zero.")
         return weight
+
+    def _weight_per_class(self, target, classes, weight):
+        """Weight of each class; that of a class without any weight among the samples is 1."""
+        if self.class_weight != "balanced":
+            return compute_class_weight(self.class_weight, classes=classes, y=classes[target])
+        per_class = np.ones(len(classes))
+        used = weight > 0
+        seen = np.unique(target[used])
+        if seen.size:
+            per_class[seen] = compute_class_weight(
+                "balanced", classes=seen, y=target[used], sample_weight=weight[used]
+            )
+        return per_class
 
     def _all_classes(self, classes):
         known = getattr(self, "classes_", None)
@@ -299,6 +315,11 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
 
 
 def _check_labels(X, y):
+    if y is None:
+        raise ValueError(
+            "LSTMVisitClassifier requires y to be passed, but the target y is None. Give a label "
+            "for each sample."
+        )
     y = _as_labels(y)
     check_consistent_length(X, y)
     check_classification_targets(y)

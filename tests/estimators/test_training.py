@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from joblib import Parallel, delayed
 from sklearn.base import clone
 from skorch.callbacks import (
     Callback,
@@ -142,6 +143,28 @@ def test_class_weight_equals_sample_weight(class_weight):
     by_class = tiny(class_weight=class_weight).fit(X, y)
     assert_same_bits(by_class, by_sample)
     assert not same_bits(by_class, tiny().fit(X, y))
+
+
+@pytest.mark.parametrize("class_weight", [{0: 1, 1: 5}, "balanced"])
+def test_class_weight_with_sample_weights_of_zero_is_that_of_the_samples_left(class_weight):
+    weight = np.where(Y == 0, np.arange(len(Y)) % 3 > 0, np.arange(len(Y)) % 2 > 0).astype(float)
+    used = weight > 0
+    one = tiny(class_weight=class_weight).fit(X, Y, sample_weight=weight)
+    assert_same_bits(one, tiny(class_weight=class_weight).fit(X[used], Y[used]))
+
+
+def test_balanced_class_weight_counts_samples_by_their_weight():
+    weight = np.random.default_rng(0).uniform(0.5, 2, len(Y))
+    total = np.bincount(Y, weights=weight)
+    one = tiny(class_weight="balanced").fit(X, Y, sample_weight=weight)
+    other = tiny().fit(X, Y, sample_weight=weight * (total.sum() / (2 * total))[Y])
+    np.testing.assert_allclose(one.predict_proba(X), other.predict_proba(X), atol=1e-5)
+
+
+@pytest.mark.parametrize("class_weight", [{0: -1, 1: 1}, {0: 1, 1: -2}])
+def test_negative_class_weight_raises(class_weight):
+    with pytest.raises(ValueError, match=r"class_weight=.*negative.*at least 0"):
+        tiny(class_weight=class_weight).fit(X, Y)
 
 
 def test_class_weight_goes_by_label():
@@ -442,6 +465,15 @@ def test_same_seed_gives_same_bits(params):
     pd.testing.assert_frame_equal(
         one.history_.drop(columns="dur"), other.history_.drop(columns="dur")
     )
+
+
+def test_threads_give_the_same_bits_as_one_after_the_other():
+    fits = [delayed(tiny(random_state=seed).fit)(X, Y) for seed in range(4)]
+    state = torch.random.get_rng_state()
+    in_threads = Parallel(n_jobs=4, backend="threading")(fits)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    for seed, model in enumerate(in_threads):
+        assert_same_bits(model, tiny(random_state=seed).fit(X, Y))
 
 
 def test_other_seed_gives_another_net():
