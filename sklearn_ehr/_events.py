@@ -270,11 +270,13 @@ def _lay_out(patient, times, known, code, visit, value, keep):
 def align_with_predictions(table, times, known, prediction_times):
     """Bring event and prediction times to one representation.
 
-    Decides when each event counts as known: at its known time, else at its time; an event resolved
-    to a whole day, compared with prediction times that are not, when its day has ended.
+    Decides when each event counts as known: at its known time, else at its time. A midnight stands
+    for a whole day, known when the day has ended, unless prediction times are whole days too.
     """
     known_from = times if known is None else known
-    if known_from.resolved_to_days() and not prediction_times.resolved_to_days():
+    # Days of one zone on both sides: a midnight elsewhere falls into the middle of an event's day.
+    by_day = replace(prediction_times, zone=known_from.zone).resolved_to_days()
+    if known_from.is_datetime and not by_day and known_from.starts_day().any():
         known = known_from.end_of_day()
     columns = [times, prediction_times] if known is None else [times, prediction_times, known]
     times, prediction_times, *known = align(*columns)

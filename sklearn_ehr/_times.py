@@ -42,20 +42,26 @@ class Times:
 
     def resolved_to_days(self):
         """Whether every non-null value is the first instant of a day of its own zone."""
-        if not self.is_datetime:
-            return False
+        return self.is_datetime and bool((self.starts_day() | self.is_null).all())
+
+    def starts_day(self):
+        """Which datetimes are the first instant of a day of their own zone."""
         local = to_local(self.values, self.zone)
         day = local.astype("datetime64[D]")
-        starts_day = (local == day) | self.is_null
+        starts_day = local == day
         if self.zone is not None and not starts_day.all():
             # Where the clock springs forward at midnight, the day starts later.
             starts_day |= self.values == _to_utc(day, self.zone)
-        return bool(starts_day.all())
+        return starts_day
 
     def end_of_day(self):
-        """The midnight that ends each value's day, in its own zone."""
-        day = to_local(self.values, self.zone).astype("datetime64[D]")
-        return replace(self, values=_to_utc(day + np.timedelta64(1, "D"), self.zone))
+        """The midnight that ends the day of each value that starts one; the others as they are."""
+        starts_day = self.starts_day()
+        day = to_local(self.values[starts_day], self.zone).astype("datetime64[D]")
+        ended = replace(self, values=_to_utc(day + np.timedelta64(1, "D"), self.zone))
+        values = self.values.copy()
+        values[starts_day] = _cast(ended, values.dtype)
+        return replace(self, values=values)
 
 
 def null_times(values):

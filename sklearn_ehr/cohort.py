@@ -61,6 +61,8 @@ class Cohort(SampleIndexing):
         The rows of the samples.
     groups : ndarray of shape (n_samples,)
         The patient of each sample.
+    n_patients : int
+        Distinct patients among the samples.
     shape : tuple
         ``(n_samples,)``.
 
@@ -80,9 +82,12 @@ class Cohort(SampleIndexing):
     Notes
     -----
     Visibility is decided for an event, not for a visit: a visit in progress is cut in the middle.
-    Event times that are all whole days, compared with prediction times that are not, count as known
-    when their day has ended. That is decided once for whole columns, so a cohort of other rows may
-    be read otherwise; `known_time` says outright when each event was known.
+    An event timed at a midnight stands for a whole day. It counts as known when that day has ended,
+    in the zone of the events, unless the prediction times are all whole days, which compare
+    plainly. Where a midnight is meant, a `known_time` one second later says so.
+
+    Aware times compare in UTC and take their calendar day in their own zone; aware beside naive
+    ones are an error. A null known time is an error, or drops the event with ``null_time="drop"``.
 
     Examples
     --------
@@ -383,7 +388,8 @@ def _visible_bounds(table, patient, cut, closed, lookback):
     start, stop = dated, last
     if cut is not None:
         cut = cut[has_events]
-        if table.known is None or lookback is not None:
+        # Known times matter only among events of the past, unless some are known in advance.
+        if lookback is not None or table.known is None or not (table.known < table.time).any():
             stop = search_ranges(table.time, dated, last, cut, closed)
     if lookback is not None:
         # Patients without dated events have nothing to look back from, nor to leave out.

@@ -7,6 +7,9 @@ from sklearn.model_selection import (
     StratifiedGroupKFold,
     train_test_split,
 )
+from sklearn.utils import check_random_state
+
+_N_BUNDLES = 2_000
 
 
 class _PatientSplitter:
@@ -33,7 +36,11 @@ class _PatientSplitter:
         ValueError
             If neither `groups` nor `X` tells the patients.
         """
-        yield from super().split(X, y, _patients_of(X, groups, type(self).__name__))
+        yield from super().split(X, y, self._units(_patients_of(X, groups, type(self).__name__)))
+
+    def _units(self, groups):
+        """What goes to one fold together, for each sample."""
+        return groups
 
 
 class PatientKFold(_PatientSplitter, GroupKFold):
@@ -65,7 +72,9 @@ class PatientKFold(_PatientSplitter, GroupKFold):
 class StratifiedPatientKFold(_PatientSplitter, StratifiedGroupKFold):
     """K folds with about equal shares of each class that keep a patient in one fold.
 
-    `sklearn.model_selection.StratifiedGroupKFold` that reads ``X.groups``.
+    `sklearn.model_selection.StratifiedGroupKFold` that reads ``X.groups``. More than 2,000 patients
+    are dealt to 2,000 bundles first, which go to folds whole: it takes groups one by one, 170
+    microseconds each.
 
     Parameters
     ----------
@@ -86,6 +95,15 @@ class StratifiedPatientKFold(_PatientSplitter, StratifiedGroupKFold):
     >>> len(test)
     5
     """
+
+    def _units(self, groups):
+        patients, patient = np.unique(groups, return_inverse=True)
+        if len(patients) <= _N_BUNDLES:
+            return groups
+        bundle = np.arange(len(patients)) % _N_BUNDLES
+        if self.shuffle:
+            bundle = check_random_state(self.random_state).permutation(bundle)
+        return bundle[patient]
 
 
 class PatientShuffleSplit(_PatientSplitter, GroupShuffleSplit):
@@ -144,11 +162,13 @@ def split_off_patients(y, groups, fraction, random_state):
     rank = np.argsort(np.argsort(-np.bincount(y), kind="stable"))[y]
     stratum = np.zeros(len(patients), dtype=np.int64)
     np.maximum.at(stratum, patient, rank)
+    # A stratum of one patient cannot be on both sides: it stays in training.
+    shared = np.flatnonzero(np.bincount(stratum)[stratum] > 1)
     arguments = {"test_size": fraction, "random_state": random_state}
     try:
-        _, apart = train_test_split(np.arange(len(patients)), stratify=stratum, **arguments)
+        _, apart = train_test_split(shared, stratify=stratum[shared], **arguments)
     except ValueError:
-        _, apart = train_test_split(np.arange(len(patients)), **arguments)
+        _, apart = train_test_split(shared, **arguments)
     is_apart = np.isin(patient, apart)
     return np.flatnonzero(~is_apart), np.flatnonzero(is_apart)
 

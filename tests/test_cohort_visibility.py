@@ -123,9 +123,28 @@ def test_whole_days_on_both_sides_compare_plainly():
     assert see(times, times_of("2020-01-02", "2020-01-03"), closed="left") == ["A", "AB"]
 
 
-def test_events_that_are_not_all_whole_days_compare_plainly():
-    times = times_of("2020-01-01", "2020-01-02", "2020-01-02T12")
-    assert see(times, times_of("2020-01-02T08")) == ["AB"]
+def test_midnight_among_other_times_stands_for_a_whole_day():
+    times = times_of("2020-01-01", "2020-01-02", "2020-01-02T07")
+    predictions = times_of("2020-01-02T08", "2020-01-03T08")
+    assert see(times, predictions) == ["AC", "ABC"]
+
+
+def test_events_of_others_do_not_decide_whether_a_midnight_is_a_day():
+    times = times_of("2020-01-01", "2020-01-02")
+    events = pd.DataFrame({"patient_id": [1, 1], "time": times, "code": ["A", "B"]})
+    later = pd.DataFrame({"patient_id": [2], "time": times_of("2020-06-01T12"), "code": ["C"]})
+    samples = pd.DataFrame({"patient_id": [1], "prediction_time": times_of("2020-01-02T08")})
+    for table in (events, pd.concat([events, later])):
+        assert Cohort(table, samples).visible_events()["code"].tolist() == ["A"]
+
+
+def test_whole_days_of_another_zone_are_no_whole_days():
+    # Midnight in New York is 05:00 UTC, in the middle of the event's day.
+    event = times_of("2020-01-02", zone="UTC")
+    for seconds in (0, 1):
+        predicted = times_of("2020-01-02", zone="America/New_York") + pd.Timedelta(seconds, "s")
+        assert see(event, predicted) == [""]
+    assert see(event, times_of("2020-01-03", zone="America/New_York")) == ["A"]
 
 
 def test_known_times_of_whole_days_are_known_when_their_day_has_ended():

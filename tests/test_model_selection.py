@@ -229,6 +229,33 @@ def test_patients_are_read_under_metadata_routing():
             assert not [pair for pair in pairs if pair[0] & pair[1]]
 
 
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_many_patients_are_split_as_evenly_as_few(shuffle):
+    rng = np.random.default_rng(0)
+    patients = np.repeat(rng.permutation(5_000), rng.geometric(0.7, 5_000))
+    y = (rng.random(len(patients)) < 0.1).astype(int)
+    cv = StratifiedPatientKFold(5, shuffle=shuffle, random_state=0 if shuffle else None)
+    folds = [test for _, test in cv.split(np.zeros(len(y)), y, patients)]
+    assert sorted(np.concatenate(folds)) == list(range(len(y)))
+    for test in folds:
+        assert not set(patients[test]) & set(np.delete(patients, test))
+        assert len(test) == pytest.approx(len(y) / 5, rel=0.01)
+        assert y[test].mean() == pytest.approx(y.mean(), rel=0.03)
+    again = [test for _, test in cv.split(np.zeros(len(y)), y, patients)]
+    for one, other in zip(folds, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_seed_decides_which_of_many_patients_share_a_fold():
+    patients, y = np.arange(5_000), np.arange(5_000) % 2
+
+    def first_fold(**parameters):
+        return set(next(StratifiedPatientKFold(2, **parameters).split(patients, y, patients))[1])
+
+    one, other = (first_fold(shuffle=True, random_state=seed) for seed in (0, 1))
+    assert 0.4 < len(one & other) / len(one) < 0.6
+
+
 def split_off(y, groups, fraction=0.25, random_state=0):
     return split_off_patients(np.asarray(y), np.asarray(groups), fraction, random_state)
 
@@ -264,10 +291,19 @@ def test_split_off_ranks_three_outcomes_by_how_rare_they_are():
         assert np.bincount(y.ravel()[apart]).tolist() == [11, 1, 4]
 
 
-def test_split_off_without_strata_where_an_outcome_has_one_patient():
-    kept, apart = split_off([1, 0, 0, 0, 0, 0, 0, 0], np.arange(8))
-    assert len(kept) == 6
+@pytest.mark.parametrize("seed", range(5))
+def test_split_off_leaves_the_only_patient_of_an_outcome_in_training(seed):
+    y = np.repeat([0, 1, 2], [90, 9, 1])
+    kept, apart = split_off(y, np.arange(100), fraction=0.3, random_state=seed)
+    assert np.bincount(y[apart], minlength=3).tolist() == [27, 3, 0]
+    assert len(kept) == 70
+
+
+def test_split_off_without_strata_where_there_are_more_outcomes_than_patients_to_take():
+    y = np.repeat(np.arange(10), 2)
+    kept, apart = split_off(y, np.arange(20), fraction=0.1)
     assert len(apart) == 2
+    assert len(kept) == 18
 
 
 def test_split_off_follows_the_random_state():
@@ -278,5 +314,5 @@ def test_split_off_follows_the_random_state():
 
 
 def test_split_off_the_only_patient_is_an_error():
-    with pytest.raises(ValueError, match="n_samples=1"):
+    with pytest.raises(ValueError, match="n_samples="):
         split_off([0, 1, 0], ["Ann"] * 3)

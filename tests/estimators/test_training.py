@@ -127,10 +127,12 @@ def test_without_early_stopping_every_epoch_is_run_and_nothing_validated():
 
 def test_validation_loss_is_the_weighted_mean():
     weight = np.random.default_rng(0).uniform(0.5, 2, len(Y))
+    # One visit a sample, whose first token tells which sample it is.
+    numbered = np.arange(2, len(Y) + 2).reshape(-1, 1, 1)
     model = tiny(max_epochs=1, callbacks=[KeepValidation()], validation_fraction=0.3)
-    model.fit(X, Y, sample_weight=weight)
+    model.fit(numbered, Y, sample_weight=weight)
     valid = KeepValidation.valid
-    y, w = valid.target.numpy().astype(int), valid.weight.numpy()
+    y, w = Y[valid.sequences.tokens - 2], weight[valid.sequences.tokens - 2]
     p = model.predict_proba(valid.sequences)[np.arange(len(y)), y]
     assert np.average(-np.log(p), weights=w) == pytest.approx(model.history_["valid_loss"][0])
 
@@ -165,6 +167,10 @@ def test_balanced_class_weight_counts_samples_by_their_weight():
 def test_negative_class_weight_raises(class_weight):
     with pytest.raises(ValueError, match=r"class_weight=.*negative.*at least 0"):
         tiny(class_weight=class_weight).fit(X, Y)
+
+
+def test_weight_decay_is_decoupled_from_the_gradient():
+    assert isinstance(tiny(weight_decay=0.1).fit(X, Y).net_.optimizer_, torch.optim.AdamW)
 
 
 def test_class_weight_goes_by_label():
