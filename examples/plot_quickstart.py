@@ -14,6 +14,7 @@ that reads one visit after the other, and twice from counts of the same codes.
 # `X` is a cohort: one sample a discharge, each with the events that are known by then. `y` says
 # whether the patient was readmitted within 30 days.
 
+from pathlib import Path
 from textwrap import fill
 
 import matplotlib.pyplot as plt
@@ -43,6 +44,7 @@ print(f"Readmitted within 30 days: {y.mean():.1%}")
 
 third_stays = (X.samples["prediction_time"] == 2).to_numpy()
 seen = X[third_stays][0].visible_events()
+print("All that is seen of one patient at the discharge from stay 2:")
 for stay, codes in seen.groupby("time")["code"]:
     print(fill(f"stay {stay}: {', '.join(codes)}", width=100, subsequent_indent=" " * 8))
 
@@ -88,6 +90,7 @@ scoring = {"ROC AUC": "roc_auc", "average precision": "average_precision"}
 figure, axes = plt.subplots(figsize=(5, 5), layout="constrained")
 rows = {}
 for (name, model), colour in zip(models.items(), ["C0", "C1", "C2"], strict=True):
+    print(f"{name}: three fits ...", flush=True)
     results = cross_validate(
         model, X, y, cv=folds, scoring=scoring, return_estimator=True, return_indices=True
     )
@@ -96,14 +99,13 @@ for (name, model), colour in zip(models.items(), ["C0", "C1", "C2"], strict=True
         for metric in scoring
         for statistic in ("mean", "std")
     }
-    rows[name]["fit, s"] = results["fit_time"].mean()
+    rows[name]["fit, s, mean"] = results["fit_time"].mean()
     RocCurveDisplay.from_cv_results(
         results, X, y, ax=axes, name=name, curve_kwargs={"color": colour, "alpha": 0.7}
     )
-    print(f"{name} is done.")
 
 table = pd.DataFrame(rows).T
-print(table.round(dict.fromkeys(table, 3) | {"fit, s": 0}).to_string())
+print(table.round(dict.fromkeys(table, 3) | {"fit, s, mean": 0}).to_string())
 
 # %%
 # The curves
@@ -112,7 +114,9 @@ print(table.round(dict.fromkeys(table, 3) | {"fit, s": 0}).to_string())
 labels = [f"{name}: {row['ROC AUC, mean']:.3f}" for name, row in rows.items()]
 axes.legend(axes.get_lines()[:: cv.n_splits], labels, title="ROC AUC, mean", loc="lower right")
 axes.set_title("Readmission within 30 days, 3 folds of patients")
-figure.savefig("readmission_roc.png", dpi=120)
+picture = Path("readmission_roc.png").resolve()
+figure.savefig(picture, dpi=120)
+print(f"The ROC curves are in {picture}.")
 
 # %%
 # What to make of it

@@ -98,7 +98,9 @@ def column_of(frame, name, frame_name, *, fixed, optional=False):
     if present not in frame.columns:
         if optional and name == fixed:
             return None
-        way_out = "it can be left out with None" if optional else f"name another with {fixed}="
+        way_out = f"name another with Cohort(..., {fixed}=...)"
+        if optional:
+            way_out += ", or None to leave it out"
         raise ValueError(
             f"{frame_name} has no column {name!r} (parameter {fixed}). Its columns are "
             f"{list(frame.columns)}; {way_out}."

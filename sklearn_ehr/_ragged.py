@@ -12,6 +12,8 @@ def offsets_from_lengths(lengths):
 
 def concatenate_ranges(starts, stops):
     """Integers of the ranges ``[start, stop)``, one range after the other."""
+    if len(starts) and (starts[1:] == stops[:-1]).all():
+        return np.arange(starts[0], stops[-1])
     lengths = stops - starts
     offsets = offsets_from_lengths(lengths)
     return np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])

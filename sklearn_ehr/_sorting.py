@@ -92,12 +92,19 @@ def _digits(keys, n_bits):
         low = key.min()
         left = (int(key.max()) - int(low)).bit_length()
         # Differences of int64 may need 64 bits, which unsigned numbers hold after wrapping round.
-        rest = key.astype(np.int64).view(np.uint64) - np.int64(low).view(np.uint64)
+        rest = key.astype(np.int64).view(np.uint64)
+        rest -= np.int64(low).view(np.uint64)
         while left:
             taken = min(left, n_bits - used)
-            part = rest & np.uint64(2**taken - 1)
-            digit = part if digit is None else digit | part << np.uint64(used)
-            rest >>= np.uint64(taken)
+            part = rest
+            if taken < left:
+                part = rest & np.uint64(2**taken - 1)
+                rest >>= np.uint64(taken)
+            if digit is None:
+                digit = part
+            else:
+                part <<= np.uint64(used)
+                digit |= part
             used, left = used + taken, left - taken
             if used == n_bits:
                 yield digit

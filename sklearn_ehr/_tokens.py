@@ -85,7 +85,8 @@ def select_tokens(sequences, tokens, vocabulary, *, drop_unknown, deduplicate, m
     if deduplicate:
         order = order_by(visit, tokens)
         is_last = np.roll(run_starts(tokens[order], visit[order]), -1)
-        kept = np.sort(order[is_last])
+        kept = np.zeros(len(tokens), dtype=bool)
+        kept[order[is_last]] = True
         tokens, visit = tokens[kept], visit[kept]
     lengths = np.bincount(visit, minlength=n_visits)
     if max_per_visit is not None:
@@ -114,7 +115,7 @@ def _label_visits(table, event, visits):
         if visits == "id":
             raise ValueError(
                 f"visits='id' needs the visit id of every event, and {without_id.sum()} visible "
-                f"event(s) have none. Use visits='auto', which groups those by time."
+                f"event(s) have none. Use visits='auto', which groups those by day."
             )
         by = "day" if table.time.dtype.kind == "M" else "time"
         n_ids = 0 if table.visit is None else len(table.visit_ids)

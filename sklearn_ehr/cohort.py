@@ -30,12 +30,14 @@ class Cohort(SampleIndexing):
     ----------
     events : DataFrame
         Long frame, one row an event. It needs a patient, a code, and a time or a visit id (both is
-        best); value, visit id and known time are used where the column is there. The MEDS names
-        ``subject_id`` and ``numeric_value`` are recognised. The frame is neither changed nor kept.
+        best; without times, visits follow each other as their ids sort); value, visit id and known
+        time are taken where the column is there. The MEDS names ``subject_id`` and
+        ``numeric_value`` are recognised. The frame is neither changed nor kept.
     samples : DataFrame, default=None
         One row a sample, its order kept: patient, prediction time, and any other columns, which
-        stay in `samples` and are never features. A patient may have several samples. With None
-        there is one sample a patient, sorted by id, with the whole history.
+        stay in `samples` and are never features. A patient may have several samples; one without
+        events stays, with no visits, and patients without a sample are left out. With None there is
+        one sample a patient, sorted by id, with the whole history.
     patient_id, time, code, visit_id, value, known_time : str
         Columns of `events`, by default of the parameter's own name; `patient_id` is a column of
         `samples` too. `time`, `visit_id`, `value` and `known_time` may be None: not used.
@@ -45,7 +47,8 @@ class Cohort(SampleIndexing):
     prediction_time : str or None, default="prediction_time"
         Column of `samples`. None says that whole histories are meant.
     closed : {"right", "left"}, default="right"
-        Whether an event known at exactly the prediction time is visible ("right") or not ("left").
+        Whether an event known at exactly the prediction time is visible ("right") or not ("left");
+        where both are dates, "right" shows the events of the day of the prediction.
     lookback : Timedelta, str or number, default=None
         Keep only events of the time ``(t - lookback, t]`` (``[t - lookback, t)`` when closed
         "left"), `t` being the prediction time or, without one, the patient's last event, which is
@@ -324,7 +327,8 @@ def _read_prediction_times(samples, prediction_time, times):
     if prediction_time not in samples.columns:
         raise ValueError(
             f"samples has no column {prediction_time!r} (parameter prediction_time). Its columns "
-            f"are {list(samples.columns)}; give prediction_time=None if whole histories are meant."
+            f"are {list(samples.columns)}; name another with prediction_time=. Only where whole "
+            f"histories are meant, and nothing in them may come too late, give None."
         )
     if times is None:
         raise ValueError(

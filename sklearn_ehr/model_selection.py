@@ -96,6 +96,34 @@ class StratifiedPatientKFold(_PatientSplitter, StratifiedGroupKFold):
     5
     """
 
+    def split(self, X, y=None, groups=None):
+        """Generate positions of training and test samples.
+
+        Parameters
+        ----------
+        X : Cohort or VisitSequences of shape (n_samples,)
+            Anything with `groups`, the patient of each sample.
+        y : array-like of shape (n_samples,)
+            Classes, to be spread evenly.
+        groups : array-like of shape (n_samples,), default=None
+            The patient of each sample; by default ``X.groups``.
+
+        Yields
+        ------
+        train, test : ndarrays of int
+
+        Raises
+        ------
+        ValueError
+            If `y` is missing or no classes, or neither `groups` nor `X` tells the patients.
+        """
+        if y is None:
+            raise ValueError(
+                "StratifiedPatientKFold needs y, the class of each sample, to spread classes over "
+                "the folds; pass it, or use PatientKFold."
+            )
+        yield from super().split(X, y, groups)
+
     def _units(self, groups):
         patients, patient = np.unique(groups, return_inverse=True)
         if len(patients) <= _N_BUNDLES:

@@ -170,10 +170,16 @@ class VisitSequences(SampleIndexing):
             If shapes do not fit, an id is negative, or the masks contradict each other or the
             codes.
         """
-        codes = np.asarray(codes)
+        came = f"a {type(codes).__name__}"
+        try:
+            codes = np.asarray(codes)
+            came += f" of shape {codes.shape}"
+        except ValueError:
+            codes, came = np.empty(0), came + " of arrays of unequal shapes"
         if codes.ndim != 3:
             raise ValueError(
-                f"Padded codes have the shape (n_samples, n_visits, n_codes); got {codes.shape}."
+                f"Padded codes are one array of shape (n_samples, n_visits, n_codes); got {came}. "
+                f"Pass VisitSequences, or the codes of their to_padded() alone."
             )
         if codes.dtype.kind not in "iu":
             raise TypeError(f"Padded codes must be integers, got dtype {codes.dtype}.")

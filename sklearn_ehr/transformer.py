@@ -189,11 +189,12 @@ deduplicate
     encoding : {"count", "binary", "log1p"}, default="count"
         Number of visits with a code (of its occurrences with ``deduplicate=False``), whether there
         is any, or the logarithm of one plus the number.
-    last_visits : tuple of int, default=()
+    last_visits : tuple or list of int, default=()
         For each number `k` a block of columns that counts the last `k` visits alone, beside the
         block for the whole history. Static codes count in the whole history only.
     sparse_output : bool, default=True
-        Return a CSR matrix; otherwise an array.
+        Return a CSR matrix; otherwise an array, as `HistGradientBoostingClassifier` and output of
+        pandas frames (`set_output`) need it.
 
     Attributes
     ----------

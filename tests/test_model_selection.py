@@ -229,6 +229,12 @@ def test_patients_are_read_under_metadata_routing():
             assert not [pair for pair in pairs if pair[0] & pair[1]]
 
 
+def test_stratified_folds_without_y_raise():
+    cohort, _ = make_cohort()
+    with pytest.raises(ValueError, match=r"StratifiedPatientKFold needs y.*PatientKFold"):
+        next(StratifiedPatientKFold(3).split(cohort))
+
+
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_many_patients_are_split_as_evenly_as_few(shuffle):
     rng = np.random.default_rng(0)

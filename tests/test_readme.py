@@ -13,10 +13,10 @@ README = Path(__file__).parents[1] / "README.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
 
 
-def run(marker):
-    """The names that the one block with this text defines."""
+def run(marker, names=None):
+    """The names that the one block with this text defines, beside those it is given."""
     (block,) = [block for block in BLOCKS if marker in block]
-    names = {}
+    names = {} if names is None else names
     exec(compile(block, str(README), "exec"), names)
     return names
 
@@ -44,3 +44,8 @@ def test_lines_for_own_tables_show_what_they_say():
     # E11 is 2, I10 is 3 and N18, which only the whole history has, is 4.
     assert names["codes"].tolist() == [[[2, 3], [4, 0]], [[3, 0], [0, 0]]]
     assert names["visit_mask"].tolist() == [[True, True], [True, False]]
+
+
+def test_lines_for_a_hold_out_set_take_the_cohort_of_the_lines_before():
+    names = run("PatientShuffleSplit(", run("Cohort(events"))
+    assert sorted([*names["X_train"].groups, *names["X_test"].groups]) == ["a", "b"]

@@ -204,7 +204,14 @@ def test_from_padded_visit_mask_decides_which_visits_are_padding():
 @pytest.mark.parametrize(
     ("codes", "mask", "visit_mask", "error", "message"),
     [
-        ([[2]], None, None, ValueError, r"shape \(n_samples, n_visits, n_codes\); got \(1, 1\)"),
+        (
+            [[2]],
+            None,
+            None,
+            ValueError,
+            r"\(n_samples, n_visits, n_codes\); got a list of shape \(1, 1\)",
+        ),
+        ([[[2]], [[2], [3]]], None, None, ValueError, r"got a list of arrays of unequal shapes"),
         ([[[2.0]]], None, None, TypeError, "integers, got dtype float64"),
         ([[[True]]], None, None, TypeError, "integers, got dtype bool"),
         ([[["I10"]]], None, None, TypeError, "integers"),

@@ -23,7 +23,7 @@ _FIRST_DAY = np.datetime64("2000-01-01T00:00:00", "s")
 
 # Chosen once for a prevalence near 25 % and a ROC AUC of the true risk near 0.8.
 _INTERCEPT = -1.4
-_SCALE = {"bag": 1.35, "recency": 1.35, "order": 1.35}
+_SCALE = 1.35
 
 
 @validate_params(
@@ -100,7 +100,7 @@ def make_visits(n_patients=1000, *, signal="bag", n_codes=200, random_state=None
     # Standardised, so that prevalence and AUC stay where they are for any number of codes.
     spread = score.std()
     z = (score - score.mean()) / (spread if spread > 0 else 1.0)
-    risk = 1 / (1 + np.exp(-(_INTERCEPT + _SCALE[signal] * z)))
+    risk = 1 / (1 + np.exp(-(_INTERCEPT + _SCALE * z)))
     outcome = (rng.random_sample(n_patients) < risk).astype(np.int64)
 
     ill = np.flatnonzero(outcome)

@@ -24,7 +24,8 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
 
     Each visit is the pool of its codes' embeddings; an LSTM reads the visits from the first to the
     last, and a linear head turns its final state into one log-odds (two classes) or one logit a
-    class. Codes are never padded, and histories of similar length share a batch.
+    class. Codes are never padded, and histories of similar length share a batch. A sample without
+    visits has a zero state and so the answer of the head's bias, which is no base rate.
 
     Parameters
     ----------
