@@ -127,6 +127,8 @@ def key_kind(values):
     """Kind of identifiers: numbers of any width are one kind, texts of any storage another."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.dtype.categories
+    if isinstance(values.dtype, pd.StringDtype):
+        return "string"
     kind = pd.api.types.infer_dtype(values, skipna=True)
     return "number" if kind in {"integer", "floating", "mixed-integer-float"} else kind
 
