@@ -72,7 +72,14 @@ def test_missing_patient_column_of_samples():
 
 def test_missing_prediction_time():
     message = message_of(ValueError, samples=make_samples().drop(columns="prediction_time"))
-    assert_mentions(message, "'prediction_time'", "'patient_id'", "prediction_time=None")
+    assert_mentions(
+        message,
+        "'prediction_time'",
+        "'patient_id'",
+        "prediction_time=",
+        "whole histories",
+        "give None",
+    )
 
 
 @pytest.mark.parametrize("column", ["patient_id", "code", "time"])

@@ -404,7 +404,7 @@ def test_missing_y_raises(case):
     X, _ = case.data()
     with pytest.raises(TypeError, match="'y'"):
         clone(case.estimator).fit(X)
-    with pytest.raises(ValueError, match="y should be a 1d array"):
+    with pytest.raises(ValueError, match="requires y to be passed"):
         clone(case.estimator).fit(X, None)
 
 
