@@ -16,10 +16,10 @@ from sklearn_ehr import Cohort, VisitSequenceTransformer
 pytestmark = pytest.mark.filterwarnings("ignore:.*no visible event:UserWarning")
 
 CODES = "ABCDE"
-# The night clocks are set back in New York; never midnight, so never resolved to days.
+# The night clocks are set back in New York; never midnight, which would stand for a whole day.
 START = {
-    "datetime": pd.Timestamp("2020-10-31 01:00"),
-    "aware": pd.Timestamp("2020-10-31 01:00", tz="America/New_York"),
+    "datetime": pd.Timestamp("2020-10-31 01:30"),
+    "aware": pd.Timestamp("2020-10-31 01:30", tz="America/New_York"),
     "int": 3,
     "float": -0.5,
 }
