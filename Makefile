@@ -2,7 +2,7 @@
 # make test   sets up an environment and runs every test
 # make lint   checks style
 # make bench-train, bench-transform, bench-model-selection, bench-bucketing, bench-readmission
-#             measure what benchmarks/README.md claims; on a machine that does nothing else
+#             print ratios measured side by side; on a machine that does nothing else
 
 PYTHON ?= python3
 VENV ?= .venv

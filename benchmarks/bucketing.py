@@ -1,8 +1,7 @@
 """Do batches of samples of similar length cost accuracy?
 
 Mean ROC AUC with them and with plain shuffling: on held-out simulated patients for each signal and
-five seeds, and on five folds of the bundled data. Run with ``make bench-bucketing``; about fifteen
-minutes on two cores.
+five seeds, and on five folds of the bundled data. Run with ``make bench-bucketing``.
 """
 
 from functools import partial

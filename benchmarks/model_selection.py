@@ -1,7 +1,7 @@
 """Do two processes halve a grid search?
 
 Eight candidates of the whole pipeline over three folds of 3,000 simulated patients. Run with
-``make bench-model-selection``; about eight minutes on two cores.
+``make bench-model-selection``.
 """
 
 import time

@@ -1,7 +1,7 @@
 """How fast are training and prediction, against padding and against the bare LSTM?
 
 The workload is 3,000 simulated patients with 10,000 codes; embedding 128, hidden 256, two layers,
-batches of 64. Run with ``make bench-train``; about ten minutes on two cores.
+batches of 64. Run with ``make bench-train``.
 """
 
 import argparse

@@ -124,5 +124,5 @@ print(f"The ROC curves are in {picture}.")
 #
 # The models are close, and boosted trees lead: most of what these records tell about readmission is
 # in which codes were seen, and a patient has 1.4 stays on average, so that there is little order to
-# learn.
-# Diagnoses are coded after discharge; a model in use at the bedside would have to do without them.
+# learn. Diagnoses are coded after discharge; a model in use at the bedside would have to do without
+# them.

@@ -244,13 +244,12 @@ def _lay_out(patient, times, known, code, visit, value, keep):
     patient = rows.pop("patient")
     n_patients = len(tables["patient"])
     offsets = offsets_from_lengths(np.bincount(patient, minlength=n_patients))
-    n_static, in_time = 0, [rows.get("visit")]
+    keys, ties, n_static = [patient], ("visit", "code", "value"), 0
     if times is not None:
         is_static = null_times(rows["time"])
         n_static = np.bincount(patient[is_static], minlength=n_patients)
-        in_time = [~is_static, rows["time"]]
-    ties = [rows[role] for role in ("code", "visit", "value") if role in rows]
-    order = order_by(patient, *in_time, *ties)
+        keys, ties = [patient, ~is_static, rows["time"]], ("code", "visit", "value")
+    order = order_by(*keys, *(rows[role] for role in ties if role in rows))
     rows = {role: row[order] for role, row in rows.items()}
     table = EventTable(
         patient_offsets=offsets,
@@ -280,8 +279,9 @@ def align_with_predictions(table, times, known, prediction_times):
     known_from = times if known is None else known
     # Days of one zone on both sides: a midnight elsewhere falls into the middle of an event's day.
     by_day = replace(prediction_times, zone=known_from.zone).resolved_to_days()
-    if known_from.is_datetime and not by_day and known_from.starts_day().any():
-        known = known_from.end_of_day()
+    if known_from.is_datetime and not by_day:
+        whole_day = known_from.starts_day()
+        known = known_from.end_of_day(whole_day) if whole_day.any() else known
     columns = [times, prediction_times] if known is None else [times, prediction_times, known]
     times, prediction_times, *known = align(*columns)
     known = known[0].values if known else None

@@ -19,6 +19,7 @@ def order_by(*keys):
     -------
     ndarray of int64, shape (n_rows,)
     """
+    keys = [_as_integers(key) for key in keys]
     n_rows = len(keys[0])
     order = np.arange(n_rows)
     if _is_ascending(keys):
@@ -77,7 +78,6 @@ def _factorise_dense(numbers, span):
 def _is_ascending(keys):
     tied = np.ones(max(len(keys[0]) - 1, 0), dtype=bool)
     for key in keys:
-        key = _as_integers(key)
         if (tied & (key[1:] < key[:-1])).any():
             return False
         tied &= key[1:] == key[:-1]
@@ -88,7 +88,6 @@ def _digits(keys, n_bits):
     """Digits of this many bits of all keys' bits side by side, the least significant first."""
     digit, used = None, 0
     for key in reversed(keys):
-        key = _as_integers(key)
         low = key.min()
         left = (int(key.max()) - int(low)).bit_length()
         # Differences of int64 may need 64 bits, which unsigned numbers hold after wrapping round.

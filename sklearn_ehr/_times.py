@@ -54,13 +54,12 @@ class Times:
             starts_day |= self.values == _to_utc(day, self.zone)
         return starts_day
 
-    def end_of_day(self):
-        """The midnight that ends the day of each value that starts one; the others as they are."""
-        starts_day = self.starts_day()
-        day = to_local(self.values[starts_day], self.zone).astype("datetime64[D]")
+    def end_of_day(self, which):
+        """The values where those marked are replaced by the midnight that ends their day."""
+        day = to_local(self.values[which], self.zone).astype("datetime64[D]")
         ended = replace(self, values=_to_utc(day + np.timedelta64(1, "D"), self.zone))
         values = self.values.copy()
-        values[starts_day] = _cast(ended, values.dtype)
+        values[which] = _cast(ended, values.dtype)
         return replace(self, values=values)
 
 

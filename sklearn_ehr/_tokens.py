@@ -115,7 +115,8 @@ def _label_visits(table, event, visits):
         if visits == "id":
             raise ValueError(
                 f"visits='id' needs the visit id of every event, and {without_id.sum()} visible "
-                f"event(s) have none. Use visits='auto', which groups those by day."
+                f"event(s) have none. Use visits='auto', which groups those by day "
+                f"(numeric times: by time)."
             )
         by = "day" if table.time.dtype.kind == "M" else "time"
         n_ids = 0 if table.visit is None else len(table.visit_ids)

@@ -5,16 +5,10 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from ._events import (
-    align_with_predictions,
-    check_one_kind,
-    column_of,
-    key_kind,
-    read_events,
-    refuse_nulls,
-)
+from ._events import align_with_predictions, column_of, read_events
 from ._ragged import SampleIndexing, concatenate_ranges, search_ranges
-from ._times import MAX_EXACT, as_duration, look_back, read_times
+from ._samples import match_patients, read_prediction_times, without_unused
+from ._times import as_duration, look_back
 
 _CHOICES = {"closed": ("right", "left"), "null_time": ("error", "drop", "static")}
 
@@ -87,7 +81,8 @@ class Cohort(SampleIndexing):
     Visibility is decided for an event, not for a visit: a visit in progress is cut in the middle.
     An event timed at a midnight stands for a whole day. It counts as known when that day has ended,
     in the zone of the events, unless the prediction times are all whole days, which compare
-    plainly. Where a midnight is meant, a `known_time` one second later says so.
+    plainly; a single one at another hour decides for all. Where an event at midnight is meant, a
+    `known_time` one second later says so.
 
     Aware times compare in UTC and take their calendar day in their own zone; aware beside naive
     ones are an error. A null known time is an error, or drops the event with ``null_time="drop"``.
@@ -154,7 +149,7 @@ class Cohort(SampleIndexing):
         elif not len(samples):
             raise ValueError("samples is an empty frame: there is nobody to predict.")
         patient = column_of(samples, patient_id, "samples", fixed="patient_id")
-        prediction_times = _read_prediction_times(samples, prediction_time, times)
+        prediction_times = read_prediction_times(samples, prediction_time, times)
         cut = None
         if prediction_times is not None:
             table, cut = align_with_predictions(table, times, known, prediction_times)
@@ -166,7 +161,7 @@ class Cohort(SampleIndexing):
         self._events = table
         self._samples = samples.copy()
         self._patient_column = patient.name
-        self._patient = _match_patients(patient, patients)
+        self._patient = match_patients(patient, patients)
         self._cut = cut
         self._closed = closed
         self._bounds = _visible_bounds(table, self._patient, cut, closed, lookback)
@@ -272,7 +267,7 @@ class Cohort(SampleIndexing):
         return {
             **self.__dict__,
             "_events": events,
-            "_samples": _without_unused(self._samples),
+            "_samples": without_unused(self._samples),
             "_patient": patient,
             "_bounds": position[self._bounds],
             "_is_subset": False,
@@ -290,20 +285,6 @@ class Cohort(SampleIndexing):
             )
 
 
-def _without_unused(samples):
-    """The frame without the categories and index levels that name rows it no longer has."""
-    samples = samples.copy(deep=False)
-    for position, dtype in enumerate(samples.dtypes):
-        if isinstance(dtype, pd.CategoricalDtype):
-            column = samples.iloc[:, position].cat.remove_unused_categories()
-            samples.isetitem(position, column)
-    if isinstance(samples.index, pd.MultiIndex):
-        samples.index = samples.index.remove_unused_levels()
-    elif isinstance(samples.index, pd.CategoricalIndex):
-        samples.index = samples.index.remove_unused_categories()
-    return samples
-
-
 def as_cohort(X):
     """A cohort as it is; a long frame with the standard column names as a cohort of patients."""
     if isinstance(X, Cohort):
@@ -319,61 +300,6 @@ def as_cohort(X):
 def _check_choice(name, value):
     if value not in _CHOICES[name]:
         raise ValueError(f"{name}={value!r} is not accepted; choose one of {_CHOICES[name]}.")
-
-
-def _read_prediction_times(samples, prediction_time, times):
-    if prediction_time is None:
-        return None
-    if prediction_time not in samples.columns:
-        raise ValueError(
-            f"samples has no column {prediction_time!r} (parameter prediction_time). Its columns "
-            f"are {list(samples.columns)}; name another with prediction_time=. Only where whole "
-            f"histories are meant, and nothing in them may come too late, give None."
-        )
-    if times is None:
-        raise ValueError(
-            "Prediction times need event times, and events has no time column. Name it with time=, "
-            "or give prediction_time=None if whole histories are meant."
-        )
-    column = column_of(samples, prediction_time, "samples", fixed="prediction_time")
-    refuse_nulls(column.isna(), prediction_time, "Every sample needs the time it is predicted at.")
-    return read_times(column, prediction_time)
-
-
-def _match_patients(patient, patients):
-    """Position of each sample's patient among those with events; the others are numbered after."""
-    refuse_nulls(patient.isna(), patient.name, "Every sample needs its patient.")
-    check_one_kind(patient, patient.name)
-    kinds = key_kind(patient), key_kind(patients)
-    if kinds[0] != kinds[1]:
-        raise TypeError(
-            f"Patients are identified by a {kinds[0]} in samples and by a {kinds[1]} in events "
-            f"(column {patient.name!r}, dtypes {patient.dtype} and {patients.dtype}). Convert one "
-            f"of them with .astype."
-        )
-    ids = np.asarray(patient)
-    _refuse_rounding(ids, patients, patient.name)
-    position = pd.Index(patients).get_indexer(ids)
-    missing = position < 0
-    if missing.all():
-        raise ValueError(
-            f"No patient of samples has any event (column {patient.name!r}: {len(position)} "
-            f"samples, {len(patients)} patients with events). Check that both frames use the same "
-            f"ids."
-        )
-    position[missing] = len(patients) + pd.factorize(ids[missing])[0]
-    return position
-
-
-def _refuse_rounding(ids, patients, name):
-    """Raise where ids that are floats on one side only are too large to be exact."""
-    floats = [values for values in (ids, patients) if values.dtype.kind == "f"]
-    if len(floats) == 1 and (np.abs(floats[0]) >= MAX_EXACT).any():
-        raise ValueError(
-            f"Column {name!r} holds floats in one frame and integers in the other, and ids beyond "
-            f"2**53, which floats round: patients could be mistaken for each other. Read the ids "
-            f"as integers in both frames."
-        )
 
 
 def _visible_bounds(table, patient, cut, closed, lookback):

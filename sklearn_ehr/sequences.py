@@ -170,17 +170,7 @@ class VisitSequences(SampleIndexing):
             If shapes do not fit, an id is negative, or the masks contradict each other or the
             codes.
         """
-        came = f"a {type(codes).__name__}"
-        try:
-            codes = np.asarray(codes)
-            came += f" of shape {codes.shape}"
-        except ValueError:
-            codes, came = np.empty(0), came + " of arrays of unequal shapes"
-        if codes.ndim != 3:
-            raise ValueError(
-                f"Padded codes are one array of shape (n_samples, n_visits, n_codes); got {came}. "
-                f"Pass VisitSequences, or the codes of their to_padded() alone."
-            )
+        codes = _as_three_dimensional(codes)
         if codes.dtype.kind not in "iu":
             raise TypeError(f"Padded codes must be integers, got dtype {codes.dtype}.")
         mask = codes != PADDING if mask is None else _as_mask(mask, codes.shape, "mask")
@@ -226,6 +216,21 @@ class VisitSequences(SampleIndexing):
             groups=groups,
             vocabulary=self.vocabulary,
         )
+
+
+def _as_three_dimensional(codes):
+    try:
+        array = np.asarray(codes)
+        shape = f"of shape {getattr(codes, 'shape', array.shape)}"
+    except ValueError:
+        array, shape = None, "of arrays of unequal shapes"
+    if array is None or array.ndim != 3:
+        raise ValueError(
+            f"Padded codes are one array of shape (n_samples, n_visits, n_codes); got a "
+            f"{type(codes).__name__} {shape}. Pass VisitSequences, or the codes of their "
+            f"to_padded() alone."
+        )
+    return array
 
 
 def _as_mask(mask, shape, name):

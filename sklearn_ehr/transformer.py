@@ -116,10 +116,10 @@ class VisitSequenceTransformer(_CodeTransformer):
         Learn at most this many codes, the most frequent; ties go by code.
     handle_unknown : {"token", "ignore"}, default="token"
         Rare and never-seen codes become token 1 ("token"), or are dropped ("ignore").
-    visits : {"auto", "id", "day", "time"}, Timedelta or float, default="auto"
+    visits : {"auto", "id", "day", "time"}, timedelta or float, default="auto"
         What a visit is. "id": events of one visit id. "day": of one calendar day, in the zone of
         aware times. "time": of one time. "auto": by id where a row has one, else by day (numeric
-        times: by time). A Timedelta (numeric times: a number): a new visit starts after a longer
+        times: by time). A timedelta (numeric times: a number): a new visit starts after a longer
         gap than this.
     max_visits : int, default=None
         Keep the most recent visits. A static visit is kept besides.

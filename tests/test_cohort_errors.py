@@ -72,14 +72,8 @@ def test_missing_patient_column_of_samples():
 
 def test_missing_prediction_time():
     message = message_of(ValueError, samples=make_samples().drop(columns="prediction_time"))
-    assert_mentions(
-        message,
-        "'prediction_time'",
-        "'patient_id'",
-        "prediction_time=",
-        "whole histories",
-        "give None",
-    )
+    assert_mentions(message, "'prediction_time'", "'patient_id'", "name another with")
+    assert_mentions(message, "whole histories", "prediction_time=None")
 
 
 @pytest.mark.parametrize("column", ["patient_id", "code", "time"])

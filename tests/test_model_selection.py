@@ -246,7 +246,7 @@ def test_many_patients_are_split_as_evenly_as_few(shuffle):
     for test in folds:
         assert not set(patients[test]) & set(np.delete(patients, test))
         assert len(test) == pytest.approx(len(y) / 5, rel=0.01)
-        assert y[test].mean() == pytest.approx(y.mean(), rel=0.03)
+        assert y[test].mean() == pytest.approx(y.mean(), rel=0.01)
     again = [test for _, test in cv.split(np.zeros(len(y)), y, patients)]
     for one, other in zip(folds, again, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -320,5 +320,5 @@ def test_split_off_follows_the_random_state():
 
 
 def test_split_off_the_only_patient_is_an_error():
-    with pytest.raises(ValueError, match="n_samples="):
+    with pytest.raises(ValueError, match="n_samples=0"):
         split_off([0, 1, 0], ["Ann"] * 3)

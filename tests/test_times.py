@@ -99,7 +99,7 @@ def test_numbers_are_no_days():
 def test_end_of_day():
     times = read(pd.to_datetime(["2020-02-28", "2020-02-29", "1969-12-31", None]))
     np.testing.assert_array_equal(
-        times.end_of_day().values,
+        times.end_of_day(times.starts_day()).values,
         np.array(["2020-02-29", "2020-03-01", "1970-01-01", "NaT"], dtype="M8[s]"),
     )
 

@@ -153,6 +153,13 @@ def test_no_visible_event_is_an_empty_vocabulary():
         Vocabulary.from_cohort(cohort, min_frequency=0.0)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("min_frequency", [1, 0.1])
+def test_no_sample_is_an_empty_vocabulary_and_divides_by_nothing(min_frequency):
+    with pytest.raises(ValueError, match="of the 0 training patients"):
+        Vocabulary.from_cohort(cohort_of({1: "A"})[[]], min_frequency=min_frequency)
+
+
 def test_only_visible_events_are_learnt():
     events = pd.DataFrame({"patient_id": [1, 1, 2], "time": [1, 9, 1], "code": ["A", "B", "C"]})
     samples = pd.DataFrame({"patient_id": [1, 2], "prediction_time": [5, 5]})
