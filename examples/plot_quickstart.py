@@ -16,14 +16,16 @@ that reads one visit after the other, and twice from counts of the same codes.
 
 from pathlib import Path
 from textwrap import fill
+from time import perf_counter
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import RocCurveDisplay
-from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.metrics import RocCurveDisplay, average_precision_score, roc_auc_score
+from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.pipeline import make_pipeline
 
 from sklearn_ehr import (
@@ -78,7 +80,8 @@ models = {
     ),
     "Gradient boosting": make_pipeline(
         clone(counts).set_params(sparse_output=False),
-        HistGradientBoostingClassifier(random_state=0),
+        # A count takes few values: the same trees as with 255 bins, grown faster.
+        HistGradientBoostingClassifier(max_bins=32, random_state=0),
     ),
 }
 
@@ -86,26 +89,26 @@ models = {
 # The comparison
 # --------------
 
-scoring = {"ROC AUC": "roc_auc", "average precision": "average_precision"}
+metrics = {"ROC AUC": roc_auc_score, "average precision": average_precision_score}
 figure, axes = plt.subplots(figsize=(5, 5), layout="constrained")
 rows = {}
 for (name, model), colour in zip(models.items(), ["C0", "C1", "C2"], strict=True):
     print(f"{name}: three fits ...", flush=True)
-    results = cross_validate(
-        model, X, y, cv=folds, scoring=scoring, return_estimator=True, return_indices=True
-    )
-    rows[name] = {
-        f"{metric}, {statistic}": getattr(results[f"test_{metric}"], statistic)()
-        for metric in scoring
-        for statistic in ("mean", "std")
-    }
-    rows[name]["fit, s, mean"] = results["fit_time"].mean()
-    RocCurveDisplay.from_cv_results(
-        results, X, y, ax=axes, name=name, curve_kwargs={"color": colour, "alpha": 0.7}
-    )
+    start = perf_counter()
+    risk = cross_val_predict(model, X, y, cv=folds, method="predict_proba")[:, 1]
+    seconds = perf_counter() - start
+    rows[name] = {}
+    for metric, score in metrics.items():
+        scores = [score(y.iloc[test], risk[test]) for _, test in folds]
+        rows[name] |= {f"{metric}, mean": np.mean(scores), f"{metric}, std": np.std(scores)}
+    rows[name]["seconds"] = seconds
+    for _, test in folds:
+        RocCurveDisplay.from_predictions(
+            y.iloc[test], risk[test], ax=axes, curve_kwargs={"color": colour, "alpha": 0.7}
+        )
 
 table = pd.DataFrame(rows).T
-print(table.round(dict.fromkeys(table, 3) | {"fit, s, mean": 0}).to_string())
+print(table.round(dict.fromkeys(table, 3) | {"seconds": 0}).to_string())
 
 # %%
 # The curves

@@ -34,7 +34,10 @@ class VisitDataset(torch.utils.data.Dataset):
     """
 
     def __init__(self, sequences, target, weight):
-        self.sequences = sequences
+        # Neither times nor patients: they would be indexed with every batch, and nobody asks.
+        self.sequences = VisitSequences(
+            sequences.tokens, sequences.visit_offsets, sequences.sample_offsets
+        )
         self.target = torch.from_numpy(target)
         self.weight = torch.from_numpy(weight.astype(np.float32))
 

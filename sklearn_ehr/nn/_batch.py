@@ -88,8 +88,10 @@ class VisitBatch:
         Returns
         -------
         VisitBatch
-            The same samples, on `device`.
+            The same samples, on `device`; the batch itself where it is there already.
         """
+        if self.tokens.device == torch.device(device):
+            return self
         return VisitBatch(
             self.tokens.to(device), self.visit_offsets.to(device), self.sample_offsets.to(device)
         )

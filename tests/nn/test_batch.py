@@ -38,6 +38,10 @@ def test_batch_is_frozen_and_no_tuple(three_samples):
         three_samples.tokens = torch.tensor([1])
 
 
+def test_batch_that_is_on_the_device_already_is_not_copied(three_samples):
+    assert three_samples.to("cpu") is three_samples
+
+
 def test_to_moves_every_field_and_leaves_the_original(three_samples):
     moved = three_samples.to("meta")
     assert {t.device.type for t in vars(moved).values()} == {"meta"}
