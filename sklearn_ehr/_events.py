@@ -1,14 +1,16 @@
 """How a long frame of events is checked and laid out as arrays, patient by patient."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
 from ._ragged import offsets_from_lengths
-from ._sorting import factorise, order_by
+from ._sorting import as_integers, deal, factorise, is_ascending, map_in_threads, order_by
 from ._times import align, null_times, read_times
 
+_ROWS_PER_BLOCK = 2**16
 _ALIASES = {"patient_id": "subject_id", "value": "numeric_value"}
 
 
@@ -111,8 +113,9 @@ def column_of(frame, name, frame_name, *, fixed, optional=False):
     return column
 
 
-def encode(column, name):
-    """Distinct values in ascending order, and each row's position among them (-1 for null)."""
+def encode(column):
+    """Each row's position (-1 for null) among the distinct values, and these, ascending."""
+    name = column.name
     if isinstance(column.dtype, pd.CategoricalDtype):
         check_one_kind(column.cat.categories, name)
         rank, table = factorise(column.cat.categories)
@@ -227,10 +230,11 @@ def _settle_nulls(times, known, null_time):
 
 def _lay_out(patient, times, known, code, visit, value, keep):
     """Sort the rows to keep into a table that is the same for any order of the rows."""
-    rows, tables = {}, {}
-    for role, column in {"patient": patient, "code": code, "visit": visit}.items():
-        if column is not None:
-            rows[role], tables[role] = encode(column, column.name)
+    ids = {"patient": patient, "code": code, "visit": visit}
+    ids = {role: column for role, column in ids.items() if column is not None}
+    encoded = dict(zip(ids, map_in_threads(encode, ids.values()), strict=True))
+    rows = {role: position for role, (position, _) in encoded.items()}
+    tables = {role: table for role, (_, table) in encoded.items()}
     if value is not None:
         rows["value"] = value.to_numpy(dtype=np.float64, na_value=np.nan)
     for role, column in {"time": times, "known": known}.items():
@@ -241,16 +245,13 @@ def _lay_out(patient, times, known, code, visit, value, keep):
         for role in rows.keys() & {"code", "visit"}:
             rows[role], tables[role] = _prune(rows[role], tables[role])
 
-    patient = rows.pop("patient")
     n_patients = len(tables["patient"])
-    offsets = offsets_from_lengths(np.bincount(patient, minlength=n_patients))
-    keys, ties, n_static = [patient], ("visit", "code", "value"), 0
+    rows = _sort_by_patient(rows, n_patients)
+    offsets = np.searchsorted(rows["patient"], np.arange(n_patients + 1, dtype=np.int32))
+    n_static = 0
     if times is not None:
         is_static = null_times(rows["time"])
-        n_static = np.bincount(patient[is_static], minlength=n_patients)
-        keys, ties = [patient, ~is_static, rows["time"]], ("code", "visit", "value")
-    order = order_by(*keys, *(rows[role] for role in ties if role in rows))
-    rows = {role: row[order] for role, row in rows.items()}
+        n_static = np.bincount(rows["patient"][is_static], minlength=n_patients)
     table = EventTable(
         patient_offsets=offsets,
         dated_starts=offsets[:-1] + n_static,
@@ -268,6 +269,52 @@ def _lay_out(patient, times, known, code, visit, value, keep):
         for role, column in {"time": times, "known": known}.items()
     )
     return table, tables["patient"], times, known
+
+
+def _sort_by_patient(rows, n_patients):
+    """Columns in the order of patients, then of time and code; for any order of the rows the same.
+
+    Rows are dealt to blocks of patients first: small enough for the processor's cache, a block is
+    sorted several times faster than its share of the whole table, and beside others.
+    """
+    patient = rows["patient"]
+    patients_per_block = max(1, n_patients * _ROWS_PER_BLOCK // len(patient))
+    rows, starts = deal(patient // np.int32(patients_per_block), rows, ids=("patient", "code"))
+    blocks = (
+        {role: row[start:stop] for role, row in rows.items()} for start, stop in pairwise(starts)
+    )
+    map_in_threads(_sort_in_place, blocks)
+    return rows
+
+
+def _sort_in_place(rows):
+    """Sort the columns of a block."""
+    keys = [rows[role] for role in ("patient", "visit", "code", "value") if role in rows]
+    if "time" in rows:
+        is_dated = ~null_times(rows["time"])
+        # By times so coarse that they need one pass: nearly always the right order already.
+        _reorder(rows, order_by(rows["patient"], _coarse_times(rows, is_dated), rows["code"]))
+        ties = [rows[role] for role in ("code", "visit", "value") if role in rows]
+        keys = [rows["patient"], ~null_times(rows["time"]), rows["time"], *ties]
+    if not is_ascending(*keys):
+        _reorder(rows, order_by(*keys))
+
+
+def _reorder(rows, order):
+    for row in rows.values():
+        row[:] = row[order]
+
+
+def _coarse_times(rows, is_dated):
+    """Times as integers that leave `order_by` room for patient and code; static ones are first."""
+    time = as_integers(rows["time"])
+    if not is_dated.any():
+        return time
+    low, high = (int(bound) for bound in (time[is_dated].min(), time[is_dated].max()))
+    ids = (rows["patient"], rows["code"], np.arange(len(time)))
+    n_free = 64 - sum((int(row.max()) - int(row.min())).bit_length() for row in ids)
+    n_dropped = max(0, (high - low + 1).bit_length() + 1 - n_free)
+    return np.where(is_dated, time, low - 1) >> min(n_dropped, 63)
 
 
 def align_with_predictions(table, times, known, prediction_times):

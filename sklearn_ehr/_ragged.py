@@ -7,7 +7,9 @@ import numpy as np
 
 def offsets_from_lengths(lengths):
     """Offsets of consecutive ranges of these lengths, starting at 0; one more than lengths."""
-    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
 
 
 def concatenate_ranges(starts, stops):

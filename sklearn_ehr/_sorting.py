@@ -1,7 +1,23 @@
 """In which order rows come by several keys, and which distinct values a column holds."""
 
+import os
+from collections import ChainMap
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise, zip_longest
+
 import numpy as np
 import pandas as pd
+from scipy import sparse
+
+from ._ragged import run_starts
+
+_ROWS_PER_PART = 2**20
+
+
+def map_in_threads(function, *arguments):
+    """List of what a function returns, as of `map`; for work that lets other threads run."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(function, *arguments))
 
 
 def order_by(*keys):
@@ -19,23 +35,71 @@ def order_by(*keys):
     -------
     ndarray of int64, shape (n_rows,)
     """
-    keys = [_as_integers(key) for key in keys]
-    n_rows = len(keys[0])
-    order = np.arange(n_rows)
-    if _is_ascending(keys):
-        return order
-    position_bits = np.uint64((n_rows - 1).bit_length())
-    positions = order.view(np.uint64)
-    low_bits = (np.uint64(1) << position_bits) - np.uint64(1)
-    for i, digit in enumerate(_digits(keys, 64 - int(position_bits))):
-        packed = digit if i == 0 else digit[order]
-        packed <<= position_bits
-        packed |= positions
-        packed.sort()
-        packed &= low_bits
-        step = packed.view(np.int64)
-        order = step if i == 0 else order[step]
-    return order
+    keys = [as_integers(key) for key in keys]
+    return np.arange(len(keys[0])) if is_ascending(*keys) else _sort(keys)
+
+
+def is_ascending(*keys):
+    """Whether rows stand in order already; the keys are as of `order_by`."""
+    keys = [as_integers(key) for key in keys]
+    # A few rows mostly tell that the first key does not ascend.
+    head = keys[0][:100]
+    if (head[1:] < head[:-1]).any():
+        return False
+    tied = np.ones(max(len(keys[0]) - 1, 0), dtype=bool)
+    for key in keys:
+        if (tied & (key[1:] < key[:-1])).any():
+            return False
+        tied &= key[1:] == key[:-1]
+    return True
+
+
+def is_last_of_equals(*keys):
+    """True for rows after which no row has the same keys, which are as of `order_by`."""
+    keys = [as_integers(key) for key in keys]
+    if is_ascending(*keys):
+        return np.roll(run_starts(*keys), -1)
+    order = _sort(keys)
+    is_last = np.empty(len(order), dtype=bool)
+    is_last[order] = np.roll(run_starts(*(key[order] for key in keys)), -1)
+    return is_last
+
+
+def deal(bucket, columns, *, ids):
+    """Move rows to buckets, within which they keep their order: a counting sort.
+
+    Parameters
+    ----------
+    bucket : ndarray of int32, shape (n_rows,)
+        Bucket of each row.
+    columns : dict of str to ndarray of shape (n_rows,)
+        Numbers or datetimes.
+    ids : tuple of two keys of `columns`
+        Those of integers of at least 0.
+
+    Returns
+    -------
+    columns : dict of str to ndarray of shape (n_rows,)
+    starts : ndarray of shape (n_buckets + 1,)
+        Where each bucket starts in them.
+    """
+    n_buckets = int(bucket.max()) + 1
+
+    def move(id_, value):
+        """Move two columns: for a sparse matrix scipy moves indices and values in one go."""
+        indices, data = columns[id_], columns[value]
+        stored = data.view(np.int64) if data.dtype.kind == "M" else data
+        shape = n_buckets, int(indices.max()) + 1
+        matrix = sparse.coo_array((stored, (bucket, indices)), shape=shape)
+        # Nothing is to be added up, though indices repeat.
+        matrix.has_canonical_format = True
+        matrix = matrix.tocsr()
+        return {id_: matrix.indices, value: matrix.data.view(data.dtype)}, matrix.indptr
+
+    values = [role for role in columns if role not in ids]
+    pairs = zip(*zip_longest(ids, values, fillvalue=ids[0]), strict=True)
+    moved, starts = zip(*map_in_threads(move, *pairs), strict=True)
+    return dict(ChainMap(*moved)), starts[0]
 
 
 def factorise(values):
@@ -56,18 +120,23 @@ def factorise(values):
         # Where the numbers lie close, a mark for each beats a hash table.
         if span < 4 * len(numbers):
             return _factorise_dense(numbers, span)
-    position, table = pd.factorize(values)
-    table = pd.Index(table)
-    ascending = table.argsort()
-    rank = np.full(len(table) + 1, -1, dtype=np.int32)
-    rank[ascending] = np.arange(len(table))
-    return rank[position], table[ascending]
+    n_parts = max(1, min(os.cpu_count(), len(values) // _ROWS_PER_PART))
+    edges = np.linspace(0, len(values), n_parts + 1, dtype=np.int64)
+    parts = [values.array[start:stop] for start, stop in pairwise(edges)]
+    positions, tables = zip(*map_in_threads(pd.factorize, parts), strict=True)
+    first, *others = (pd.Index(table) for table in tables)
+    table = first.append(others).unique().sort_values()
+    # Position -1 takes the last rank, which says null again.
+    ranks = [np.append(table.get_indexer(part), -1).astype(np.int32) for part in tables]
+    return np.concatenate([r[p] for r, p in zip(ranks, positions, strict=True)]), table
 
 
 def _factorise_dense(numbers, span):
     # Unsigned 64 bits wrap round, so that no width and no sign of the numbers overflows.
     low = numbers.min().astype(np.uint64)
-    place = (numbers.astype(np.uint64) - low).view(np.int64)
+    place = numbers.astype(np.uint64)
+    place -= low
+    place = place.view(np.int64)
     is_present = np.zeros(span + 1, dtype=bool)
     is_present[place] = True
     rank = np.cumsum(is_present, dtype=np.int32) - np.int32(1)
@@ -75,13 +144,20 @@ def _factorise_dense(numbers, span):
     return rank[place], pd.Index(table.astype(numbers.dtype))
 
 
-def _is_ascending(keys):
-    tied = np.ones(max(len(keys[0]) - 1, 0), dtype=bool)
-    for key in keys:
-        if (tied & (key[1:] < key[:-1])).any():
-            return False
-        tied &= key[1:] == key[:-1]
-    return True
+def _sort(keys):
+    n_rows = len(keys[0])
+    position_bits = np.uint64((n_rows - 1).bit_length())
+    order, positions = None, np.arange(n_rows, dtype=np.uint64)
+    low_bits = (np.uint64(1) << position_bits) - np.uint64(1)
+    for i, digit in enumerate(_digits(keys, 64 - int(position_bits))):
+        packed = digit if i == 0 else digit[order]
+        packed <<= position_bits
+        packed |= positions
+        packed.sort()
+        packed &= low_bits
+        step = packed.view(np.int64)
+        order = step if i == 0 else order[step]
+    return order
 
 
 def _digits(keys, n_bits):
@@ -112,8 +188,8 @@ def _digits(keys, n_bits):
         yield digit
 
 
-def _as_integers(key):
-    """Integers of the same order."""
+def as_integers(key):
+    """Integers of the same order: NaN last, NaT first."""
     if key.dtype.kind in "Mm":
         return key.view(np.int64)
     if key.dtype.kind != "f":

@@ -3,8 +3,8 @@
 import numpy as np
 
 from ._ragged import concatenate_ranges, offsets_from_lengths, run_starts
-from ._sorting import order_by
-from ._times import as_duration, to_local
+from ._sorting import is_last_of_equals, map_in_threads, order_by
+from ._times import as_duration, null_times, to_local
 from .sequences import VisitSequences
 from .vocabulary import UNKNOWN
 
@@ -27,18 +27,23 @@ def tokenise(
     -------
     VisitSequences
     """
-    sequences = group_events(cohort, visits)
-    if max_visits is not None:
-        recent = sequences._visits_to_come() < max_visits
-        sequences = sequences._select_visits(np.flatnonzero(recent | sequences.is_static))
-    return select_tokens(
-        sequences,
-        vocabulary.encode(cohort._events.codes)[sequences.tokens],
-        vocabulary,
-        drop_unknown=handle_unknown == "ignore",
-        deduplicate=deduplicate,
-        max_per_visit=max_codes_per_visit,
-    )
+    token_of_code = vocabulary.encode(cohort._events.codes)
+
+    def tokenise_block(block):
+        sequences = group_events(block, visits)
+        if max_visits is not None:
+            recent = sequences._visits_to_come() < max_visits
+            sequences = sequences._select_visits(np.flatnonzero(recent | sequences.is_static))
+        return select_tokens(
+            sequences,
+            token_of_code[sequences.tokens],
+            vocabulary,
+            drop_unknown=handle_unknown == "ignore",
+            deduplicate=deduplicate,
+            max_per_visit=max_codes_per_visit,
+        )
+
+    return VisitSequences._concatenate(map_in_threads(tokenise_block, cohort._blocks()))
 
 
 def group_events(cohort, visits):
@@ -52,21 +57,28 @@ def group_events(cohort, visits):
     table = cohort._events
     event, sample = cohort._visible()
     label = _label_visits(table, event, visits)
-    order = order_by(sample, label)
-    starts = np.flatnonzero(run_starts(sample[order], label[order]))
-    stops = np.append(starts, len(order))[1:]
+    # A visit is one run of events, or several where it overlaps with others: few rows to sort.
+    starts = np.flatnonzero(run_starts(sample, label))
+    stops = np.append(starts, len(sample))[1:]
+    run = order_by(sample[starts], label[starts])
+    first = np.flatnonzero(run_starts(sample[starts[run]], label[starts[run]]))
+    last = np.append(first, len(run))[1:] - 1
+    first_event, last_event = starts[run[first]], stops[run[last]] - 1
     visit_times = None
     if table.time is not None:
         time = table.time[event]
-        # Times as integers that ascend from sample to sample. Ties stay in the order of labels.
-        rank = np.cumsum(run_starts(sample, time))[order]
-        by_last_event = order_by(rank[stops - 1], rank[starts])
-        starts, stops = starts[by_last_event], stops[by_last_event]
-        visit_times = time[order[np.stack([starts, stops - 1], axis=1)]]
+        visit_times = time[np.stack([first_event, last_event], axis=1)]
+        began, ended = visit_times.T
+        # Ties stay in the order of labels.
+        by_end = order_by(sample[first_event], ~null_times(ended), ended, began)
+        visit_times = visit_times[by_end]
+        first, last = first[by_end], last[by_end]
+    run = run[concatenate_ranges(first, last + 1)]
+    run_offsets = offsets_from_lengths(stops[run] - starts[run])
     return VisitSequences(
-        table.code[event[order[concatenate_ranges(starts, stops)]]],
-        offsets_from_lengths(stops - starts),
-        offsets_from_lengths(np.bincount(sample[order[starts]], minlength=len(cohort))),
+        table.code[event][concatenate_ranges(starts[run], stops[run])],
+        run_offsets[offsets_from_lengths(last + 1 - first)],
+        offsets_from_lengths(np.bincount(sample[first_event], minlength=len(cohort))),
         visit_times=visit_times,
         groups=cohort.groups,
     )
@@ -77,25 +89,20 @@ def select_tokens(sequences, tokens, vocabulary, *, drop_unknown, deduplicate, m
 
     Of a repeated token the last occurrence in a visit counts. A static visit is never cut short.
     """
-    n_visits = len(sequences.visit_offsets) - 1
-    visit = np.repeat(np.arange(n_visits), np.diff(sequences.visit_offsets))
+    offsets = sequences.visit_offsets
     if drop_unknown:
-        known = tokens != UNKNOWN
-        tokens, visit = tokens[known], visit[known]
+        tokens, offsets = _keep(tokens != UNKNOWN, tokens, offsets)
     if deduplicate:
-        order = order_by(visit, tokens)
-        is_last = np.roll(run_starts(tokens[order], visit[order]), -1)
-        kept = np.zeros(len(tokens), dtype=bool)
-        kept[order[is_last]] = True
-        tokens, visit = tokens[kept], visit[kept]
-    lengths = np.bincount(visit, minlength=n_visits)
+        visit = np.repeat(np.arange(len(offsets) - 1, dtype=np.int32), np.diff(offsets))
+        tokens, offsets = _keep(is_last_of_equals(visit, tokens), tokens, offsets)
     if max_per_visit is not None:
-        tokens_to_come = offsets_from_lengths(lengths)[visit + 1] - 1 - np.arange(len(tokens))
-        kept = (tokens_to_come < max_per_visit) | sequences.is_static[visit]
-        tokens, lengths = tokens[kept], np.bincount(visit[kept], minlength=n_visits)
+        lengths = np.diff(offsets)
+        tokens_to_come = np.repeat(offsets[1:], lengths) - 1 - np.arange(len(tokens))
+        is_static = np.repeat(sequences.is_static, lengths)
+        tokens, offsets = _keep((tokens_to_come < max_per_visit) | is_static, tokens, offsets)
     return VisitSequences(
         tokens,
-        offsets_from_lengths(lengths),
+        offsets,
         sequences.sample_offsets,
         visit_times=sequences.visit_times,
         groups=sequences.groups,
@@ -103,26 +110,36 @@ def select_tokens(sequences, tokens, vocabulary, *, drop_unknown, deduplicate, m
     )
 
 
+def _keep(kept, tokens, offsets):
+    """Tokens that are marked, and the offsets of ranges in them."""
+    return tokens[kept], offsets_from_lengths(kept)[offsets]
+
+
 def _label_visits(table, event, visits):
     """Label events so that those of one sample with one label form a visit; static ones are -1."""
     is_static = table.is_static(event)
-    if visits not in ("auto", "id"):
+    if visits in ("auto", "id"):
+        label = _label_by_id(table, event, is_static, visits)
+    else:
         label = _label_by_time(table, event, is_static, visits)
-        return np.where(is_static, _STATIC, label)
-    label = np.full(len(event), _STATIC) if table.visit is None else table.visit[event]
+    return np.where(is_static, _STATIC, label) if is_static.any() else label
+
+
+def _label_by_id(table, event, is_static, visits):
+    """Label events by their visit ids, those without one by time if `visits` allows."""
+    label = np.full(len(is_static), -1) if table.visit is None else table.visit[event]
     without_id = (label < 0) & ~is_static
-    if without_id.any():
-        if visits == "id":
-            raise ValueError(
-                f"visits='id' needs the visit id of every event, and {without_id.sum()} visible "
-                f"event(s) have none. Use visits='auto', which groups those by day "
-                f"(numeric times: by time)."
-            )
-        by = "day" if table.time.dtype.kind == "M" else "time"
-        n_ids = 0 if table.visit is None else len(table.visit_ids)
-        by_time = _label_by_time(table, event, is_static, by)
-        label = np.where(without_id, n_ids + by_time, label)
-    return np.where(is_static, _STATIC, label)
+    if not without_id.any():
+        return label
+    if visits == "id":
+        raise ValueError(
+            f"visits='id' needs the visit id of every event, and {without_id.sum()} visible "
+            f"event(s) have none. Use visits='auto', which groups those by day "
+            f"(numeric times: by time)."
+        )
+    by = "day" if table.time.dtype.kind == "M" else "time"
+    n_ids = 0 if table.visit is None else len(table.visit_ids)
+    return np.where(without_id, n_ids + _label_by_time(table, event, is_static, by), label)
 
 
 def _label_by_time(table, event, is_static, visits):

@@ -1,15 +1,23 @@
 """Who is predicted, as of when, from which events."""
 
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
 from ._events import align_with_predictions, column_of, read_events
-from ._ragged import SampleIndexing, concatenate_ranges, search_ranges
+from ._ragged import (
+    SampleIndexing,
+    concatenate_ranges,
+    offsets_from_lengths,
+    run_starts,
+    search_ranges,
+)
 from ._samples import match_patients, read_prediction_times, without_unused
 from ._times import as_duration, look_back
 
+_EVENTS_PER_BLOCK = 2**17
 _CHOICES = {"closed": ("right", "left"), "null_time": ("error", "drop", "static")}
 
 
@@ -232,7 +240,7 @@ class Cohort(SampleIndexing):
         """Positions of the visible events, sample by sample, and the sample of each."""
         starts, stops = self._bounds[..., 0], self._bounds[..., 1]
         event = concatenate_ranges(starts.ravel(), stops.ravel())
-        sample = np.repeat(np.arange(len(self)), (stops - starts).sum(axis=1))
+        sample = np.repeat(np.arange(len(self), dtype=np.int32), (stops - starts).sum(axis=1))
         known = self._events.known
         if known is None or self._cut is None:
             return event, sample
@@ -240,6 +248,17 @@ class Cohort(SampleIndexing):
         keep = known <= cut if self._closed == "right" else known < cut
         keep |= self._events.is_static(event)
         return event[keep], sample[keep]
+
+    def _blocks(self):
+        """Cohorts of consecutive samples with few enough events for the processor's cache.
+
+        Neighbours of one patient stay together.
+        """
+        starts = run_starts(self._patient)
+        n_before = offsets_from_lengths((self._bounds[..., 1] - self._bounds[..., 0]).sum(axis=1))
+        block = (n_before[:-1] // _EVENTS_PER_BLOCK)[starts][np.cumsum(starts) - 1]
+        first = np.flatnonzero(run_starts(block))
+        return [self[start:stop] for start, stop in pairwise([0, *first[1:], len(self)])]
 
     def _n_visible(self):
         if self._events.known is None or self._cut is None:

@@ -189,6 +189,23 @@ class VisitSequences(SampleIndexing):
             offsets_from_lengths(visit_mask.sum(axis=1)),
         )
 
+    @classmethod
+    def _concatenate(cls, parts):
+        """Sequences of the samples of several, whose vocabulary is one."""
+        first = parts[0]
+        return cls(
+            np.concatenate([part.tokens for part in parts]),
+            offsets_from_lengths(np.concatenate([np.diff(part.visit_offsets) for part in parts])),
+            offsets_from_lengths(np.concatenate([part.lengths for part in parts])),
+            visit_times=(
+                None
+                if first.visit_times is None
+                else np.concatenate([part.visit_times for part in parts])
+            ),
+            groups=np.concatenate([part.groups for part in parts]),
+            vocabulary=first.vocabulary,
+        )
+
     def _select_visits(self, visits):
         """Keep the visits at these ascending positions; every sample stays."""
         return self._rebuild(visits, np.searchsorted(visits, self.sample_offsets), self.groups)

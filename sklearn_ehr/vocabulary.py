@@ -7,6 +7,7 @@ import pandas as pd
 
 from ._events import key_kind
 from ._ragged import run_starts
+from ._sorting import map_in_threads
 
 PADDING = 0
 UNKNOWN = 1
@@ -158,8 +159,13 @@ def _as_index(codes):
 
 def _patients_per_code(cohort):
     """Number of distinct patients that have each code among their visible events."""
-    event, sample = cohort._visible()
     n_codes = len(cohort._events.codes)
-    # Sorted, not np.unique, which hashes integers and takes many times as long.
-    pair = np.sort(cohort._patient[sample] * n_codes + cohort._events.code[event])
-    return np.bincount(pair[run_starts(pair)] % n_codes, minlength=n_codes)
+
+    def count(block):
+        event, sample = block._visible()
+        # Sorted, not np.unique, which hashes integers and takes many times as long.
+        pair = np.sort(block._patient[sample] * n_codes + block._events.code[event])
+        return np.bincount(pair[run_starts(pair)] % n_codes, minlength=n_codes)
+
+    by_patient = cohort[np.argsort(cohort._patient, kind="stable")]
+    return sum(map_in_threads(count, by_patient._blocks()))
