@@ -19,17 +19,16 @@ N_CODES = 10_000
 
 
 def make_events(n_patients):
-    """Long frame of shuffled events, their codes as text."""
+    """Long frame of shuffled events as read from a file: codes are text, times microseconds."""
     X, _ = make_visits(n_patients, n_codes=N_CODES, random_state=0)
     events = X.visible_events().drop(columns="sample")
+    events = events.assign(time=events["time"].dt.as_unit("us"), code=events["code"].astype("str"))
     return events.sample(frac=1, random_state=0, ignore_index=True)
 
 
 def as_polars(events):
     """The same frame in polars."""
-    # polars knows no seconds.
-    columns = {"time": events["time"].dt.as_unit("us").to_numpy(), "code": events["code"].tolist()}
-    return pl.DataFrame({name: columns.get(name, events[name].to_numpy()) for name in events})
+    return pl.from_pandas(events)
 
 
 def with_sklearn_ehr(events):

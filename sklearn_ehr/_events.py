@@ -57,9 +57,9 @@ class EventTable:
         return len(self.code)
 
     def is_static(self, event):
-        """Whether the events at these positions have no time though the table has one."""
+        """Whether the events of this index have no time though the table has one."""
         if self.time is None:
-            return np.zeros(len(event), dtype=bool)
+            return np.zeros(len(self.code[event]), dtype=bool)
         return null_times(self.time[event])
 
     def compact(self, patients, keep):

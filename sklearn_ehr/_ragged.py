@@ -1,8 +1,11 @@
 """How ragged arrays are addressed: ranges, offsets, and scikit-learn's ways of indexing samples."""
 
+from itertools import pairwise
 from numbers import Integral
 
 import numpy as np
+
+_ELEMENTS_PER_BLOCK = 2**18
 
 
 def offsets_from_lengths(lengths):
@@ -19,6 +22,13 @@ def concatenate_ranges(starts, stops):
     lengths = stops - starts
     offsets = offsets_from_lengths(lengths)
     return np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
+
+
+def index_ranges(starts, stops):
+    """Index of the ranges ``[start, stop)``: a slice where they join up, else their integers."""
+    if len(starts) and (starts[1:] == stops[:-1]).all():
+        return slice(starts[0], stops[-1])
+    return concatenate_ranges(starts, stops)
 
 
 def run_starts(*keys):
@@ -98,6 +108,14 @@ class SampleIndexing:
 
     def __getitem__(self, key):
         return self._take(resolve_index(key, len(self), type(self).__name__))
+
+    def _cut_at(self, n_before):
+        """Blocks of samples that hold few enough elements for the processor's cache.
+
+        `n_before` tells how many elements come before a sample, or before it and its neighbours.
+        """
+        first = np.flatnonzero(run_starts(n_before // _ELEMENTS_PER_BLOCK))
+        return [self[start:stop] for start, stop in pairwise([0, *first[1:], len(self)])]
 
     def __array__(self, dtype=None, copy=None):
         raise TypeError(

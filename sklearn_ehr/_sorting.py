@@ -1,12 +1,12 @@
 """In which order rows come by several keys, and which distinct values a column holds."""
 
-import os
 from collections import ChainMap
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise, zip_longest
+from itertools import zip_longest
 
 import numpy as np
 import pandas as pd
+from joblib import cpu_count
 from scipy import sparse
 
 from ._ragged import run_starts
@@ -16,7 +16,7 @@ _ROWS_PER_PART = 2**20
 
 def map_in_threads(function, *arguments):
     """List of what a function returns, as of `map`; for work that lets other threads run."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cpu_count()) as pool:
         return list(pool.map(function, *arguments))
 
 
@@ -120,9 +120,8 @@ def factorise(values):
         # Where the numbers lie close, a mark for each beats a hash table.
         if span < 4 * len(numbers):
             return _factorise_dense(numbers, span)
-    n_parts = max(1, min(os.cpu_count(), len(values) // _ROWS_PER_PART))
-    edges = np.linspace(0, len(values), n_parts + 1, dtype=np.int64)
-    parts = [values.array[start:stop] for start, stop in pairwise(edges)]
+    starts = range(0, max(len(values), 1), _ROWS_PER_PART)
+    parts = [values.array[start : start + _ROWS_PER_PART] for start in starts]
     positions, tables = zip(*map_in_threads(pd.factorize, parts), strict=True)
     first, *others = (pd.Index(table) for table in tables)
     table = first.append(others).unique().sort_values()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._ragged import concatenate_ranges, offsets_from_lengths, run_starts
+from ._ragged import concatenate_ranges, index_ranges, offsets_from_lengths, run_starts
 from ._sorting import is_last_of_equals, map_in_threads, order_by
 from ._times import as_duration, null_times, to_local
 from .sequences import VisitSequences
@@ -76,7 +76,7 @@ def group_events(cohort, visits):
     run = run[concatenate_ranges(first, last + 1)]
     run_offsets = offsets_from_lengths(stops[run] - starts[run])
     return VisitSequences(
-        table.code[event][concatenate_ranges(starts[run], stops[run])],
+        table.code[event][index_ranges(starts[run], stops[run])],
         run_offsets[offsets_from_lengths(last + 1 - first)],
         offsets_from_lengths(np.bincount(sample[first_event], minlength=len(cohort))),
         visit_times=visit_times,

@@ -1,7 +1,6 @@
 """Who is predicted, as of when, from which events."""
 
 import warnings
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -9,7 +8,7 @@ import pandas as pd
 from ._events import align_with_predictions, column_of, read_events
 from ._ragged import (
     SampleIndexing,
-    concatenate_ranges,
+    index_ranges,
     offsets_from_lengths,
     run_starts,
     search_ranges,
@@ -17,7 +16,6 @@ from ._ragged import (
 from ._samples import match_patients, read_prediction_times, without_unused
 from ._times import as_duration, look_back
 
-_EVENTS_PER_BLOCK = 2**17
 _CHOICES = {"closed": ("right", "left"), "null_time": ("error", "drop", "static")}
 
 
@@ -237,28 +235,24 @@ class Cohort(SampleIndexing):
         return self._compacted
 
     def _visible(self):
-        """Positions of the visible events, sample by sample, and the sample of each."""
+        """Index of the visible events, sample by sample, and the sample of each."""
         starts, stops = self._bounds[..., 0], self._bounds[..., 1]
-        event = concatenate_ranges(starts.ravel(), stops.ravel())
+        event = index_ranges(starts.ravel(), stops.ravel())
         sample = np.repeat(np.arange(len(self), dtype=np.int32), (stops - starts).sum(axis=1))
         known = self._events.known
         if known is None or self._cut is None:
             return event, sample
+        event = np.r_[event]
         known, cut = known[event], self._cut[sample]
         keep = known <= cut if self._closed == "right" else known < cut
         keep |= self._events.is_static(event)
         return event[keep], sample[keep]
 
     def _blocks(self):
-        """Cohorts of consecutive samples with few enough events for the processor's cache.
-
-        Neighbours of one patient stay together.
-        """
+        """Cohorts of consecutive samples, about as large; a patient's neighbours stay together."""
         starts = run_starts(self._patient)
         n_before = offsets_from_lengths((self._bounds[..., 1] - self._bounds[..., 0]).sum(axis=1))
-        block = (n_before[:-1] // _EVENTS_PER_BLOCK)[starts][np.cumsum(starts) - 1]
-        first = np.flatnonzero(run_starts(block))
-        return [self[start:stop] for start, stop in pairwise([0, *first[1:], len(self)])]
+        return self._cut_at(n_before[:-1][starts][np.cumsum(starts) - 1])
 
     def _n_visible(self):
         if self._events.known is None or self._cut is None:

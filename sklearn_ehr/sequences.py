@@ -206,6 +206,10 @@ class VisitSequences(SampleIndexing):
             vocabulary=first.vocabulary,
         )
 
+    def _blocks(self):
+        """Sequences of consecutive samples, about as large."""
+        return self._cut_at(self.visit_offsets[self.sample_offsets[:-1]])
+
     def _select_visits(self, visits):
         """Keep the visits at these ascending positions; every sample stays."""
         return self._rebuild(visits, np.searchsorted(visits, self.sample_offsets), self.groups)

@@ -16,6 +16,8 @@ from sklearn.utils._param_validation import (
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_is_fitted
 
+from ._ragged import offsets_from_lengths, run_starts
+from ._sorting import map_in_threads
 from ._tokens import tokenise
 from .cohort import as_cohort
 from .vocabulary import N_SPECIAL, Vocabulary
@@ -346,15 +348,32 @@ def count_tokens(sequences, last_visits=()):
     -------
     CSR matrix of shape (n_samples, n_codes * (1 + len(last_visits))), float64
     """
-    offsets = sequences.visit_offsets[sequences.sample_offsets]
-    shape = (len(sequences), sequences.vocabulary.size)
+    blocks = sequences._blocks()
+    return sparse.vstack(
+        map_in_threads(_count_block, blocks, [last_visits] * len(blocks)), format="csr"
+    )
+
+
+def _count_block(sequences, last_visits):
+    n_samples, n_codes = len(sequences), sequences.vocabulary.size - N_SPECIAL
+    n_columns = n_codes * (1 + len(last_visits))
+    # A cell of the matrix is one integer: row by row, and in a row column by column.
+    row = np.repeat(
+        np.arange(n_samples), np.diff(sequences.visit_offsets[sequences.sample_offsets])
+    )
+    cell = row * n_columns + sequences.tokens - N_SPECIAL
+    is_known = sequences.tokens >= N_SPECIAL
+    cells = [cell[is_known]]
     to_come, is_dated = sequences._visits_to_come(), ~sequences.is_static
-    blocks = []
-    for is_counted in [np.ones(len(to_come)), *((to_come < k) & is_dated for k in last_visits)]:
-        weights = np.repeat(is_counted, np.diff(sequences.visit_offsets)).astype(np.float64)
-        # A copy, because summing duplicates sorts the tokens in place.
-        block = sparse.csr_matrix((weights, sequences.tokens, offsets), shape=shape, copy=True)
-        block.sum_duplicates()
-        block.eliminate_zeros()
-        blocks.append(block[:, N_SPECIAL:])
-    return sparse.hstack(blocks, format="csr")
+    for i, k in enumerate(last_visits, start=1):
+        is_recent = np.repeat((to_come < k) & is_dated, np.diff(sequences.visit_offsets))
+        cells.append(cell[is_known & is_recent] + i * n_codes)
+    cells = np.sort(np.concatenate(cells))
+    starts = np.flatnonzero(run_starts(cells))
+    counts = np.diff(starts, append=len(cells)).astype(np.float64)
+    cells = cells[starts]
+    # numpy divides by one number much faster than it takes remainders.
+    row = cells // n_columns
+    column = cells - row * n_columns
+    offsets = offsets_from_lengths(np.bincount(row, minlength=n_samples))
+    return sparse.csr_matrix((counts, column, offsets), shape=(n_samples, n_columns))
