@@ -72,12 +72,15 @@ def machine():
     }
 
 
-def medians_in_turn(functions, *, n_rounds, n_warm_up=1):
+def medians_in_turn(functions, *, n_rounds, n_warm_up=1, settle=False):
     """Median seconds of each function, the functions called in turn so that noise falls on all.
 
     Parameters
     ----------
     functions : dict of str to callable
+    settle : bool, default=False
+        Call each once more before it is timed, so that none starts with the memory and caches that
+        another has left.
 
     Returns
     -------
@@ -86,6 +89,8 @@ def medians_in_turn(functions, *, n_rounds, n_warm_up=1):
     seconds = {name: [] for name in functions}
     for i in range(n_warm_up + n_rounds):
         for name, function in functions.items():
+            if settle:
+                function()
             start = time.perf_counter()
             function()
             if i >= n_warm_up:

@@ -68,6 +68,7 @@ def compare_frames(report, events, n_rounds):
             "polars, texts": lambda: with_polars_texts(frame),
         },
         n_rounds=n_rounds,
+        settle=True,
     )
     seconds |= medians_in_turn({"pandas": lambda: with_pandas(events)}, n_rounds=1, n_warm_up=0)
     ours = seconds["ours"]
@@ -87,6 +88,7 @@ def compare_frames(report, events, n_rounds):
             "shuffled": lambda: with_sklearn_ehr(events),
         },
         n_rounds=n_rounds,
+        settle=True,
     )
     report.add(
         "events already in order, against shuffled ones",
@@ -135,6 +137,7 @@ def compare_counts(report, events, n_rounds):
             ),
         },
         n_rounds=n_rounds,
+        settle=True,
     )
     report.add(
         "CodeCountVectorizer, against CountVectorizer",
@@ -166,7 +169,7 @@ def measure_growth(report, n_patients, n_rounds):
     )
 
 
-def main(n_patients=50_000, growth=(4_500, 9_000, 18_000, 45_000, 90_000, 180_000), n_rounds=5):
+def main(n_patients=50_000, growth=(4_500, 9_000, 18_000, 45_000, 90_000, 180_000), n_rounds=9):
     report = Report("transform")
     start = time.perf_counter()
     events = make_events(n_patients)

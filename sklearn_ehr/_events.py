@@ -278,8 +278,13 @@ def _sort_by_patient(rows, n_patients):
     sorted several times faster than its share of the whole table, and beside others.
     """
     patient = rows["patient"]
-    patients_per_block = max(1, n_patients * _ROWS_PER_BLOCK // len(patient))
-    rows, starts = deal(patient // np.int32(patients_per_block), rows, ids=("patient", "code"))
+    block = patient // np.int32(max(1, n_patients * _ROWS_PER_BLOCK // len(patient)))
+    if is_ascending(patient):
+        starts = np.searchsorted(block, np.arange(block[-1] + 2, dtype=np.int32))
+        # Copies, as columns of the user's frame may be among them.
+        rows = {role: row.copy() for role, row in rows.items()}
+    else:
+        rows, starts = deal(block, rows, ids=("patient", "code"))
     blocks = (
         {role: row[start:stop] for role, row in rows.items()} for start, stop in pairwise(starts)
     )
@@ -289,15 +294,20 @@ def _sort_by_patient(rows, n_patients):
 
 def _sort_in_place(rows):
     """Sort the columns of a block."""
-    keys = [rows[role] for role in ("patient", "visit", "code", "value") if role in rows]
+    if is_ascending(*_sort_keys(rows)):
+        return
     if "time" in rows:
-        is_dated = ~null_times(rows["time"])
         # By times so coarse that they need one pass: nearly always the right order already.
-        _reorder(rows, order_by(rows["patient"], _coarse_times(rows, is_dated), rows["code"]))
-        ties = [rows[role] for role in ("code", "visit", "value") if role in rows]
-        keys = [rows["patient"], ~null_times(rows["time"]), rows["time"], *ties]
-    if not is_ascending(*keys):
-        _reorder(rows, order_by(*keys))
+        _reorder(rows, order_by(rows["patient"], _coarse_times(rows), rows["code"]))
+    if not is_ascending(*_sort_keys(rows)):
+        _reorder(rows, order_by(*_sort_keys(rows)))
+
+
+def _sort_keys(rows):
+    if "time" not in rows:
+        return [rows[role] for role in ("patient", "visit", "code", "value") if role in rows]
+    ties = [rows[role] for role in ("code", "visit", "value") if role in rows]
+    return [rows["patient"], ~null_times(rows["time"]), rows["time"], *ties]
 
 
 def _reorder(rows, order):
@@ -305,9 +315,9 @@ def _reorder(rows, order):
         row[:] = row[order]
 
 
-def _coarse_times(rows, is_dated):
+def _coarse_times(rows):
     """Times as integers that leave `order_by` room for patient and code; static ones are first."""
-    time = as_integers(rows["time"])
+    time, is_dated = as_integers(rows["time"]), ~null_times(rows["time"])
     if not is_dated.any():
         return time
     low, high = (int(bound) for bound in (time[is_dated].min(), time[is_dated].max()))
