@@ -317,14 +317,16 @@ def _reorder(rows, order):
 
 def _coarse_times(rows):
     """Times as integers that leave `order_by` room for patient and code; static ones are first."""
-    time, is_dated = as_integers(rows["time"]), ~null_times(rows["time"])
-    if not is_dated.any():
+    time, is_static = as_integers(rows["time"]), null_times(rows["time"])
+    if is_static.all():
         return time
-    low, high = (int(bound) for bound in (time[is_dated].min(), time[is_dated].max()))
+    if is_static.any():
+        time = np.where(is_static, time[~is_static].min() - 1, time)
+    low, high = int(time.min()), int(time.max())
     ids = (rows["patient"], rows["code"], np.arange(len(time)))
     n_free = 64 - sum((int(row.max()) - int(row.min())).bit_length() for row in ids)
-    n_dropped = max(0, (high - low + 1).bit_length() + 1 - n_free)
-    return np.where(is_dated, time, low - 1) >> min(n_dropped, 63)
+    n_dropped = max(0, (high - low).bit_length() + 1 - n_free)
+    return time >> min(n_dropped, 63)
 
 
 def align_with_predictions(table, times, known, prediction_times):

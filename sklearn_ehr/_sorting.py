@@ -138,9 +138,11 @@ def _factorise_dense(numbers, span):
     place = place.view(np.int64)
     is_present = np.zeros(span + 1, dtype=bool)
     is_present[place] = True
+    table = (np.flatnonzero(is_present).astype(np.uint64) + low).astype(numbers.dtype)
+    if len(table) == len(is_present):
+        return place.astype(np.int32), pd.Index(table)
     rank = np.cumsum(is_present, dtype=np.int32) - np.int32(1)
-    table = np.flatnonzero(is_present).astype(np.uint64) + low
-    return rank[place], pd.Index(table.astype(numbers.dtype))
+    return rank[place], pd.Index(table)
 
 
 def _sort(keys):

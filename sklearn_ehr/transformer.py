@@ -357,11 +357,11 @@ def count_tokens(sequences, last_visits=()):
 def _count_block(sequences, last_visits):
     n_samples, n_codes = len(sequences), sequences.vocabulary.size - N_SPECIAL
     n_columns = n_codes * (1 + len(last_visits))
-    # A cell of the matrix is one integer: row by row, and in a row column by column.
-    row = np.repeat(
-        np.arange(n_samples), np.diff(sequences.visit_offsets[sequences.sample_offsets])
-    )
-    cell = row * n_columns + sequences.tokens - N_SPECIAL
+    # A cell of the matrix is one integer, as narrow as may be: it sorts the faster.
+    dtype = np.min_scalar_type(max(n_samples, 1) * n_columns)
+    n_tokens = np.diff(sequences.visit_offsets[sequences.sample_offsets])
+    cell = np.repeat(np.arange(n_samples, dtype=dtype) * n_columns, n_tokens)
+    cell += (sequences.tokens - N_SPECIAL).astype(dtype)
     is_known = sequences.tokens >= N_SPECIAL
     cells = [cell[is_known]]
     to_come, is_dated = sequences._visits_to_come(), ~sequences.is_static
@@ -374,6 +374,6 @@ def _count_block(sequences, last_visits):
     cells = cells[starts]
     # numpy divides by one number much faster than it takes remainders.
     row = cells // n_columns
-    column = cells - row * n_columns
-    offsets = offsets_from_lengths(np.bincount(row, minlength=n_samples))
+    column = (cells - row * n_columns).astype(np.int64)
+    offsets = offsets_from_lengths(np.bincount(row.astype(np.int64), minlength=n_samples))
     return sparse.csr_matrix((counts, column, offsets), shape=(n_samples, n_columns))
