@@ -96,21 +96,44 @@ class VisitBatch:
             self.tokens.to(device), self.visit_offsets.to(device), self.sample_offsets.to(device)
         )
 
-    def pad(self, visits):
+    def pad(self, visits, samples):
         """Lay out one vector a visit by step and sample, with zeros after a sample's last visit.
 
         Parameters
         ----------
         visits : Tensor, shape (n_visits, n_features)
+            A vector for each visit, in the order of the batch.
+        samples : Tensor of int64, shape (n_chosen,)
+            Which samples to lay out, in this order; each at most once.
 
         Returns
         -------
-        Tensor, shape (n_steps, n_samples, n_features)
+        Tensor, shape (n_steps, n_chosen, n_features)
         """
-        n_steps = int(self.lengths.max())
-        padded = visits.new_zeros(n_steps * len(self), visits.shape[1])
+        n_steps = int(self.lengths[samples].max())
+        column = torch.full_like(self.lengths, -1)
+        column[samples] = torch.arange(len(samples), device=samples.device)
         sample, step = self._sample_and_step()
-        return padded.index_copy(0, step * len(self) + sample, visits).unflatten(0, (n_steps, -1))
+        chosen = (column[sample] >= 0).nonzero().squeeze(1)
+        row = step[chosen] * len(samples) + column[sample[chosen]]
+        padded = visits.new_zeros(n_steps * len(samples), visits.shape[1])
+        padded = padded.index_copy(0, row, visits.index_select(0, chosen))
+        return padded.unflatten(0, (n_steps, -1))
+
+    def groups_of_similar_length(self):
+        """Divide the samples that have visits so that to pad a group at most doubles its visits.
+
+        Returns
+        -------
+        list of Tensor of int64
+            Samples of each group; all in one where that suffices.
+        """
+        longest = int(self.lengths.max())
+        samples = self.lengths.nonzero().squeeze(1)
+        if len(samples) * longest <= 2 * self.n_visits:
+            return [samples]
+        halvings = (longest / self.lengths[samples]).log2().floor()
+        return [samples[halvings == n] for n in halvings.unique()]
 
     def pack(self, visits):
         """Pack one vector a visit for a recurrent layer, without a padded copy in between.

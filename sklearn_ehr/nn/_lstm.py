@@ -126,10 +126,9 @@ class VisitLSTM(nn.Module):
         if len(visits) == 0:
             return self._zero_state(len(batch))
         visits = self.dropout(visits)
-        if self._is_faster_dense(batch):
-            return self._last_output(batch, visits)
-        packed, samples = batch.pack(visits)
-        return self._zero_state(len(batch)).index_copy(0, samples, self._last_state(packed))
+        # On a CPU a dense layer is one call, a packed one a call a step, worse in its gradient.
+        is_cpu = visits.device.type == "cpu"
+        return self._run_dense(batch, visits) if is_cpu else self._run_packed(batch, visits)
 
     def forward_padded(self, codes, mask=None, visit_mask=None):
         """Return the logits of padded samples: the readable reference of `forward`.
@@ -174,19 +173,38 @@ class VisitLSTM(nn.Module):
             state[seen] = self._last_state(packed)
         return self.head(self.dropout(state))
 
-    def _is_faster_dense(self, batch):
-        """Whether to pad visits: on a CPU a dense layer is one call, a packed one a call a step."""
-        if self.lstm.bidirectional or batch.tokens.device.type != "cpu":
-            return False
-        return len(batch) * int(batch.lengths.max()) <= 2 * batch.n_visits
+    def _run_packed(self, batch, visits):
+        packed, samples = batch.pack(visits)
+        return self._zero_state(len(batch)).index_copy(0, samples, self._last_state(packed))
 
-    def _last_output(self, batch, visits):
-        """Final state from padded visits; a forward LSTM has read no padding before its end."""
-        outputs, _ = self.lstm(batch.pad(visits))
-        row = (batch.lengths - 1).clamp(min=0) * len(batch)
-        row += torch.arange(len(batch), device=visits.device)
-        last = outputs.flatten(0, 1).index_select(0, row)
-        return last.masked_fill((batch.lengths == 0).unsqueeze(1), 0)
+    def _run_dense(self, batch, visits):
+        state = self._zero_state(len(batch))
+        for samples in batch.groups_of_similar_length():
+            padded, lengths = batch.pad(visits, samples), batch.lengths[samples]
+            # At its last step a direction has read no padding yet.
+            row = (lengths - 1) * len(samples) + torch.arange(len(samples), device=samples.device)
+            outputs = [o.flatten(0, 1).index_select(0, row) for o in self._outputs(padded, lengths)]
+            state = state.index_copy(0, samples, torch.cat(outputs, dim=1))
+        return state
+
+    def _outputs(self, padded, lengths):
+        """Outputs of the last layer: one Tensor a direction, each in the order that it reads."""
+        if not self.lstm.bidirectional:
+            return [self.lstm(padded)[0]]
+        # Reversed within its length, a sample is read backwards without its padding first.
+        state = (padded.new_zeros(1, len(lengths), self.lstm.hidden_size),) * 2
+        options = (True, 1, 0.0, self.training, False, False)
+        outputs = []
+        for i in range(0, 2 * self.lstm.num_layers, 2):
+            if outputs:
+                both = torch.cat([outputs[0], _reverse(outputs[1], lengths)], dim=2)
+                padded = nn.functional.dropout(both, self.lstm.dropout, self.training)
+            inputs = (padded, _reverse(padded, lengths))
+            outputs = [
+                torch.lstm(steps, state, weights, *options)[0]
+                for steps, weights in zip(inputs, self.lstm.all_weights[i : i + 2], strict=True)
+            ]
+        return outputs
 
     def _last_state(self, packed):
         _, (hidden, _) = self.lstm(packed)
@@ -195,6 +213,14 @@ class VisitLSTM(nn.Module):
 
     def _zero_state(self, n_samples):
         return self.head.weight.new_zeros(n_samples, self.head.in_features)
+
+
+def _reverse(padded, lengths):
+    """Reverse each sample's steps, shape (n_steps, n_samples, n_features), its padding left out."""
+    step = torch.arange(len(padded), device=lengths.device).unsqueeze(1)
+    source = torch.where(step < lengths, lengths - 1 - step, step)
+    row = source * len(lengths) + torch.arange(len(lengths), device=lengths.device)
+    return padded.flatten(0, 1).index_select(0, row.flatten()).view_as(padded)
 
 
 def _complete_masks(codes, mask, visit_mask):

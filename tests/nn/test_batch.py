@@ -70,8 +70,29 @@ def test_packing_agrees_with_torch_on_samples_of_equal_and_unequal_length():
 
 def test_padded_visits_stand_by_step_and_sample(three_samples):
     visits = torch.tensor([[10.0], [20.0], [21.0], [22.0]])
-    padded = three_samples.pad(visits)
+    padded = three_samples.pad(visits, torch.tensor([0, 1, 2]))
     assert padded.squeeze(-1).tolist() == [[10, 20, 0], [0, 21, 0], [0, 22, 0]]
+    padded = three_samples.pad(visits, torch.tensor([1]))
+    assert padded.squeeze(-1).tolist() == [[20], [21], [22]]
+    padded = three_samples.pad(visits, torch.tensor([1, 0]))
+    assert padded.squeeze(-1).tolist() == [[20, 10], [21, 0], [22, 0]]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "groups"),
+    [
+        ([3, 2, 0, 3], [[0, 1, 3]]),
+        ([1, 9, 1, 4, 5, 0, 1], [[1, 4], [3], [0, 2, 6]]),
+        ([0, 0], [[]]),
+    ],
+    ids=["similar", "ragged", "none"],
+)
+def test_groups_hold_samples_of_similar_length(lengths, groups):
+    offsets = torch.tensor([0, *lengths]).cumsum(0)
+    batch = VisitBatch(
+        torch.ones(int(offsets[-1]), dtype=torch.int64), torch.arange(int(offsets[-1]) + 1), offsets
+    )
+    assert [group.tolist() for group in batch.groups_of_similar_length()] == groups
 
 
 def test_padding_among_the_tokens_is_an_error():

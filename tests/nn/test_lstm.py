@@ -102,24 +102,27 @@ def test_state_is_that_of_the_lstm_run_on_each_sample_alone(options):
         torch.testing.assert_close(state, wanted, atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("num_layers", [1, 2])
+@EVERY_NETWORK
 @settings(max_examples=20, deadline=None)
 @given(histories=HISTORIES)
-def test_dense_and_packed_runs_agree(num_layers, histories):
-    net = network(num_layers=num_layers)
-    got = []
-    for is_dense in (True, False):
-        net._is_faster_dense = lambda batch, is_dense=is_dense: is_dense
-        got.append(logits_and_gradients(net, net(to_batch(histories))))
+def test_dense_and_packed_runs_agree(options, histories):
+    net, batch = network(**options), to_batch(histories)
+    if not batch.n_visits:
+        return
+    visits = torch.linspace(-1, 1, batch.n_visits * net.lstm.input_size).view(batch.n_visits, -1)
+    got = [
+        logits_and_gradients(net, run(batch, visits)) for run in (net._run_dense, net._run_packed)
+    ]
     for dense, packed in zip(*got, strict=True):
         torch.testing.assert_close(dense, packed, atol=1e-5, rtol=1e-5)
 
 
-def test_histories_of_similar_length_run_dense_on_a_cpu():
-    similar, ragged = to_batch([[[2]] * 3, [[3]] * 2]), to_batch([[[2]] * 9, [[3]], [[4]]])
-    assert network()._is_faster_dense(similar)
-    assert not network()._is_faster_dense(ragged)
-    assert not network(bidirectional=True)._is_faster_dense(similar)
+def test_history_much_longer_than_others_does_not_pad_them():
+    net = network()
+    n_steps = []
+    net.lstm.register_forward_pre_hook(lambda _, inputs: n_steps.append(inputs[0].shape[:2]))
+    net.encode(to_batch([[[2]] * 100, *[[[3]]] * 50, [], [[4]] * 3]))
+    assert n_steps == [(100, 1), (3, 1), (1, 50)]
 
 
 @EVERY_NETWORK
