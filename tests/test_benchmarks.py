@@ -46,8 +46,8 @@ def test_train(load):
 
 @pytest.mark.slow
 def test_model_selection(load):
-    report = load("model_selection").main(n_patients=300, max_epochs=1, n_rounds=1)
-    assert [row["bar"] for row in report.rows] == ["<= 0.65", "<= 1"]
+    report = load("model_selection").main(n_patients=300, n_simulated=300, max_epochs=1, n_rounds=1)
+    assert [row["bar"] for row in report.rows] == ["<= 0.65", "<= 1"] * 2
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from sklearn_ehr._ragged import (
     concatenate_ranges,
+    index_ranges,
     offsets_from_lengths,
     resolve_index,
     run_starts,
@@ -28,6 +29,11 @@ def test_ranges_are_concatenated_in_order():
     starts, stops = np.array([5, 2, 2, 0]), np.array([7, 2, 3, 2])
     assert concatenate_ranges(starts, stops).tolist() == [5, 6, 2, 0, 1]
     assert concatenate_ranges(np.array([], dtype=int), np.array([], dtype=int)).tolist() == []
+
+
+def test_ranges_that_join_up_are_a_slice():
+    assert index_ranges(np.array([2, 5]), np.array([5, 6])) == slice(2, 6)
+    assert index_ranges(np.array([2, 6]), np.array([5, 7])).tolist() == [2, 3, 4, 6]
 
 
 def test_run_starts_where_any_key_changes():

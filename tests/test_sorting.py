@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sklearn_ehr._sorting import factorise, order_by
+from sklearn_ehr import _sorting
+from sklearn_ehr._sorting import (
+    deal,
+    factorise,
+    is_ascending,
+    is_last_of_equals,
+    map_in_threads,
+    order_by,
+)
 
 INTEGERS = st.integers(-(2**63), 2**63 - 1)
 KINDS = {
@@ -29,6 +37,44 @@ def tables(draw):
 @given(tables())
 def test_order_is_that_of_lexsort(keys):
     np.testing.assert_array_equal(order_by(*keys), np.lexsort(keys[::-1]))
+
+
+@given(tables())
+def test_keys_ascend_in_their_order(keys):
+    order = order_by(*keys)
+    assert is_ascending(*(key[order] for key in keys))
+    assert is_ascending(*keys) == (order == np.arange(len(order))).all()
+
+
+@given(tables())
+def test_last_of_equals_is_that_of_pandas(keys):
+    keys = [key + 0 if key.dtype.kind == "f" else key for key in keys]
+    repeated = pd.DataFrame(dict(enumerate(keys))).duplicated(keep="last")
+    np.testing.assert_array_equal(is_last_of_equals(*keys), ~repeated)
+
+
+def test_dealt_rows_keep_their_order_in_a_bucket():
+    rng = np.random.default_rng(0)
+    bucket = rng.integers(0, 5, 100).astype(np.int32)
+    columns = {
+        "a": rng.integers(0, 9, 100).astype(np.int32),
+        "b": rng.integers(0, 9, 100).astype(np.int32),
+        "time": rng.integers(-9, 9, 100).astype("datetime64[s]"),
+        "value": np.where(rng.random(100) < 0.3, np.nan, rng.random(100)),
+        "visit": rng.integers(-1, 3, 100).astype(np.int32),
+    }
+    order = np.argsort(bucket, kind="stable")
+    for chosen in (list(columns), ["a", "b", "time"]):
+        dealt, starts = deal(bucket, {name: columns[name] for name in chosen}, ids=("a", "b"))
+        assert dealt.keys() == set(chosen)
+        for name, column in dealt.items():
+            np.testing.assert_array_equal(column, columns[name][order])
+        assert starts.tolist() == [0, *np.bincount(bucket).cumsum()]
+
+
+def test_error_in_a_thread_is_raised():
+    with pytest.raises(ZeroDivisionError):
+        map_in_threads(lambda x: 1 / x, [1, 0])
 
 
 def test_null_times_come_first():
@@ -59,6 +105,17 @@ def test_factorise_ranks_distinct_values(values, position, table):
     found, distinct = factorise(pd.Series(values))
     assert found.tolist() == position
     assert distinct.tolist() == table
+
+
+@pytest.mark.parametrize("storage", ["python", "pyarrow"])
+def test_factorise_takes_texts_of_any_storage(storage, monkeypatch):
+    if storage == "pyarrow":
+        pytest.importorskip("pyarrow", reason="pyarrow comes with the extra benchmarks")
+    monkeypatch.setattr(_sorting, "_ROWS_PER_PART", 2)
+    texts = pd.Series(["b", None, "a", "c", "a"], dtype=pd.StringDtype(storage, na_value=np.nan))
+    position, table = factorise(texts)
+    assert position.tolist() == [1, -1, 0, 2, 0]
+    assert table.tolist() == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "int64", "uint64"])
