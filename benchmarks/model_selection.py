@@ -1,6 +1,6 @@
 """Do two processes halve a grid search?
 
-Eight candidates of the whole pipeline over three folds: of 6,000 patients of the bundled data, and
+Eight candidates of the whole pipeline over five folds: of 6,000 patients of the bundled data, and
 of 3,000 simulated ones with longer histories, where torch's two threads help one process the most.
 Run with ``make bench-model-selection``.
 """
@@ -27,7 +27,7 @@ def search(X, y, n_jobs, max_epochs):
     model = make_pipeline(
         VisitSequenceTransformer(), LSTMVisitClassifier(max_epochs=max_epochs, random_state=0)
     )
-    cv = StratifiedPatientKFold(3, shuffle=True, random_state=0)
+    cv = StratifiedPatientKFold(5, shuffle=True, random_state=0)
     grid = GridSearchCV(model, GRID, cv=cv, scoring="roc_auc", n_jobs=n_jobs, refit=False)
     start = time.perf_counter()
     grid.fit(X, y)
@@ -65,7 +65,7 @@ def first_patients(X, y, n_patients):
     return X[chosen], y[chosen]
 
 
-def main(n_patients=6_000, n_simulated=3_000, max_epochs=5, n_rounds=3):
+def main(n_patients=6_000, n_simulated=3_000, max_epochs=3, n_rounds=3):
     report = Report("model_selection")
     bundled = load_diabetes_readmission(return_X_y=True)
     X, y = first_patients(*bundled, n_patients)
