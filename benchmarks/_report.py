@@ -1,4 +1,4 @@
-"""How a benchmark tells what it measured: as a table, and as JSON beside this file."""
+"""How a benchmark tells what it measured: a table, JSON, and README.md beside this file."""
 
 import json
 import operator
@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-_RESULTS = Path(__file__).parent / "results"
+_HERE = Path(__file__).parent
+_RESULTS = _HERE / "results"
+_TABLES = "# The last tables"
 _COMPARE = {">=": operator.ge, "<=": operator.le, "<": operator.lt}
 
 
@@ -40,21 +42,37 @@ class Report:
 
     def publish(self, *, save=True):
         """Print the table, and write it as JSON with the machine it was measured on."""
-        lines = [["what", "ours", "theirs", "ratio", "bar", "holds"]]
-        for row in self.rows:
-            holds = {True: "yes", False: "NO", None: ""}[row["holds"]]
-            cells = [row["what"], row["ours"], row["theirs"], f"{row['ratio']:.3g}"]
-            lines.append([*cells, row["bar"] or "", holds])
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        lines.insert(1, ["-" * width for width in widths])
-        for line in lines:
-            cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-            print("| " + " | ".join(cells) + " |")
+        print(_as_table(self.rows))
         if save:
             _RESULTS.mkdir(exist_ok=True)
             result = {"benchmark": self.name, "machine": machine(), "rows": self.rows}
             path = _RESULTS / f"{self.name}.json"
             path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+            _write_readme()
+
+
+def _as_table(rows):
+    lines = [["what", "ours", "theirs", "ratio", "bar", "holds"]]
+    for row in rows:
+        holds = {True: "yes", False: "NO", None: ""}[row["holds"]]
+        cells = [row["what"], row["ours"], row["theirs"], f"{row['ratio']:.3g}"]
+        lines.append([*cells, row["bar"] or "", holds])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    lines.insert(1, ["-" * width for width in widths])
+    padded = ([cell.ljust(n) for cell, n in zip(line, widths, strict=True)] for line in lines)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in padded)
+
+
+def _write_readme():
+    """Put the last table of each benchmark under what README.md says before them."""
+    path = _HERE / "README.md"
+    introduction = path.read_text(encoding="utf-8").split(_TABLES)[0]
+    sections = [introduction + _TABLES]
+    for result in sorted(_RESULTS.glob("*.json")):
+        result = json.loads(result.read_text(encoding="utf-8"))
+        on = ", ".join(f"{name} {version}" for name, version in result["machine"].items())
+        sections.append(f"## {result['benchmark']}\n\n{_as_table(result['rows'])}\n\nOn: {on}.")
+    path.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
 
 
 def machine():

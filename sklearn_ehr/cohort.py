@@ -211,7 +211,7 @@ class Cohort(SampleIndexing):
         """
         event, sample = self._visible()
         table = self._events
-        columns = {"sample": sample, self._patient_column: self.groups[sample]}
+        columns = {"sample": sample.astype(np.int64), self._patient_column: self.groups[sample]}
         if table.time is not None:
             time = pd.Series(table.time[event])
             if table.zone is not None:
