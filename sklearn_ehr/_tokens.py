@@ -27,6 +27,8 @@ def tokenise(
     -------
     VisitSequences
     """
+    if visits == "id":
+        _refuse_events_without_id(cohort)
     token_of_code = vocabulary.encode(cohort._events.codes)
 
     def tokenise_block(block):
@@ -115,28 +117,34 @@ def _keep(kept, tokens, offsets):
     return tokens[kept], offsets_from_lengths(kept)[offsets]
 
 
+def _refuse_events_without_id(cohort):
+    table, (event, _) = cohort._events, cohort._visible()
+    without_id = ~table.is_static(event)
+    if table.visit is not None:
+        without_id &= table.visit[event] < 0
+    if n_without := np.count_nonzero(without_id):
+        raise ValueError(
+            f"visits='id' needs the visit id of every event, and {n_without} visible event(s) have "
+            f"none. Use visits='auto', which groups those by day (numeric times: by time)."
+        )
+
+
 def _label_visits(table, event, visits):
     """Label events so that those of one sample with one label form a visit; static ones are -1."""
     is_static = table.is_static(event)
     if visits in ("auto", "id"):
-        label = _label_by_id(table, event, is_static, visits)
+        label = _label_by_id(table, event, is_static)
     else:
         label = _label_by_time(table, event, is_static, visits)
     return np.where(is_static, _STATIC, label) if is_static.any() else label
 
 
-def _label_by_id(table, event, is_static, visits):
-    """Label events by their visit ids, those without one by time if `visits` allows."""
+def _label_by_id(table, event, is_static):
+    """Label events by their visit ids, those without one by time."""
     label = np.full(len(is_static), -1) if table.visit is None else table.visit[event]
     without_id = (label < 0) & ~is_static
     if not without_id.any():
         return label
-    if visits == "id":
-        raise ValueError(
-            f"visits='id' needs the visit id of every event, and {without_id.sum()} visible "
-            f"event(s) have none. Use visits='auto', which groups those by day "
-            f"(numeric times: by time)."
-        )
     by = "day" if table.time.dtype.kind == "M" else "time"
     n_ids = 0 if table.visit is None else len(table.visit_ids)
     return np.where(without_id, n_ids + _label_by_time(table, event, is_static, by), label)

@@ -60,7 +60,7 @@ def test_report_holds_ratios_against_bars(load, capsys, monkeypatch, tmp_path):
     module = load("_report")
     monkeypatch.setattr(module, "_HERE", tmp_path)
     monkeypatch.setattr(module, "_RESULTS", tmp_path / "results")
-    (tmp_path / "README.md").write_text("What it is.\n\n# The last tables\n\nold")
+    (tmp_path / "README.md").write_text("What it is.\n\n# The last tables\n\noutdated")
     report = module.Report("demo")
     report.add("fast", "1 s", "4 s", 4.0, ">= 2")
     report.add("slow", "4 s", "1 s", 0.25, ">= 2")
@@ -70,7 +70,7 @@ def test_report_holds_ratios_against_bars(load, capsys, monkeypatch, tmp_path):
     assert holds == ["holds", "-----", "yes", "NO", ""]
     told = (tmp_path / "README.md").read_text()
     assert told.startswith("What it is.\n\n# The last tables\n\n## demo\n\n| what ")
-    assert "old" not in told
+    assert "outdated" not in told
     saved = json.loads((tmp_path / "results" / "demo.json").read_text())
     assert [row["holds"] for row in saved["rows"]] == [True, False, None]
     assert saved["machine"]["cpus"] >= 1
