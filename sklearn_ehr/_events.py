@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from ._ragged import offsets_from_lengths
-from ._sorting import as_integers, deal, factorise, is_ascending, map_in_threads, order_by
+from ._sorting import as_integers, deal, factorise, is_ascending, order_by
+from ._threads import map_in_threads
 from ._times import align, null_times, read_times
 
 _ROWS_PER_BLOCK = 2**16

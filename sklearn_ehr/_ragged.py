@@ -15,20 +15,21 @@ def offsets_from_lengths(lengths):
     return offsets
 
 
-def concatenate_ranges(starts, stops):
-    """Integers of the ranges ``[start, stop)``, one range after the other."""
-    if len(starts) and (starts[1:] == stops[:-1]).all():
-        return np.arange(starts[0], stops[-1])
-    lengths = stops - starts
-    offsets = offsets_from_lengths(lengths)
-    return np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
-
-
 def index_ranges(starts, stops):
     """Index of the ranges ``[start, stop)``: a slice where they join up, else their integers."""
     if len(starts) and (starts[1:] == stops[:-1]).all():
         return slice(starts[0], stops[-1])
-    return concatenate_ranges(starts, stops)
+    lengths = stops - starts
+    offsets = offsets_from_lengths(lengths)
+    integers = np.repeat(starts - offsets[:-1], lengths)
+    integers += np.arange(offsets[-1])
+    return integers
+
+
+def concatenate_ranges(starts, stops):
+    """Integers of the ranges ``[start, stop)``, one range after the other."""
+    index = index_ranges(starts, stops)
+    return np.arange(index.start, index.stop) if isinstance(index, slice) else index
 
 
 def run_starts(*keys):

@@ -1,23 +1,16 @@
-"""In which order rows come by several keys, and which distinct values a column holds."""
+"""In which order rows come by several keys or buckets, and which distinct values a column holds."""
 
 from collections import ChainMap
-from concurrent.futures import ThreadPoolExecutor
 from itertools import zip_longest
 
 import numpy as np
 import pandas as pd
-from joblib import cpu_count
 from scipy import sparse
 
 from ._ragged import run_starts
+from ._threads import map_in_threads
 
 _ROWS_PER_PART = 2**20
-
-
-def map_in_threads(function, *arguments):
-    """List of what a function returns, as of `map`; for work that lets other threads run."""
-    with ThreadPoolExecutor(cpu_count()) as pool:
-        return list(pool.map(function, *arguments))
 
 
 def order_by(*keys):

@@ -3,7 +3,8 @@
 import numpy as np
 
 from ._ragged import concatenate_ranges, index_ranges, offsets_from_lengths, run_starts
-from ._sorting import is_last_of_equals, map_in_threads, order_by
+from ._sorting import is_last_of_equals, order_by
+from ._threads import map_in_threads
 from ._times import as_duration, null_times, to_local
 from .sequences import VisitSequences
 from .vocabulary import UNKNOWN

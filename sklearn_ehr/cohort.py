@@ -236,9 +236,8 @@ class Cohort(SampleIndexing):
 
     def _visible(self):
         """Index of the visible events, sample by sample, and the sample of each."""
-        starts, stops = self._bounds[..., 0], self._bounds[..., 1]
-        event = index_ranges(starts.ravel(), stops.ravel())
-        sample = np.repeat(np.arange(len(self), dtype=np.int32), (stops - starts).sum(axis=1))
+        event = index_ranges(self._bounds[..., 0].ravel(), self._bounds[..., 1].ravel())
+        sample = np.repeat(np.arange(len(self), dtype=np.int32), self._n_in_bounds())
         known = self._events.known
         if known is None or self._cut is None:
             return event, sample
@@ -251,12 +250,16 @@ class Cohort(SampleIndexing):
     def _blocks(self):
         """Cohorts of consecutive samples, about as large; a patient's neighbours stay together."""
         starts = run_starts(self._patient)
-        n_before = offsets_from_lengths((self._bounds[..., 1] - self._bounds[..., 0]).sum(axis=1))
+        n_before = offsets_from_lengths(self._n_in_bounds())
         return self._cut_at(n_before[:-1][starts][np.cumsum(starts) - 1])
+
+    def _n_in_bounds(self):
+        """Events in each sample's ranges, among which known times may hide some."""
+        return (self._bounds[..., 1] - self._bounds[..., 0]).sum(axis=1)
 
     def _n_visible(self):
         if self._events.known is None or self._cut is None:
-            return (self._bounds[..., 1] - self._bounds[..., 0]).sum(axis=1)
+            return self._n_in_bounds()
         return np.bincount(self._visible()[1], minlength=len(self))
 
     def _take(self, positions):

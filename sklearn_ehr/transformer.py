@@ -17,7 +17,7 @@ from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_is_fitted
 
 from ._ragged import offsets_from_lengths, run_starts
-from ._sorting import map_in_threads
+from ._threads import map_in_threads
 from ._tokens import tokenise
 from .cohort import as_cohort
 from .vocabulary import N_SPECIAL, Vocabulary

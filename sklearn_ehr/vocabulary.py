@@ -7,7 +7,7 @@ import pandas as pd
 
 from ._events import key_kind
 from ._ragged import run_starts
-from ._sorting import map_in_threads
+from ._threads import map_in_threads
 
 PADDING = 0
 UNKNOWN = 1

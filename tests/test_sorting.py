@@ -10,7 +10,6 @@ from sklearn_ehr._sorting import (
     factorise,
     is_ascending,
     is_last_of_equals,
-    map_in_threads,
     order_by,
 )
 
@@ -70,11 +69,6 @@ def test_dealt_rows_keep_their_order_in_a_bucket():
         for name, column in dealt.items():
             np.testing.assert_array_equal(column, columns[name][order])
         assert starts.tolist() == [0, *np.bincount(bucket).cumsum()]
-
-
-def test_error_in_a_thread_is_raised():
-    with pytest.raises(ZeroDivisionError):
-        map_in_threads(lambda x: 1 / x, [1, 0])
 
 
 def test_null_times_come_first():

@@ -193,6 +193,7 @@ class VisitLSTM(nn.Module):
             return [self.lstm(padded)[0]]
         # Reversed within its length, a sample is read backwards without its padding first.
         state = (padded.new_zeros(1, len(lengths), self.lstm.hidden_size),) * 2
+        # With biases, one layer, no dropout in it, in one direction, steps before samples.
         options = (True, 1, 0.0, self.training, False, False)
         outputs = []
         for i in range(0, 2 * self.lstm.num_layers, 2):
