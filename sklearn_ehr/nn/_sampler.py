@@ -16,7 +16,7 @@ class LengthBucketSampler(torch.utils.data.Sampler):
         Visits of each sample.
     batch_size : int
         Samples a batch; the last batch of the last pool may be smaller.
-    n_batches_per_pool : int, default=4
+    n_batches_per_pool : int, default=2
         Batches in a pool. With one, batches are those of plain shuffling; the more, the less is
         padded, and the more often the same samples share a batch, which costs accuracy.
 
@@ -29,7 +29,7 @@ class LengthBucketSampler(torch.utils.data.Sampler):
     [[1, 1, 2], [8, 9, 9]]
     """
 
-    def __init__(self, lengths, batch_size, n_batches_per_pool=4):
+    def __init__(self, lengths, batch_size, n_batches_per_pool=2):
         self.lengths = lengths
         self.batch_size = batch_size
         self.n_batches_per_pool = n_batches_per_pool

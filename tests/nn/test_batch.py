@@ -81,11 +81,13 @@ def test_padded_visits_stand_by_step_and_sample(three_samples):
 @pytest.mark.parametrize(
     ("lengths", "groups"),
     [
-        ([3, 2, 0, 3], [[0, 1, 3]]),
-        ([1, 9, 1, 4, 5, 0, 1], [[1, 4], [3], [0, 2, 6]]),
+        ([3, 2, 0, 3], [[0, 3, 1]]),
+        ([1] * 17 + [0, 9] + [8] * 15, [list(range(18, 34)), list(range(17))]),
+        ([1] * 20 + [8] * 10, [[*range(20, 30), *range(6)], list(range(6, 20))]),
+        ([1, 9, 1, 4, 5, 0, 1], [[1, 4, 3, 0, 2, 6]]),
         ([0, 0], [[]]),
     ],
-    ids=["similar", "ragged", "none"],
+    ids=["similar", "two lengths", "sixteens", "few", "none"],
 )
 def test_groups_hold_samples_of_similar_length(lengths, groups):
     offsets = torch.tensor([0, *lengths]).cumsum(0)
