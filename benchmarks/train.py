@@ -5,7 +5,6 @@ batches of 64. Run with ``make bench-train``.
 """
 
 import argparse
-import resource
 import subprocess
 import sys
 import tempfile
@@ -15,7 +14,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import torch
-from _report import Report, medians_in_turn
+from _report import Report, medians_in_turn, peak_bytes
 from torch import nn
 
 from sklearn_ehr import LSTMVisitClassifier, VisitSequenceTransformer
@@ -214,13 +213,13 @@ def measure_memory(report, padded_gib):
         path = Path(folder) / "sequences.joblib"
         joblib.dump((sequences[many], y[many]), path)
         command = [sys.executable, __file__, "--fit", str(path)]
-        peak_kib = int(subprocess.run(command, check=True, capture_output=True).stdout)
+        peak = int(subprocess.run(command, check=True, capture_output=True).stdout)
     padded_gib = len(many) * padded_bytes / 2**30
     report.add(
         f"peak memory of fit, {len(many):,} samples, against 1.5 GiB",
-        f"{peak_kib / 2**20:.2f} GiB",
+        f"{peak / 2**30:.2f} GiB",
         f"{padded_gib:.1f} GiB padded",
-        peak_kib / 2**20 / 1.5,
+        peak / 2**30 / 1.5,
         "<= 1",
     )
 
@@ -228,7 +227,7 @@ def measure_memory(report, padded_gib):
 def fit_and_tell_peak(path):
     sequences, y = joblib.load(path)
     LSTMVisitClassifier(max_epochs=1, random_state=0).fit(sequences, y)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    print(peak_bytes())
 
 
 def main(n_patients=N_PATIENTS, n_steps=47, n_rounds=5, padded_gib=PADDED_GIB):

@@ -1,10 +1,14 @@
 """What the network takes in: tokens by visit, visits by sample."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
+
+# To go on with a stretch costs about as much as to run this many visits.
+_MOST_PADDING = 48
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,50 +100,36 @@ class VisitBatch:
             self.tokens.to(device), self.visit_offsets.to(device), self.sample_offsets.to(device)
         )
 
-    def pad(self, visits, samples):
-        """Lay out one vector a visit by step and sample, with zeros after a sample's last visit.
+    def stretches(self, *, backward=False):
+        """Lay out visits by step and sample, in stretches of steps that need little padding.
+
+        A stretch holds the samples that have a visit at its first step, the longest first. It ends
+        where more than a few of its places would be padding; the next goes on with fewer samples.
 
         Parameters
         ----------
-        visits : Tensor, shape (n_visits, n_features)
-            A vector for each visit, in the order of the batch.
-        samples : Tensor of int64, shape (n_chosen,)
-            Which samples to lay out, in this order; each at most once.
+        backward : bool, default=False
+            Whether a sample's steps go from its last visit to its first.
 
         Returns
         -------
-        Tensor, shape (n_steps, n_chosen, n_features)
-        """
-        n_steps = int(self.lengths[samples].max())
-        column = torch.full_like(self.lengths, -1)
-        column[samples] = torch.arange(len(samples), device=samples.device)
-        sample, step = self._sample_and_step()
-        chosen = (column[sample] >= 0).nonzero().squeeze(1)
-        row = step[chosen] * len(samples) + column[sample[chosen]]
-        padded = visits.new_zeros(n_steps * len(samples), visits.shape[1])
-        padded = padded.index_copy(0, row, visits.index_select(0, chosen))
-        return padded.unflatten(0, (n_steps, -1))
-
-    def groups_of_similar_length(self):
-        """Divide the samples that have visits so that little is padded when a group is.
-
-        Padding a group at most doubles a sample's visits, but for up to 15 shorter samples that
-        make a multiple of 16: fewer shapes are fewer kernels that oneDNN makes and keeps.
-
-        Returns
-        -------
-        list of Tensor of int64
-            Samples of each group, the longest first; all in one where padding that at most doubles
-            the visits.
+        stretches : list of Tensor of int64, shape (n_steps, n_samples_running)
+            Which visit comes at each step; ``n_visits`` where a sample has none left.
+        place : Tensor of int64, shape (n_visits,)
+            Where each visit stands in all stretches, flattened and one after the other.
         """
         lengths, samples = self.lengths.sort(descending=True, stable=True)
-        samples = samples[: int(self.lengths.count_nonzero())]
-        if len(samples) * int(lengths[0]) <= 2 * self.n_visits:
-            return [samples]
-        halvings = (lengths[0] / lengths[: len(samples)]).log2().floor()
-        ends = halvings.unique_consecutive(return_counts=True)[1].cumsum(0)
-        ends = (-(-ends // 16) * 16).clamp(max=len(samples)).unique()
-        return list(samples.tensor_split(ends[:-1]))
+        n_running = lengths.bincount().flip(0).cumsum(0).flip(0)[1:]
+        first, last = self.sample_offsets[samples], self.sample_offsets[samples + 1] - 1
+        stretches = []
+        for start, stop in pairwise(_cut_steps(n_running)):
+            n, step = n_running[start], torch.arange(start, stop).unsqueeze(1)
+            visit = last[:n] - step if backward else first[:n] + step
+            stretches.append(torch.where(step < lengths[:n], visit, self.n_visits))
+        rows = torch.cat([stretch.flatten() for stretch in stretches])
+        place = rows.new_empty(self.n_visits + 1)
+        place[rows] = torch.arange(len(rows))
+        return stretches, place[:-1]
 
     def pack(self, visits):
         """Pack one vector a visit for a recurrent layer, without a padded copy in between.
@@ -173,6 +163,16 @@ class VisitBatch:
         """Sample of each visit, and its place in it."""
         sample = torch.repeat_interleave(self.lengths, output_size=self.n_visits)
         return sample, torch.arange(len(sample), device=sample.device) - self.sample_offsets[sample]
+
+
+def _cut_steps(n_running):
+    """Where stretches start and end, given how many samples have a visit at each step."""
+    cuts = [0]
+    while cuts[-1] < len(n_running):
+        rest = n_running[cuts[-1] :]
+        n_padding = (rest[0] - rest).cumsum(0)
+        cuts.append(cuts[-1] + int(torch.searchsorted(n_padding, _MOST_PADDING, right=True)))
+    return cuts
 
 
 def _check_int64_vector(tensor, name):

@@ -178,34 +178,34 @@ class VisitLSTM(nn.Module):
         return self._zero_state(len(batch)).index_copy(0, samples, self._last_state(packed))
 
     def _run_dense(self, batch, visits):
-        state = self._zero_state(len(batch))
-        for samples in batch.groups_of_similar_length():
-            padded, lengths = batch.pad(visits, samples), batch.lengths[samples]
-            # At its last step a direction has read no padding yet.
-            row = (lengths - 1) * len(samples) + torch.arange(len(samples), device=samples.device)
-            outputs = [o.flatten(0, 1).index_select(0, row) for o in self._outputs(padded, lengths)]
-            state = state.index_copy(0, samples, torch.cat(outputs, dim=1))
-        return state
+        ways = [batch.stretches()]
+        if self.lstm.bidirectional:
+            ways.append(batch.stretches(backward=True))
+        weights = iter(self.lstm.all_weights)
+        for layer in range(self.lstm.num_layers):
+            if layer:
+                visits = nn.functional.dropout(visits, self.lstm.dropout, self.training)
+            outputs = [self._read(visits, *way, next(weights)) for way in ways]
+            visits = torch.cat(outputs, dim=1)
+        seen = batch.lengths.nonzero().squeeze(1)
+        ends = [batch.sample_offsets[seen + 1] - 1, batch.sample_offsets[seen]]
+        state = [output.index_select(0, end) for output, end in zip(outputs, ends, strict=False)]
+        return self._zero_state(len(batch)).index_copy(0, seen, torch.cat(state, dim=1))
 
-    def _outputs(self, padded, lengths):
-        """Outputs of the last layer: one Tensor a direction, each in the order that it reads."""
-        if not self.lstm.bidirectional:
-            return [self.lstm(padded)[0]]
-        # Reversed within its length, a sample is read backwards without its padding first.
-        state = (padded.new_zeros(1, len(lengths), self.lstm.hidden_size),) * 2
+    def _read(self, visits, stretches, place, weights):
+        """Output at each visit of one layer that reads them in one direction."""
+        # Where a sample has no visit left, it reads zeros.
+        visits = nn.functional.pad(visits, (0, 0, 0, 1))
+        state = (visits.new_zeros(1, stretches[0].shape[1], self.lstm.hidden_size),) * 2
         # With biases, one layer, no dropout in it, in one direction, steps before samples.
         options = (True, 1, 0.0, self.training, False, False)
         outputs = []
-        for i in range(0, 2 * self.lstm.num_layers, 2):
-            if outputs:
-                both = torch.cat([outputs[0], _reverse(outputs[1], lengths)], dim=2)
-                padded = nn.functional.dropout(both, self.lstm.dropout, self.training)
-            inputs = (padded, _reverse(padded, lengths))
-            outputs = [
-                torch.lstm(steps, state, weights, *options)[0]
-                for steps, weights in zip(inputs, self.lstm.all_weights[i : i + 2], strict=True)
-            ]
-        return outputs
+        for stretch in stretches:
+            steps = nn.functional.embedding(stretch, visits)
+            state = [s[:, : stretch.shape[1]] for s in state]
+            output, *state = torch.lstm(steps, state, weights, *options)
+            outputs.append(output.flatten(0, 1))
+        return nn.functional.embedding(place, torch.cat(outputs))
 
     def _last_state(self, packed):
         _, (hidden, _) = self.lstm(packed)
@@ -214,14 +214,6 @@ class VisitLSTM(nn.Module):
 
     def _zero_state(self, n_samples):
         return self.head.weight.new_zeros(n_samples, self.head.in_features)
-
-
-def _reverse(padded, lengths):
-    """Reverse each sample's steps, shape (n_steps, n_samples, n_features), its padding left out."""
-    step = torch.arange(len(padded), device=lengths.device).unsqueeze(1)
-    source = torch.where(step < lengths, lengths - 1 - step, step)
-    row = source * len(lengths) + torch.arange(len(lengths), device=lengths.device)
-    return padded.flatten(0, 1).index_select(0, row.flatten()).view_as(padded)
 
 
 def _complete_masks(codes, mask, visit_mask):

@@ -2,6 +2,8 @@ import dataclasses
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch.nn.utils.rnn import pack_sequence
 
 from sklearn_ehr.nn import VisitBatch
@@ -68,33 +70,36 @@ def test_packing_agrees_with_torch_on_samples_of_equal_and_unequal_length():
     assert torch.equal(packed.batch_sizes, wanted.batch_sizes)
 
 
-def test_padded_visits_stand_by_step_and_sample(three_samples):
-    visits = torch.tensor([[10.0], [20.0], [21.0], [22.0]])
-    padded = three_samples.pad(visits, torch.tensor([0, 1, 2]))
-    assert padded.squeeze(-1).tolist() == [[10, 20, 0], [0, 21, 0], [0, 22, 0]]
-    padded = three_samples.pad(visits, torch.tensor([1]))
-    assert padded.squeeze(-1).tolist() == [[20], [21], [22]]
-    padded = three_samples.pad(visits, torch.tensor([1, 0]))
-    assert padded.squeeze(-1).tolist() == [[20, 10], [21, 0], [22, 0]]
+def test_stretches_go_from_step_to_step_with_the_longest_sample_first(three_samples):
+    stretches, place = three_samples.stretches()
+    assert [stretch.tolist() for stretch in stretches] == [[[1, 0], [2, 4], [3, 4]]]
+    assert place.tolist() == [1, 0, 2, 4]
+    stretches, place = three_samples.stretches(backward=True)
+    assert [stretch.tolist() for stretch in stretches] == [[[3, 0], [2, 4], [1, 4]]]
+    assert place.tolist() == [1, 4, 2, 0]
 
 
-@pytest.mark.parametrize(
-    ("lengths", "groups"),
-    [
-        ([3, 2, 0, 3], [[0, 3, 1]]),
-        ([1] * 17 + [0, 9] + [8] * 15, [list(range(18, 34)), list(range(17))]),
-        ([1] * 20 + [8] * 10, [[*range(20, 30), *range(6)], list(range(6, 20))]),
-        ([1, 9, 1, 4, 5, 0, 1], [[1, 4, 3, 0, 2, 6]]),
-        ([0, 0], [[]]),
-    ],
-    ids=["similar", "two lengths", "sixteens", "few", "none"],
-)
-def test_groups_hold_samples_of_similar_length(lengths, groups):
+def of_lengths(lengths):
     offsets = torch.tensor([0, *lengths]).cumsum(0)
-    batch = VisitBatch(
-        torch.ones(int(offsets[-1]), dtype=torch.int64), torch.arange(int(offsets[-1]) + 1), offsets
-    )
-    assert [group.tolist() for group in batch.groups_of_similar_length()] == groups
+    return batch_of([], [0] * (int(offsets[-1]) + 1), offsets.tolist())
+
+
+def test_few_go_on_where_a_history_is_much_longer_than_others():
+    stretches, _ = of_lengths([1] * 30 + [100] + [1] * 30 + [0, 3]).stretches()
+    assert [tuple(stretch.shape) for stretch in stretches] == [(1, 62), (50, 2), (49, 1)]
+
+
+@given(
+    lengths=st.lists(st.integers(0, 60), min_size=1, max_size=80).filter(any),
+    backward=st.booleans(),
+)
+def test_each_visit_has_one_place_and_padding_stays_small(lengths, backward):
+    batch = of_lengths(lengths)
+    stretches, place = batch.stretches(backward=backward)
+    rows = torch.cat([stretch.flatten() for stretch in stretches])
+    assert rows[place].tolist() == list(range(batch.n_visits))
+    assert (rows < batch.n_visits).sum() == batch.n_visits
+    assert all((stretch == batch.n_visits).sum() <= 48 for stretch in stretches)
 
 
 def test_padding_among_the_tokens_is_an_error():
