@@ -230,7 +230,7 @@ def fit_and_tell_peak(path):
     print(peak_bytes())
 
 
-def main(n_patients=N_PATIENTS, n_steps=47, n_rounds=5, padded_gib=PADDED_GIB):
+def main(n_patients=N_PATIENTS, n_steps=94, n_rounds=5, padded_gib=PADDED_GIB):
     report = Report("train")
     start = time.perf_counter()
     sequences, y = make_sequences(n_patients)

@@ -117,10 +117,11 @@ def factorise(values):
     parts = [values.array[start : start + _ROWS_PER_PART] for start in starts]
     positions, tables = zip(*map_in_threads(pd.factorize, parts), strict=True)
     first, *others = (pd.Index(table) for table in tables)
-    table = first.append(others).unique().sort_values()
+    rank, table = pd.factorize(first.append(others), sort=True)
+    ranks = np.split(rank.astype(np.int32), np.cumsum([len(part) for part in tables])[:-1])
     # Position -1 takes the last rank, which says null again.
-    ranks = [np.append(table.get_indexer(part), -1).astype(np.int32) for part in tables]
-    return np.concatenate([r[p] for r, p in zip(ranks, positions, strict=True)]), table
+    ranks = [np.append(part, np.int32(-1)) for part in ranks]
+    return np.concatenate(map_in_threads(np.take, ranks, positions)), table
 
 
 def _factorise_dense(numbers, span):

@@ -123,12 +123,12 @@ class VisitBatch:
         first, last = self.sample_offsets[samples], self.sample_offsets[samples + 1] - 1
         stretches = []
         for start, stop in pairwise(_cut_steps(n_running)):
-            n, step = n_running[start], torch.arange(start, stop).unsqueeze(1)
+            n, step = n_running[start], torch.arange(start, stop, device=first.device).unsqueeze(1)
             visit = last[:n] - step if backward else first[:n] + step
             stretches.append(torch.where(step < lengths[:n], visit, self.n_visits))
         rows = torch.cat([stretch.flatten() for stretch in stretches])
         place = rows.new_empty(self.n_visits + 1)
-        place[rows] = torch.arange(len(rows))
+        place[rows] = torch.arange(len(rows), device=rows.device)
         return stretches, place[:-1]
 
     def pack(self, visits):
