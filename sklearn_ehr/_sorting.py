@@ -11,6 +11,7 @@ from ._ragged import run_starts
 from ._threads import map_in_threads
 
 _ROWS_PER_PART = 2**20
+_NUMBERS_PER_PART = 2**18
 
 
 def order_by(*keys):
@@ -125,18 +126,27 @@ def factorise(values):
 
 
 def _factorise_dense(numbers, span):
-    # Unsigned 64 bits wrap round, so that no width and no sign of the numbers overflows.
     low = numbers.min().astype(np.uint64)
-    place = numbers.astype(np.uint64)
-    place -= low
-    place = place.view(np.int64)
     is_present = np.zeros(span + 1, dtype=bool)
-    is_present[place] = True
-    table = (np.flatnonzero(is_present).astype(np.uint64) + low).astype(numbers.dtype)
-    if len(table) == len(is_present):
-        return place.astype(np.int32), pd.Index(table)
+    position = np.empty(len(numbers), dtype=np.int32)
+    parts = [slice(i, i + _NUMBERS_PER_PART) for i in range(0, len(numbers), _NUMBERS_PER_PART)]
+
+    def place(part):
+        # Unsigned 64 bits wrap round, so that no width and no sign of the numbers overflows.
+        return (numbers[part].astype(np.uint64) - low).view(np.int64)
+
+    def mark(part):
+        is_present[place(part)] = True
+
+    def fill(part):
+        position[part] = place(part) if has_no_gap else rank[place(part)]
+
+    map_in_threads(mark, parts)
+    has_no_gap = is_present.all()
     rank = np.cumsum(is_present, dtype=np.int32) - np.int32(1)
-    return rank[place], pd.Index(table)
+    map_in_threads(fill, parts)
+    table = (np.flatnonzero(is_present).astype(np.uint64) + low).astype(numbers.dtype)
+    return position, pd.Index(table)
 
 
 def _sort(keys):
