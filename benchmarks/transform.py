@@ -65,17 +65,35 @@ def with_pandas(events):
     return ordered.groupby(["patient_id", "visit_id"], sort=False)["code"].apply(list)
 
 
-def compare_frames(report, events, n_rounds):
-    frame = as_polars(events)
-    seconds = medians_in_turn(
-        {
-            "ours": lambda: with_sklearn_ehr(events),
-            "polars": lambda: with_polars(frame),
-            "polars, texts": lambda: with_polars_texts(frame),
-        },
-        n_rounds=n_rounds,
-        settle=True,
-    )
+WAYS = {
+    "ours": (lambda events: events, with_sklearn_ehr),
+    "polars": (as_polars, with_polars),
+    "polars, texts": (as_polars, with_polars_texts),
+}
+
+
+def run_alone(what, path, n_rounds):
+    """A number measured in a process of its own, as libraries in one process disturb each other."""
+    command = [sys.executable, __file__, "--alone", what, str(path), str(n_rounds)]
+    return float(subprocess.run(command, check=True, capture_output=True).stdout)
+
+
+def measure_alone(what, path, n_rounds):
+    """What `run_alone` runs: extra bytes at the peak for "memory", else seconds of a way."""
+    events = pd.read_parquet(path)
+    if what == "memory":
+        # What the libraries take for themselves is taken now, what reading left is given back.
+        with_sklearn_ehr(events.head(100_000))
+        pa.default_memory_pool().release_unused()
+        return peak_extra_bytes(lambda: with_sklearn_ehr(events))
+    prepare, way = WAYS[what]
+    table = prepare(events)
+    return medians_in_turn({what: lambda: way(table)}, n_rounds=n_rounds)[what]
+
+
+def compare_frames(report, events, path, n_rounds, n_processes):
+    turns = [{what: run_alone(what, path, n_rounds) for what in WAYS} for _ in range(n_processes)]
+    seconds = {what: np.median([turn[what] for turn in turns]) for what in WAYS}
     seconds |= medians_in_turn({"pandas": lambda: with_pandas(events)}, n_rounds=1, n_warm_up=0)
     ours = seconds["ours"]
     for name, bar in {"polars": ">= 2", "polars, texts": ">= 2", "pandas": ">= 20"}.items():
@@ -105,16 +123,11 @@ def compare_frames(report, events, n_rounds):
     )
 
 
-def measure_memory(report, events):
-    """Peak memory of a process that does nothing else."""
+def measure_memory(report, events, path):
     size = sum(events[name].to_numpy().nbytes for name in ("patient_id", "visit_id", "time"))
     # As an integer column the codes take as much as any other.
     size += 8 * len(events)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "events.parquet"
-        events.to_parquet(path)
-        command = [sys.executable, __file__, "--peak", str(path)]
-        extra = int(subprocess.run(command, check=True, capture_output=True).stdout)
+    extra = run_alone("memory", path, 1)
     report.add(
         "peak extra memory, against the integer columns",
         f"{extra / 2**20:.0f} MiB",
@@ -122,14 +135,6 @@ def measure_memory(report, events):
         extra / size,
         "<= 6",
     )
-
-
-def tell_peak(path):
-    events = pd.read_parquet(path)
-    # What the libraries take for themselves is taken now, what reading left over is given back.
-    with_sklearn_ehr(events.head(100_000))
-    pa.default_memory_pool().release_unused()
-    print(peak_extra_bytes(lambda: with_sklearn_ehr(events)))
 
 
 def measure_subset(report, events, n_rounds):
@@ -188,12 +193,20 @@ def measure_growth(report, n_patients, n_rounds):
     )
 
 
-def main(n_patients=50_000, growth=(4_500, 9_000, 18_000, 45_000, 90_000, 180_000), n_rounds=9):
+def main(
+    n_patients=50_000,
+    growth=(4_500, 9_000, 18_000, 45_000, 90_000, 180_000),
+    n_rounds=9,
+    n_processes=3,
+):
     report = Report("transform")
     start = time.perf_counter()
     events = make_events(n_patients)
-    compare_frames(report, events, n_rounds)
-    measure_memory(report, events)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "events.parquet"
+        events.to_parquet(path)
+        compare_frames(report, events, path, n_rounds, n_processes)
+        measure_memory(report, events, path)
     measure_subset(report, events, n_rounds)
     compare_counts(report, events, n_rounds)
     del events
@@ -205,6 +218,9 @@ def main(n_patients=50_000, growth=(4_500, 9_000, 18_000, 45_000, 90_000, 180_00
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--peak", metavar="PATH", help="transform these events, print extra bytes")
-    path = parser.parse_args().peak
-    main() if path is None else tell_peak(path)
+    parser.add_argument("--alone", nargs=3, metavar=("WHAT", "PATH", "N_ROUNDS"))
+    if alone := parser.parse_args().alone:
+        what, path, n_rounds = alone
+        print(measure_alone(what, path, int(n_rounds)))
+    else:
+        main()

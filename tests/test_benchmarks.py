@@ -20,7 +20,7 @@ def load(monkeypatch):
 
 def test_transform(load):
     pytest.importorskip("polars", reason="polars comes with the extra benchmarks")
-    report = load("transform").main(n_patients=200, growth=(100, 200), n_rounds=1)
+    report = load("transform").main(n_patients=200, growth=(100, 200), n_rounds=1, n_processes=1)
     assert len(report.rows) == 8
 
 
