@@ -67,12 +67,22 @@ def _write_readme():
     """Put the last table of each benchmark under what README.md says before them."""
     path = _HERE / "README.md"
     introduction = path.read_text(encoding="utf-8").split(_TABLES)[0]
-    sections = [introduction + _TABLES]
-    for result in sorted(_RESULTS.glob("*.json")):
-        result = json.loads(result.read_text(encoding="utf-8"))
+    files = sorted(_RESULTS.glob("*.json"))
+    results = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    sections = [introduction + _TABLES, _summary([r for result in results for r in result["rows"]])]
+    for result in results:
         on = ", ".join(f"{name} {version}" for name, version in result["machine"].items())
         sections.append(f"## {result['benchmark']}\n\n{_as_table(result['rows'])}\n\nOn: {on}.")
     path.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+
+
+def _summary(rows):
+    held = [row["holds"] for row in rows if row["bar"]]
+    missed = [
+        f"{r['what']}: {r['ratio']:.3g} (bar {r['bar']})" for r in rows if r["holds"] is False
+    ]
+    text = f"{sum(held)} of {len(held)} bars hold."
+    return "\n".join([text + " Not held:\n", *(f"* {line}" for line in missed)]) if missed else text
 
 
 def machine():

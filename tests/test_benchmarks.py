@@ -69,7 +69,10 @@ def test_report_holds_ratios_against_bars(load, capsys, monkeypatch, tmp_path):
     holds = [line.split("|")[-2].strip() for line in capsys.readouterr().out.splitlines()]
     assert holds == ["holds", "-----", "yes", "NO", ""]
     told = (tmp_path / "README.md").read_text()
-    assert told.startswith("What it is.\n\n# The last tables\n\n## demo\n\n| what ")
+    assert told.startswith(
+        "What it is.\n\n# The last tables\n\n1 of 2 bars hold. Not held:\n\n"
+        "* slow: 0.25 (bar >= 2)\n\n## demo\n\n| what "
+    )
     assert "outdated" not in told
     saved = json.loads((tmp_path / "results" / "demo.json").read_text())
     assert [row["holds"] for row in saved["rows"]] == [True, False, None]
