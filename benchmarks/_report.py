@@ -100,8 +100,8 @@ def machine():
     }
 
 
-def medians_in_turn(functions, *, n_rounds, n_warm_up=1, settle=False):
-    """Median seconds of each function, the functions called in turn so that noise falls on all.
+def seconds_in_turn(functions, *, n_rounds, n_warm_up=1, settle=False):
+    """Seconds of each function's calls, the functions called in turn so that noise falls on all.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def medians_in_turn(functions, *, n_rounds, n_warm_up=1, settle=False):
 
     Returns
     -------
-    dict of str to float
+    dict of str to ndarray of shape (n_rounds,)
     """
     seconds = {name: [] for name in functions}
     for i in range(n_warm_up + n_rounds):
@@ -123,6 +123,12 @@ def medians_in_turn(functions, *, n_rounds, n_warm_up=1, settle=False):
             function()
             if i >= n_warm_up:
                 seconds[name].append(time.perf_counter() - start)
+    return {name: np.array(values) for name, values in seconds.items()}
+
+
+def medians_in_turn(functions, **options):
+    """Median seconds of each function; options are those of `seconds_in_turn`."""
+    seconds = seconds_in_turn(functions, **options)
     return {name: float(np.median(values)) for name, values in seconds.items()}
 
 

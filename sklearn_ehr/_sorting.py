@@ -117,8 +117,9 @@ def factorise(values):
     starts = range(0, max(len(values), 1), _ROWS_PER_PART)
     parts = [values.array[start : start + _ROWS_PER_PART] for start in starts]
     positions, tables = zip(*map_in_threads(pd.factorize, parts), strict=True)
-    first, *others = (pd.Index(table) for table in tables)
-    rank, table = pd.factorize(first.append(others), sort=True)
+    # Series keep what objects are, where Index.append makes one float of two large integers.
+    series = [pd.Series(part, dtype=part.dtype) for part in tables]
+    rank, table = pd.factorize(pd.concat(series), sort=True)
     ranks = np.split(rank.astype(np.int32), np.cumsum([len(part) for part in tables])[:-1])
     # Position -1 takes the last rank, which says null again.
     ranks = [np.append(part, np.int32(-1)) for part in ranks]

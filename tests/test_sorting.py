@@ -112,6 +112,16 @@ def test_factorise_takes_texts_of_any_storage(storage, monkeypatch):
     assert table.tolist() == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("n_rows_per_part", [2, 2**20])
+def test_factorise_keeps_objects_as_they_are(n_rows_per_part, monkeypatch):
+    monkeypatch.setattr(_sorting, "_ROWS_PER_PART", n_rows_per_part)
+    position, table = factorise(pd.Series([2**53 + 1, 2**53, 1.5, 2**53], dtype=object))
+    assert position.tolist() == [2, 1, 0, 1]
+    assert table.tolist() == [1.5, 2**53, 2**53 + 1]
+    position, table = factorise(pd.Series([1, 2, 1.0, 2.0], dtype=object))
+    assert (position.tolist(), table.dtype) == ([0, 1, 0, 1], object)
+
+
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "int64", "uint64"])
 def test_factorise_takes_the_whole_range_of_any_integers(dtype, monkeypatch):
     monkeypatch.setattr(_sorting, "_NUMBERS_PER_PART", 40)

@@ -105,6 +105,7 @@ class VisitBatch:
 
         A stretch holds the samples that have a visit at its first step, the longest first. It ends
         where more than a few of its places would be padding; the next goes on with fewer samples.
+        The batch needs at least one visit.
 
         Parameters
         ----------

@@ -18,7 +18,7 @@ class LengthBucketSampler(torch.utils.data.Sampler):
         Samples a batch; the last batch of the last pool may be smaller.
     n_batches_per_pool : int, default=2
         Batches in a pool. With one, batches are those of plain shuffling; the more, the less is
-        padded, and the more often the same samples share a batch, which costs accuracy.
+        padded, and the more often the same samples share a batch, which may cost accuracy.
 
     Examples
     --------

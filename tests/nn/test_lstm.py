@@ -263,6 +263,22 @@ def test_training_drops_units_of_visit_vectors_and_of_the_final_state(entry):
     assert dropped() == pytest.approx([0.5, 0.5], abs=0.2)
 
 
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_training_drops_units_between_layers(bidirectional):
+    net = network(dropout=0.5, hidden_dim=64, num_layers=2, bidirectional=bidirectional)
+    read, inputs = net._read, []
+    net._read = lambda visits, *args: inputs.append(visits) or read(visits, *args)
+
+    def dropped():
+        inputs.clear()
+        net(to_batch([[[2, 3], [4]], [[5], [6]]]))
+        return (inputs[-1] == 0).float().mean().item()
+
+    assert dropped() == 0
+    net.train()
+    assert dropped() == pytest.approx(0.5, abs=0.2)
+
+
 @pytest.mark.parametrize(("num_layers", "between"), [(1, 0.0), (2, 0.4)])
 def test_dropout_between_layers_needs_a_second_layer_and_never_warns(num_layers, between):
     with warnings.catch_warnings():
