@@ -128,8 +128,8 @@ def compare_steps(report, sequences, target, n_steps):
         bars = (
             {"padded": ">= 5", "bare": "<= 1.35"} if aggregation == "mean" else {"padded": ">= 10"}
         )
-        add_steps(report, f"median training step, {aggregation}", measured, np.median, bars)
-        add_steps(report, f"mean training step, {aggregation}", measured, np.mean, {})
+        add_steps(report, f"training step ({aggregation}), median", measured, np.median, bars)
+        add_steps(report, f"training step ({aggregation}), mean", measured, np.mean, {})
 
 
 def add_steps(report, what, measured, statistic, bars):

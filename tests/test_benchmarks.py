@@ -18,16 +18,18 @@ def load(monkeypatch):
     return importlib.import_module
 
 
-def test_transform(load):
+@pytest.fixture
+def others():
     for package in ("polars", "pyarrow"):
         pytest.importorskip(package, reason=f"{package} comes with the extra benchmarks")
+
+
+def test_transform(load, others):
     report = load("transform").main(n_patients=200, growth=(100, 200), n_rounds=1, n_processes=1)
     assert len(report.rows) == 8
 
 
-def test_transform_compares_the_same_work(load):
-    for package in ("polars", "pyarrow"):
-        pytest.importorskip(package, reason=f"{package} comes with the extra benchmarks")
+def test_transform_compares_the_same_work(load, others):
     transform = load("transform")
     events = transform.make_events(50)
     ours = VisitSequenceTransformer(min_frequency=1, deduplicate=False).fit_transform(events)

@@ -153,17 +153,13 @@ class VisitBatch:
         lengths = self.lengths
         longest_first = lengths.argsort(descending=True, stable=True)
         rank = longest_first.argsort()
-        sample, step = self._sample_and_step()
+        sample = torch.repeat_interleave(lengths, output_size=self.n_visits)
+        step = torch.arange(self.n_visits, device=sample.device) - self.sample_offsets[sample]
         time_major = (step * len(self) + rank[sample]).argsort()
         # A packed sequence keeps its batch sizes on the CPU whatever the device of its data.
         batch_sizes = torch.bincount(step).cpu()
         packed = PackedSequence(visits.index_select(0, time_major), batch_sizes)
         return packed, longest_first[: int(batch_sizes[0])]
-
-    def _sample_and_step(self):
-        """Sample of each visit, and its place in it."""
-        sample = torch.repeat_interleave(self.lengths, output_size=self.n_visits)
-        return sample, torch.arange(len(sample), device=sample.device) - self.sample_offsets[sample]
 
 
 def _cut_steps(n_running):
