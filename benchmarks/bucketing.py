@@ -24,7 +24,7 @@ from sklearn_ehr.nn import LengthBucketSampler
 
 SAMPLERS = {
     "bucketed": LengthBucketSampler,
-    "shuffled": partial(LengthBucketSampler, n_batches_per_pool=1),
+    "shuffled": partial(LengthBucketSampler, pool_fraction=0),
 }
 
 

@@ -6,7 +6,7 @@ import torch
 class LengthBucketSampler(torch.utils.data.Sampler):
     """Batches of samples of similar length, drawn anew in each pass by torch's global generator.
 
-    Samples are shuffled, dealt to pools of several batches, sorted by length within a pool and cut
+    Samples are shuffled, dealt to pools of whole batches, sorted by length within a pool and cut
     into batches, whose order is shuffled in turn. Little is padded then, and a batch still holds
     other samples each time.
 
@@ -16,23 +16,25 @@ class LengthBucketSampler(torch.utils.data.Sampler):
         Visits of each sample.
     batch_size : int
         Samples a batch; the last batch of the last pool may be smaller.
-    n_batches_per_pool : int, default=2
-        Batches in a pool. With one, batches are those of plain shuffling; the more, the less is
-        padded, and the more often the same samples share a batch, which may cost accuracy.
+    pool_fraction : float, default=0.125
+        Share of the batches that make a pool, rounded to at least one batch. With 0, batches are
+        those of plain shuffling. The larger, the less is padded, and the more often the same
+        samples share a batch: with 1 nearly always, which costs accuracy.
 
     Examples
     --------
     >>> import torch
     >>> from sklearn_ehr.nn import LengthBucketSampler
     >>> lengths = torch.tensor([1, 9, 2, 8, 1, 9])
-    >>> sorted(sorted(lengths[batch].tolist()) for batch in LengthBucketSampler(lengths, 3))
+    >>> sampler = LengthBucketSampler(lengths, batch_size=3, pool_fraction=1.0)
+    >>> sorted(sorted(lengths[batch].tolist()) for batch in sampler)
     [[1, 1, 2], [8, 9, 9]]
     """
 
-    def __init__(self, lengths, batch_size, n_batches_per_pool=2):
+    def __init__(self, lengths, batch_size, pool_fraction=0.125):
         self.lengths = lengths
         self.batch_size = batch_size
-        self.n_batches_per_pool = n_batches_per_pool
+        self.pool_fraction = pool_fraction
 
     def __len__(self):
         return -(-len(self.lengths) // self.batch_size)
@@ -40,7 +42,8 @@ class LengthBucketSampler(torch.utils.data.Sampler):
     def __iter__(self):
         """Yield the positions of each batch's samples, Tensors of int64."""
         shuffled = torch.randperm(len(self.lengths))
-        pools = shuffled.split(self.batch_size * self.n_batches_per_pool)
+        batches_per_pool = max(1, round(self.pool_fraction * len(self)))
+        pools = shuffled.split(batches_per_pool * self.batch_size)
         batches = [
             batch
             for pool in pools

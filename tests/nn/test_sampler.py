@@ -16,7 +16,7 @@ def lengths(n_samples):
 
 @pytest.mark.parametrize(("n_samples", "n_batches"), [(1, 1), (32, 1), (33, 2), (1000, 32)])
 def test_each_sample_is_in_one_batch(n_samples, n_batches):
-    sampler = LengthBucketSampler(lengths(n_samples), 32, n_batches_per_pool=7)
+    sampler = LengthBucketSampler(lengths(n_samples), 32, pool_fraction=0.2)
     batches = list(sampler)
     assert len(batches) == len(sampler) == n_batches
     assert torch.cat(batches).sort().values.tolist() == list(range(n_samples))
@@ -26,10 +26,10 @@ def test_each_sample_is_in_one_batch(n_samples, n_batches):
 def test_samples_of_a_batch_are_of_similar_length():
     n_visits = lengths(5000)
     steps = {
-        n_pools: sum(n_visits[batch].max() for batch in LengthBucketSampler(n_visits, 50, n_pools))
-        for n_pools in (1, 50)
+        share: sum(n_visits[batch].max() for batch in LengthBucketSampler(n_visits, 50, share))
+        for share in (0, 0.5)
     }
-    assert steps[50] < steps[1] / 3
+    assert steps[0.5] < steps[0] / 3
 
 
 def test_batches_come_in_no_order_of_length():
@@ -51,10 +51,24 @@ def test_each_pass_draws_other_batches_and_a_seed_the_same():
     assert not first & second
 
 
-def test_pools_of_one_batch_are_plain_shuffling():
+# Of eight batches, at most one and a half make a pool of one.
+@pytest.mark.parametrize("pool_fraction", [0, 0.01, 0.18])
+def test_pools_of_one_batch_are_plain_shuffling(pool_fraction):
     n_visits = lengths(400)
     torch.manual_seed(1)
-    batches = {frozenset(batch.tolist()) for batch in LengthBucketSampler(n_visits, 50, 1)}
+    batches = {
+        frozenset(batch.tolist()) for batch in LengthBucketSampler(n_visits, 50, pool_fraction)
+    }
     torch.manual_seed(1)
     shuffled = torch.randperm(400)
     assert batches == {frozenset(batch.tolist()) for batch in shuffled.split(50)}
+
+
+def test_a_pool_is_a_share_of_the_batches():
+    # 80 samples in order of length: with pools of a quarter, batches of 5 hold a quarter of 20.
+    n_visits = torch.arange(80)
+    batches = list(LengthBucketSampler(n_visits, 5, 0.25))
+    torch.manual_seed(0)
+    pools = torch.randperm(80).split(20)
+    expected = {tuple(batch.tolist()) for pool in pools for batch in pool.sort().values.split(5)}
+    assert {tuple(batch.tolist()) for batch in batches} == expected
