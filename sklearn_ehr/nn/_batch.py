@@ -9,6 +9,8 @@ from torch.nn.utils.rnn import PackedSequence
 
 # To go on with a stretch costs about as much as to run this many visits.
 _MOST_PADDING = 48
+# oneDNN keeps what it made for each number of steps and of samples: few widths, less memory.
+_WIDTH_MULTIPLE = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,9 +105,10 @@ class VisitBatch:
     def stretches(self, *, backward=False):
         """Lay out visits by step and sample, in stretches of steps that need little padding.
 
-        A stretch holds the samples that have a visit at its first step, the longest first. It ends
-        where more than a few of its places would be padding; the next goes on with fewer samples.
-        The batch needs at least one visit.
+        A stretch holds the samples that have a visit at its first step, the longest first, and a
+        few shorter ones to make their number a multiple of 8 where the batch has as many. It ends
+        where the former would leave more than a few places empty; the next goes on with fewer. The
+        batch needs at least one visit.
 
         Parameters
         ----------
@@ -114,7 +117,7 @@ class VisitBatch:
 
         Returns
         -------
-        stretches : list of Tensor of int64, shape (n_steps, n_samples_running)
+        stretches : list of Tensor of int64, shape (n_steps, n_samples)
             Which visit comes at each step; ``n_visits`` where a sample has none left.
         place : Tensor of int64, shape (n_visits,)
             Where each visit stands in all stretches, flattened and one after the other.
@@ -124,7 +127,8 @@ class VisitBatch:
         first, last = self.sample_offsets[samples], self.sample_offsets[samples + 1] - 1
         stretches = []
         for start, stop in pairwise(_cut_steps(n_running)):
-            n, step = n_running[start], torch.arange(start, stop, device=first.device).unsqueeze(1)
+            n = -(-int(n_running[start]) // _WIDTH_MULTIPLE) * _WIDTH_MULTIPLE
+            step = torch.arange(start, stop, device=first.device).unsqueeze(1)
             visit = last[:n] - step if backward else first[:n] + step
             stretches.append(torch.where(step < lengths[:n], visit, self.n_visits))
         rows = torch.cat([stretch.flatten() for stretch in stretches])

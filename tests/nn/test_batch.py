@@ -72,11 +72,11 @@ def test_packing_agrees_with_torch_on_samples_of_equal_and_unequal_length():
 
 def test_stretches_go_from_step_to_step_with_the_longest_sample_first(three_samples):
     stretches, place = three_samples.stretches()
-    assert [stretch.tolist() for stretch in stretches] == [[[1, 0], [2, 4], [3, 4]]]
-    assert place.tolist() == [1, 0, 2, 4]
+    assert [stretch.tolist() for stretch in stretches] == [[[1, 0, 4], [2, 4, 4], [3, 4, 4]]]
+    assert place.tolist() == [1, 0, 3, 6]
     stretches, place = three_samples.stretches(backward=True)
-    assert [stretch.tolist() for stretch in stretches] == [[[3, 0], [2, 4], [1, 4]]]
-    assert place.tolist() == [1, 4, 2, 0]
+    assert [stretch.tolist() for stretch in stretches] == [[[3, 0, 4], [2, 4, 4], [1, 4, 4]]]
+    assert place.tolist() == [1, 6, 3, 0]
 
 
 def of_lengths(lengths):
@@ -86,7 +86,7 @@ def of_lengths(lengths):
 
 def test_few_go_on_where_a_history_is_much_longer_than_others():
     stretches, _ = of_lengths([1] * 30 + [100] + [1] * 30 + [0, 3]).stretches()
-    assert [tuple(stretch.shape) for stretch in stretches] == [(1, 62), (50, 2), (49, 1)]
+    assert [tuple(stretch.shape) for stretch in stretches] == [(1, 63), (50, 8), (49, 8)]
 
 
 @given(
@@ -99,7 +99,12 @@ def test_each_visit_has_one_place_and_padding_stays_small(lengths, backward):
     rows = torch.cat([stretch.flatten() for stretch in stretches])
     assert rows[place].tolist() == list(range(batch.n_visits))
     assert (rows < batch.n_visits).sum() == batch.n_visits
-    assert all((stretch == batch.n_visits).sum() <= 48 for stretch in stretches)
+    start = 0
+    for stretch in stretches:
+        running = sum(length > start for length in lengths)
+        assert stretch.shape[1] == min(-(-running // 8) * 8, len(lengths))
+        assert (stretch[:, :running] == batch.n_visits).sum() <= 48
+        start += len(stretch)
 
 
 def test_padding_among_the_tokens_is_an_error():
