@@ -11,7 +11,7 @@ from ._sorting import as_integers, deal, factorise, is_ascending, order_by
 from ._threads import map_in_threads
 from ._times import align, null_times, read_times
 
-_ROWS_PER_BLOCK = 2**16
+_ROWS_PER_BLOCK = 2**17
 _ALIASES = {"patient_id": "subject_id", "value": "numeric_value"}
 
 

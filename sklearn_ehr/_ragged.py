@@ -5,7 +5,7 @@ from numbers import Integral
 
 import numpy as np
 
-_ELEMENTS_PER_BLOCK = 2**18
+_ELEMENTS_PER_BLOCK = 2**19
 
 
 def offsets_from_lengths(lengths):
