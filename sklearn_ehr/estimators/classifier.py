@@ -61,7 +61,8 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     class_weight : dict, "balanced" or None, default=None
         Weight of each class, as in scikit-learn. Other than None it distorts the probabilities.
     device : str, default="auto"
-        A torch device; "auto" takes CUDA where there is one.
+        A torch device; "auto" takes CUDA where there is one. There cuDNN rounds as
+        ``torch.backends.cudnn.allow_tf32`` says, by default more coarsely than a CPU.
     callbacks : list of skorch callbacks, default=None
         Cloned before use; `(name, callback)` tuples are accepted.
     random_state : int, RandomState instance or None, default=None

@@ -330,7 +330,9 @@ def test_codes_of_two_dimensions_are_an_error():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @EVERY_NETWORK
-def test_cuda_agrees_with_cpu(options):
+def test_cuda_agrees_with_cpu(options, monkeypatch):
+    # By default cuDNN rounds the inputs of an LSTM's products to ten bits (TF32).
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     # cuDNN runs an LSTM backward in training mode only.
     net = network(dropout=0.0, **options).train()
     batch, arrays = to_batch(MIXED), to_padded(MIXED)
