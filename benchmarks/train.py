@@ -19,7 +19,7 @@ from torch import nn
 
 from sklearn_ehr import LSTMVisitClassifier, VisitSequenceTransformer
 from sklearn_ehr.datasets import make_visits
-from sklearn_ehr.estimators._base import as_batch
+from sklearn_ehr.estimators._inputs import as_batch
 from sklearn_ehr.nn import LengthBucketSampler, VisitLSTM
 
 N_PATIENTS, N_CODES = 3_000, 10_000

@@ -1,7 +1,7 @@
 """scikit-learn-compatible estimators for coded patient histories."""
 
 from .cohort import Cohort
-from .estimators import LSTMVisitClassifier
+from .estimators import LSTMVisitClassifier, LSTMVisitRegressor
 from .model_selection import PatientKFold, PatientShuffleSplit, StratifiedPatientKFold
 from .sequences import VisitSequences
 from .transformer import CodeCountVectorizer, VisitSequenceTransformer
@@ -11,6 +11,7 @@ __all__ = [
     "CodeCountVectorizer",
     "Cohort",
     "LSTMVisitClassifier",
+    "LSTMVisitRegressor",
     "PatientKFold",
     "PatientShuffleSplit",
     "StratifiedPatientKFold",

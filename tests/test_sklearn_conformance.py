@@ -25,6 +25,7 @@ import sklearn_ehr
 from sklearn_ehr import (
     CodeCountVectorizer,
     LSTMVisitClassifier,
+    LSTMVisitRegressor,
     VisitSequences,
     VisitSequenceTransformer,
 )
@@ -60,6 +61,11 @@ def sequences_and_labels():
     return VisitSequenceTransformer(min_frequency=8, max_visits=4).fit_transform(X), y
 
 
+def sequences_and_numbers():
+    X, y = cohort_and_labels()
+    return sequences_and_labels()[0], y + X.samples["risk"]
+
+
 ESTIMATORS = [
     Case(VisitSequenceTransformer(min_frequency=3), cohort_and_labels),
     Case(CodeCountVectorizer(min_frequency=3, last_visits=(1,)), cohort_and_labels),
@@ -69,10 +75,18 @@ ESTIMATORS = [
         ),
         sequences_and_labels,
     ),
+    Case(
+        LSTMVisitRegressor(
+            embedding_dim=8, hidden_dim=8, max_epochs=2, device="cpu", random_state=0
+        ),
+        sequences_and_numbers,
+    ),
 ]
+PREDICTORS = [case for case in ESTIMATORS if hasattr(case.estimator, "predict")]
 CLASSIFIERS = [case for case in ESTIMATORS if is_classifier(case.estimator)]
 
 every_estimator = pytest.mark.parametrize("case", ESTIMATORS, ids=str)
+every_predictor = pytest.mark.parametrize("case", PREDICTORS, ids=str)
 every_classifier = pytest.mark.parametrize("case", CLASSIFIERS, ids=str)
 
 SKLEARN_CHECKS = [
@@ -294,7 +308,7 @@ def test_tags_say_that_input_is_no_2d_array(case):
     assert not tags.input_tags.sparse
     assert not tags.no_validation
     assert tags.requires_fit
-    assert tags.target_tags.required == is_classifier(case.estimator)
+    assert tags.target_tags.required == (case in PREDICTORS)
 
 
 @every_estimator
@@ -358,9 +372,13 @@ def test_counts_can_be_a_frame():
 @every_estimator
 def test_one_sample(case):
     X, y = case.data()
-    if is_classifier(case.estimator):
+    if case in CLASSIFIERS:
         with pytest.raises(ValueError, match=f"{case} .*one class"):
             clone(case.estimator).fit(X[:1], y[:1])
+    elif case in PREDICTORS:
+        with pytest.warns(UserWarning, match="no validation split"):
+            model = clone(case.estimator).fit(X[:1], y[:1])
+        np.testing.assert_allclose(model.predict(X[0]), y[:1], atol=1)
     else:
         model = clone(case.estimator).set_params(min_frequency=1)
         assert len(rows(model.fit(X[0]).transform(X[0]))) == 1
@@ -390,16 +408,16 @@ def test_one_class_raises_and_is_named(case):
         clone(case.estimator).fit(X, np.full(len(y), 17))
 
 
-@every_classifier
+@every_predictor
 @pytest.mark.parametrize("length", [0, 1, 39, 41])
 def test_y_of_another_length_raises(case, length):
     X, _ = case.data()
-    for method in ("fit", "partial_fit"):
+    for method in fitting_methods(case):
         with pytest.raises(ValueError, match=rf"inconsistent.*\[40, {length}\]"):
             getattr(clone(case.estimator), method)(X, np.arange(length) % 2)
 
 
-@every_classifier
+@every_predictor
 def test_missing_y_raises(case):
     X, _ = case.data()
     with pytest.raises(TypeError, match="'y'"):
@@ -433,7 +451,7 @@ def test_labels_of_every_dtype(case, labels, container):
     assert set(predicted.tolist()) <= set(labels.tolist())
 
 
-@every_classifier
+@every_predictor
 @pytest.mark.parametrize(
     "ones", [np.ones(40), np.ones(40, dtype=int), [1] * 40, pd.Series([1] * 40)]
 )
@@ -443,7 +461,7 @@ def test_sample_weights_of_one_are_none_at_all(case, ones):
     assert_same_answers(answers(weighted, case, X), answers(case.fitted(), case, X))
 
 
-@every_classifier
+@every_predictor
 def test_sample_weight_of_zero_leaves_a_sample_out(case):
     X, y = case.data()
     weight = np.where(np.arange(40) % 4, 1.0, 0.0)
@@ -453,10 +471,10 @@ def test_sample_weight_of_zero_leaves_a_sample_out(case):
     assert_same_answers(answers(weighted, case, X), answers(without, case, X))
 
 
-@every_classifier
+@every_predictor
 def test_sample_weight_can_be_requested(case):
     with sklearn.config_context(enable_metadata_routing=True):
-        for name in ("fit", "partial_fit", "score"):
+        for name in (*fitting_methods(case), "score"):
             estimator = clone(case.estimator)
             request = getattr(get_routing_for_object(estimator), name).requests
             assert request["sample_weight"] is None
@@ -473,6 +491,10 @@ def test_decisions_agree_with_probabilities(case):
     np.testing.assert_allclose(p.sum(axis=1), 1)
     np.testing.assert_array_equal(np.argsort(p[:, 1], kind="stable"), np.argsort(decision))
     np.testing.assert_array_equal(model.predict(X), model.classes_[(decision > 0).astype(int)])
+
+
+def fitting_methods(case):
+    return [name for name in ("fit", "partial_fit") if hasattr(case.estimator, name)]
 
 
 def section(doc, title):

@@ -1,5 +1,6 @@
 """Which estimators put the network behind scikit-learn's verbs."""
 
 from .classifier import LSTMVisitClassifier
+from .regressor import LSTMVisitRegressor
 
-__all__ = ["LSTMVisitClassifier"]
+__all__ = ["LSTMVisitClassifier", "LSTMVisitRegressor"]

@@ -1,6 +1,5 @@
 """How the network is trained and asked: the one place that touches skorch."""
 
-import threading
 import warnings
 from contextlib import contextmanager
 from numbers import Integral, Real
@@ -8,7 +7,7 @@ from numbers import Integral, Real
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, check_random_state
 from skorch import NeuralNet
@@ -16,12 +15,13 @@ from skorch.callbacks import EarlyStopping
 from skorch.helper import predefined_split
 
 from ..model_selection import split_off_patients
-from ..nn import LengthBucketSampler, VisitBatch, VisitLSTM
+from ..nn import LengthBucketSampler, VisitLSTM
 from ..sequences import VisitSequences
 from ..vocabulary import UNKNOWN
+from ._device import choose_device, own_randomness
+from ._inputs import as_batch, as_sequences
 
 _LARGEST_SEED = 2**31 - 1
-_TRAINING = threading.RLock()
 
 
 class VisitDataset(torch.utils.data.Dataset):
@@ -30,7 +30,8 @@ class VisitDataset(torch.utils.data.Dataset):
     Parameters
     ----------
     sequences : VisitSequences
-    target, weight : ndarray of shape (n_samples,)
+    target : ndarray of shape (n_samples,) or (n_samples, n_outcomes)
+    weight : ndarray of shape (n_samples,)
     """
 
     def __init__(self, sequences, target, weight):
@@ -68,7 +69,10 @@ class VisitNet(NeuralNet):
     def get_loss(self, y_pred, y_true, X, training=False):
         """Return the mean of the samples' weighted losses."""
         _, weight = X
-        return (self.criterion_(y_pred, y_true.to(self.device)) * weight.to(self.device)).mean()
+        loss = self.criterion_(y_pred, y_true.to(self.device))
+        # Several outcomes of a sample count for one.
+        loss = loss.flatten(start_dim=1).mean(dim=1) if loss.ndim > 1 else loss
+        return (loss * weight.to(self.device)).mean()
 
     def partial_fit(self, X, y=None, classes=None, **fit_params):
         """Train, and be ready to predict however that ends."""
@@ -91,6 +95,22 @@ class VisitClassifierNet(ClassifierMixin, VisitNet):
     def predict(self, X):
         """Return the code of the most probable class."""
         return self.predict_proba(X).argmax(axis=1)
+
+
+class VisitMultilabelNet(VisitClassifierNet):
+    """The same for labels that are each there or not, whose logits skorch cannot read."""
+
+    def predict_proba(self, X):
+        """Return the probability of each label."""
+        return self.forward(X).detach().sigmoid().numpy()
+
+    def predict(self, X):
+        """Return which labels are more probable than not."""
+        return (self.predict_proba(X) > 0.5).astype(np.int64)
+
+
+class VisitRegressorNet(RegressorMixin, VisitNet):
+    """A net for numbers, in the scale they are trained in."""
 
 
 class BaseVisitLSTM(BaseEstimator):
@@ -120,6 +140,45 @@ class BaseVisitLSTM(BaseEstimator):
         "verbose": ["verbose"],
     }
 
+    def __init__(
+        self,
+        *,
+        embedding_dim=128,
+        hidden_dim=128,
+        num_layers=1,
+        aggregation="mean",
+        bidirectional=False,
+        dropout=0.3,
+        lr=1e-3,
+        weight_decay=0.0,
+        batch_size=128,
+        max_epochs=50,
+        early_stopping=True,
+        validation_fraction=0.1,
+        n_iter_no_change=5,
+        device="auto",
+        callbacks=None,
+        random_state=None,
+        verbose=0,
+    ):
+        self.embedding_dim = embedding_dim
+        self.hidden_dim = hidden_dim
+        self.num_layers = num_layers
+        self.aggregation = aggregation
+        self.bidirectional = bidirectional
+        self.dropout = dropout
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.device = device
+        self.callbacks = callbacks
+        self.random_state = random_state
+        self.verbose = verbose
+
     def transform(self, X):
         """Return the final hidden state of each history, as features for another model.
 
@@ -148,7 +207,7 @@ class BaseVisitLSTM(BaseEstimator):
         kept, apart = self._split(sequences, strata, int(split_seed))
         net = self._build_net(sequences, **task)
         training = _weighted_to_one(sequences[kept], target[kept], weight[kept])
-        with _own_randomness(seed, net.device):
+        with own_randomness(seed, net.device):
             net.initialize()
             if apart is None:
                 net.partial_fit(training)
@@ -169,7 +228,7 @@ class BaseVisitLSTM(BaseEstimator):
             net, vocabulary = self._build_net(sequences, **task), sequences.vocabulary
             random_state = check_random_state(self.random_state)
         net.max_epochs = 1
-        with _own_randomness(random_state.randint(_LARGEST_SEED), net.device):
+        with own_randomness(random_state.randint(_LARGEST_SEED), net.device):
             # Weights as they are: between calls, too, they say what counts for how much.
             net.partial_fit(VisitDataset(sequences, target, weight))
         self._keep(net, vocabulary, random_state)
@@ -275,67 +334,6 @@ class BaseVisitLSTM(BaseEstimator):
         tags.input_tags.two_d_array = False
         tags.input_tags.three_d_array = True
         return tags
-
-
-def as_sequences(X):
-    """Visit sequences as they are; padded codes (0 for padding) as sequences.
-
-    Raises
-    ------
-    TypeError
-        If `X` is neither.
-    ValueError
-        If it has no samples or another shape.
-    """
-    if not isinstance(X, VisitSequences):
-        if hasattr(X, "columns") or hasattr(X, "visible_events"):
-            raise TypeError(
-                f"X must be VisitSequences or padded codes of shape (n_samples, n_visits, "
-                f"n_codes), got {type(X).__name__}. Put VisitSequenceTransformer before this: "
-                f"make_pipeline(VisitSequenceTransformer(), ...)."
-            )
-        X = VisitSequences.from_padded(X)
-    if not len(X):
-        raise ValueError("X has 0 samples, while a minimum of 1 is required.")
-    return X
-
-
-def as_batch(sequences):
-    """A `VisitBatch` of sequences."""
-    return VisitBatch(
-        torch.from_numpy(sequences.tokens.astype(np.int64)),
-        torch.from_numpy(sequences.visit_offsets),
-        torch.from_numpy(sequences.sample_offsets),
-    )
-
-
-def choose_device(device):
-    """The torch device that a parameter `device` asks for, as a string."""
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=device).cpu()
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(
-            f"device={device!r} is not to be had here ({type(error).__name__}). Use 'auto', 'cpu', "
-            f"or a device that torch sees."
-        ) from error
-    return device
-
-
-@contextmanager
-def _own_randomness(seed, device):
-    """Seed torch for the block and leave its global state as it was found.
-
-    The state is one for all threads, so those of a joblib pool train one after the other.
-    """
-    is_cuda = torch.device(device).type == "cuda"
-    with _TRAINING, torch.random.fork_rng(devices=[torch.device(device)] if is_cuda else []):
-        torch.default_generator.manual_seed(int(seed))
-        if is_cuda:
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(int(seed))
-        yield
 
 
 @contextmanager

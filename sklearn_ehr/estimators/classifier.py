@@ -1,30 +1,28 @@
 """How likely each class is, given a history of visits."""
 
-from numbers import Real
-
 import numpy as np
-import pandas as pd
-import torch
-from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_consistent_length,
-    column_or_1d,
-)
 
-from ._base import BaseVisitLSTM, VisitClassifierNet, as_sequences
+from ._base import BaseVisitLSTM
+from ._inputs import as_sequences
+from ._targets import (
+    LabelCoding,
+    as_labels,
+    check_labels,
+    check_two_classes,
+    check_weight,
+    strata_of_labels,
+)
 
 
 class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     """Classify histories of visits with an LSTM [1]_ over pooled code embeddings.
 
     Each visit is the pool of its codes' embeddings; an LSTM reads the visits from the first to the
-    last, and a linear head turns its final state into one log-odds (two classes) or one logit a
-    class. Codes are never padded, and histories of similar length share a batch. A sample without
+    last, and a linear head turns its final state into one log-odds (two classes), one logit a class,
+    or with several labels a sample one log-odds a label. Codes are never padded, and histories of similar length share a batch. A sample without
     visits has a zero state and so the answer of the head's bias, which is no base rate.
 
     Parameters
@@ -59,7 +57,8 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     n_iter_no_change : int, default=5
         Epochs without a lower validation loss before training stops.
     class_weight : dict, "balanced" or None, default=None
-        Weight of each class, as in scikit-learn. Other than None it distorts the probabilities.
+        Weight of each class, as in scikit-learn; for one label a sample. Other than None it
+        distorts the probabilities.
     device : str, default="auto"
         A torch device; "auto" takes CUDA where there is one. There cuDNN rounds as
         ``torch.backends.cudnn.allow_tf32`` says, by default more coarsely than a CPU.
@@ -75,7 +74,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The labels, ascending.
+        The classes, ascending; with several labels a sample the labels' positions.
     net_ : skorch.NeuralNet
         The fitted net; ``net_.module_`` is the torch module.
     vocabulary_ : Vocabulary or None
@@ -134,24 +133,26 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         random_state=None,
         verbose=0,
     ):
-        self.embedding_dim = embedding_dim
-        self.hidden_dim = hidden_dim
-        self.num_layers = num_layers
-        self.aggregation = aggregation
-        self.bidirectional = bidirectional
-        self.dropout = dropout
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.batch_size = batch_size
-        self.max_epochs = max_epochs
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
+        super().__init__(
+            embedding_dim=embedding_dim,
+            hidden_dim=hidden_dim,
+            num_layers=num_layers,
+            aggregation=aggregation,
+            bidirectional=bidirectional,
+            dropout=dropout,
+            lr=lr,
+            weight_decay=weight_decay,
+            batch_size=batch_size,
+            max_epochs=max_epochs,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            device=device,
+            callbacks=callbacks,
+            random_state=random_state,
+            verbose=verbose,
+        )
         self.class_weight = class_weight
-        self.device = device
-        self.callbacks = callbacks
-        self.random_state = random_state
-        self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None):
@@ -161,8 +162,8 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         ----------
         X : VisitSequences or array-like of shape (n_samples, n_visits, n_codes)
             Padded codes are integers, 0 is padding, and each sample is a patient of its own.
-        y : array-like of shape (n_samples,)
-            Labels of any type.
+        y : array-like of shape (n_samples,), or array-like or sparse of shape (n_samples, n_labels)
+            Classes of any type, or an indicator of several labels: 1 where a sample has one.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, in training and in early stopping; 0 leaves a sample out.
 
@@ -173,15 +174,19 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         Raises
         ------
         ValueError
-            If lengths differ, labels are null or of one class, or weights are negative or all 0.
+            If lengths differ, labels are null or of one class, weights are negative or all 0, or
+            `class_weight` meets several labels.
         """
         X = as_sequences(X)
-        y = _check_labels(X, y)
-        classes, target = np.unique(y, return_inverse=True)
-        weight = self._weights(X, target, classes, sample_weight)
-        _check_two_classes(np.unique(y[weight > 0]))
-        self._train(X, _as_target(target, classes), weight, target, **_task(classes))
-        self.classes_ = classes
+        y = check_labels(X, y, type(self).__name__)
+        coding = LabelCoding.of(y)
+        encoded = coding.encode(y)
+        weight = self._weights(X, encoded, coding, sample_weight)
+        if not coding.is_multilabel:
+            check_two_classes(np.unique(y[weight > 0]), type(self).__name__)
+        strata = strata_of_labels(encoded)
+        self._train(X, coding.as_target(encoded), weight, strata, **coding.task())
+        self._keep_coding(coding)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -191,9 +196,9 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         Parameters
         ----------
         X : VisitSequences or array-like of shape (n_samples, n_visits, n_codes)
-        y : array-like of shape (n_samples,)
+        y : array-like of shape (n_samples,), or array-like or sparse of shape (n_samples, n_labels)
         classes : array-like of shape (n_classes,), default=None
-            All the labels there will be; needed in the first call.
+            All the classes there will be, or the positions of the labels; needed in the first call.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples.
 
@@ -208,26 +213,26 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
             of them.
         """
         X = as_sequences(X)
-        y = _check_labels(X, y)
-        classes = self._all_classes(classes)
-        target = pd.Index(classes).get_indexer(y)
-        if n_other := np.count_nonzero(target < 0):
+        y = check_labels(X, y, type(self).__name__)
+        coding = self._coding_of_all(classes, y)
+        encoded = coding.encode(y)
+        if n_other := np.count_nonzero(encoded < 0):
             raise ValueError(
-                f"y has {n_other} label(s) that are none of the {len(classes)} classes known from "
-                f"the first call. Name all labels there will be in classes."
+                f"y has {n_other} label(s) that are none of the {len(coding.classes)} classes "
+                f"known from the first call. Name all labels there will be in classes."
             )
         if self.class_weight == "balanced":
             raise ValueError(
                 "class_weight='balanced' needs all labels at once, which partial_fit never sees. "
                 "Give the weights as a dict."
             )
-        weight = self._weights(X, target, classes, sample_weight)
-        self._train_further(X, _as_target(target, classes), weight, **_task(classes))
-        self.classes_ = classes
+        weight = self._weights(X, encoded, coding, sample_weight)
+        self._train_further(X, coding.as_target(encoded), weight, **coding.task())
+        self._keep_coding(coding)
         return self
 
     def decision_function(self, X):
-        """Return the log-odds of the second class, or each class's logit.
+        """Return the log-odds of the second class, each class's logit, or each label's log-odds.
 
         Parameters
         ----------
@@ -237,11 +242,11 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         -------
         ndarray of shape (n_samples,) or (n_samples, n_classes), float64
         """
-        logits = self._outputs(X).astype(np.float64)
-        return logits[:, 0] if len(self.classes_) == 2 else logits
+        outputs = self._outputs(X)
+        return self._coding.to_logits(outputs)
 
     def predict_proba(self, X):
-        """Return the probability of each class, in the order of `classes_`.
+        """Return the probability of each class, or of each label, in the order of `classes_`.
 
         Parameters
         ----------
@@ -252,12 +257,10 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         ndarray of shape (n_samples, n_classes), float64
         """
         logits = self.decision_function(X)
-        if logits.ndim == 2:
-            return softmax(logits, axis=1)
-        return np.stack([expit(-logits), expit(logits)], axis=1)
+        return self._coding.to_proba(logits)
 
     def predict(self, X):
-        """Return the most probable class.
+        """Return the most probable class, or 1 for each label more probable than not.
 
         Parameters
         ----------
@@ -265,18 +268,26 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
 
         Returns
         -------
-        ndarray of shape (n_samples,)
+        ndarray of shape (n_samples,) or (n_samples, n_labels)
         """
         proba = self.predict_proba(X)
-        return self.classes_[proba.argmax(axis=1)]
+        return self._coding.to_labels(proba)
 
-    def _weights(self, X, target, classes, sample_weight):
+    def _keep_coding(self, coding):
+        self._coding = coding
+        self.classes_ = coding.classes
+
+    def _weights(self, X, encoded, coding, sample_weight):
         """Weight of each sample's loss."""
-        weight = _check_sample_weight(
-            _as_numbers(sample_weight), X, dtype=np.float64, copy=True, ensure_non_negative=True
-        )
+        weight = check_weight(sample_weight, X)
         if self.class_weight is not None:
-            weight *= self._weight_per_class(target, classes, weight)[target]
+            if coding.is_multilabel:
+                raise ValueError(
+                    f"class_weight={self.class_weight!r} is for one label a sample, and y holds "
+                    f"{len(coding.classes)}. Leave it None, or fit a model a label with "
+                    f"sklearn.multioutput.MultiOutputClassifier."
+                )
+            weight *= self._weight_per_class(encoded, coding.classes, weight)[encoded]
         if (weight < 0).any():
             raise ValueError(
                 f"class_weight={self.class_weight!r} has negative weights; they must be at least 0."
@@ -285,89 +296,42 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
             raise ValueError("sample_weight and class_weight leave every sample a weight of zero.")
         return weight
 
-    def _weight_per_class(self, target, classes, weight):
+    def _weight_per_class(self, encoded, classes, weight):
         """Weight of each class; that of a class without any weight among the samples is 1."""
         if self.class_weight != "balanced":
-            return compute_class_weight(self.class_weight, classes=classes, y=classes[target])
+            return compute_class_weight(self.class_weight, classes=classes, y=classes[encoded])
         per_class = np.ones(len(classes))
         used = weight > 0
-        seen = np.unique(target[used])
+        seen = np.unique(encoded[used])
         if seen.size:
             per_class[seen] = compute_class_weight(
-                "balanced", classes=seen, y=target[used], sample_weight=weight[used]
+                "balanced", classes=seen, y=encoded[used], sample_weight=weight[used]
             )
         return per_class
 
-    def _all_classes(self, classes):
-        known = getattr(self, "classes_", None)
+    def _coding_of_all(self, classes, y):
+        """Coding of the classes given, or known from calls before."""
+        known = getattr(self, "_coding", None)
         if classes is None:
             if known is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
-            return known
-        classes = np.unique(_as_labels(classes))
-        _check_two_classes(classes)
-        if known is not None and not np.array_equal(known, classes):
+            classes = known.classes
+        else:
+            classes = np.unique(as_labels(classes))
+            check_two_classes(classes, type(self).__name__)
+        coding = LabelCoding(classes, is_multilabel=y.ndim == 2)
+        if known is not None and not (
+            np.array_equal(known.classes, classes) and known.is_multilabel == coding.is_multilabel
+        ):
             raise ValueError("classes is not the same as on the first call to partial_fit.")
-        return classes
+        if coding.is_multilabel and not np.array_equal(classes, np.arange(y.shape[1])):
+            raise ValueError(
+                f"y holds {y.shape[1]} labels a sample, and classes other ones: for several labels "
+                f"classes are their positions, numpy.arange({y.shape[1]})."
+            )
+        return coding
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_class = True
+        tags.classifier_tags.multi_label = True
         return tags
-
-
-def _check_labels(X, y):
-    if y is None:
-        raise ValueError(
-            "LSTMVisitClassifier requires y to be passed, but the target y is None. Give a label "
-            "for each sample."
-        )
-    y = _as_labels(y)
-    check_consistent_length(X, y)
-    check_classification_targets(y)
-    return y
-
-
-def _as_labels(y):
-    """Labels without nulls, of the plainest numpy type that holds them."""
-    # numpy first: scikit-learn makes floats of pandas' nullable and categorical bools.
-    y = column_or_1d(np.asarray(y), warn=True)
-    if n_null := int(np.count_nonzero(pd.isna(y))):
-        raise ValueError(
-            f"y has {n_null} null label(s). Drop those samples, or find their outcome."
-        )
-    return pd.Series(y).infer_objects().to_numpy() if y.dtype == object else y
-
-
-def _as_numbers(sample_weight):
-    """Weights as an array; scikit-learn's own conversion prints what is no number."""
-    if sample_weight is None or isinstance(sample_weight, Real):
-        return sample_weight
-    try:
-        return np.asarray(sample_weight, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"sample_weight must hold a number for each sample; got a "
-            f"{type(sample_weight).__name__} that does not convert to float."
-        ) from None
-
-
-def _check_two_classes(classes):
-    if len(classes) < 2:
-        raise ValueError(
-            f"LSTMVisitClassifier needs samples of at least 2 classes, but the data contains only "
-            f"one class: {classes[0]!r}."
-        )
-
-
-def _as_target(target, classes):
-    return target.astype(np.float32 if len(classes) == 2 else np.int64)
-
-
-def _task(classes):
-    is_binary = len(classes) == 2
-    return {
-        "net": VisitClassifierNet,
-        "criterion": torch.nn.BCEWithLogitsLoss if is_binary else torch.nn.CrossEntropyLoss,
-        "output_dim": 1 if is_binary else len(classes),
-    }

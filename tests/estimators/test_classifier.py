@@ -183,7 +183,11 @@ def test_column_of_labels_warns_and_frame_works():
     [
         ([0.1, 0.5, 0.7, 0.9], "continuous"),
         ([0, 1, 0], r"inconsistent numbers of samples: \[4, 3\]"),
-        ([[0, 1]] * 4, "1d array"),
+        ([[0, 2]] * 4, "indicator of 0 and 1"),
+        ([["a", "b"]] * 4, "indicator of 0 and 1"),
+        ([[0, 1, None]] * 4, "4 null"),
+        ([[0, 1]] * 3, r"inconsistent numbers of samples: \[4, 3\]"),
+        ([[[0], [1]]] * 4, "dim 3"),
         (None, "requires y to be passed"),
         ([0, 1, None, 1], "1 null"),
         ([0.0, 1.0, np.nan, np.nan], "2 null"),

@@ -1,0 +1,251 @@
+"""How outcomes and weights are checked, and become what a network is trained on."""
+
+from dataclasses import dataclass
+from numbers import Real
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy import sparse
+from scipy.special import expit, softmax
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_consistent_length,
+    column_or_1d,
+)
+
+from ._base import VisitClassifierNet, VisitMultilabelNet, VisitRegressorNet
+
+_CRITERIA = {
+    "squared_error": torch.nn.MSELoss,
+    "absolute_error": torch.nn.L1Loss,
+    # By default it takes logarithms of rates.
+    "poisson": torch.nn.PoissonNLLLoss,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class LabelCoding:
+    """Classes, or several labels that are each there or not, as a network speaks of them.
+
+    Attributes
+    ----------
+    classes : ndarray of shape (n_classes,)
+        The classes, ascending; with several labels their positions.
+    is_multilabel : bool
+    """
+
+    classes: np.ndarray
+    is_multilabel: bool = False
+
+    @classmethod
+    def of(cls, y):
+        """Coding of checked labels."""
+        if y.ndim == 2:
+            return cls(np.arange(y.shape[1]), is_multilabel=True)
+        return cls(np.unique(y))
+
+    @property
+    def is_binary(self):
+        return not self.is_multilabel and len(self.classes) == 2
+
+    def encode(self, y):
+        """Position of each label among the classes (-1 for another); an indicator as it is."""
+        return y if self.is_multilabel else pd.Index(self.classes).get_indexer(y)
+
+    def as_target(self, encoded):
+        """What the criterion takes."""
+        is_float = self.is_multilabel or self.is_binary
+        return encoded.astype(np.float32 if is_float else np.int64)
+
+    def to_logits(self, outputs):
+        """Log-odds of the second class, of each label, or a logit a class."""
+        logits = outputs.astype(np.float64)
+        return logits[:, 0] if self.is_binary else logits
+
+    def to_proba(self, logits):
+        """Probability of each class, or of each label."""
+        if self.is_multilabel:
+            return expit(logits)
+        if self.is_binary:
+            return np.stack([expit(-logits), expit(logits)], axis=1)
+        return softmax(logits, axis=1)
+
+    def to_labels(self, proba):
+        """The most probable class, or 1 for each label that is more probable than not."""
+        if self.is_multilabel:
+            return (proba > 0.5).astype(np.int64)
+        return self.classes[proba.argmax(axis=1)]
+
+    def task(self):
+        """What `_build_net` needs to know."""
+        is_softmax = not (self.is_multilabel or self.is_binary)
+        return {
+            "net": VisitMultilabelNet if self.is_multilabel else VisitClassifierNet,
+            "criterion": torch.nn.CrossEntropyLoss if is_softmax else torch.nn.BCEWithLogitsLoss,
+            "output_dim": 1 if self.is_binary else len(self.classes),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class NumberScaling:
+    """The scale in which a network predicts numbers, and the way back.
+
+    Attributes
+    ----------
+    loss : {"squared_error", "absolute_error", "poisson"}
+    center, scale : float64 ndarrays of shape () or (n_outcomes,)
+    """
+
+    loss: str
+    center: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def of(cls, y, weight, loss):
+        """Scaling by weighted mean and standard deviation; of counts by the mean alone."""
+        center = np.average(y, axis=0, weights=weight)
+        if loss == "poisson":
+            return cls(loss, np.zeros_like(center), center)
+        scale = np.sqrt(np.average((y - center) ** 2, axis=0, weights=weight))
+        return cls(loss, center, np.where(scale > 0, scale, 1.0))
+
+    def as_target(self, y):
+        """What the criterion takes."""
+        return ((y - self.center) / self.scale).astype(np.float32)
+
+    def to_numbers(self, outputs):
+        """Predicted numbers: under "poisson" outputs are logarithms of rates."""
+        outputs = outputs.astype(np.float64)
+        if self.loss == "poisson":
+            outputs = np.exp(outputs)
+        outputs = outputs * self.scale + self.center
+        return outputs[:, 0] if self.center.ndim == 0 else outputs
+
+    def task(self):
+        """What `_build_net` needs to know."""
+        return {
+            "net": VisitRegressorNet,
+            "criterion": _CRITERIA[self.loss],
+            "output_dim": self.center.size,
+        }
+
+
+def check_numbers(X, y, estimator):
+    """One number a sample, or one column an outcome, float64.
+
+    Raises
+    ------
+    ValueError
+        If `y` is missing, of another length, no finite numbers, or of more than two dimensions.
+    """
+    require_y(y, estimator)
+    y = _as_floats(y, "y")
+    if y.ndim == 0 or y.ndim > 2:
+        raise ValueError(
+            f"y has shape {y.shape}; give one number a sample, or an array of shape (n_samples, "
+            f"n_outcomes)."
+        )
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = column_or_1d(y, warn=True)
+    check_consistent_length(X, y)
+    if n_other := int(np.count_nonzero(~np.isfinite(y))):
+        raise ValueError(
+            f"y has {n_other} value(s) that are NaN or infinite. Drop those samples, or find their "
+            f"outcome."
+        )
+    return y
+
+
+def check_labels(X, y, estimator):
+    """One label a sample, or an indicator of 0 and 1, one column a label.
+
+    Raises
+    ------
+    ValueError
+        If `y` is missing, of another length, continuous, null, or of two dimensions and no
+        indicator.
+    """
+    require_y(y, estimator)
+    y = y.toarray() if sparse.issparse(y) else np.asarray(y)
+    if y.ndim == 2 and y.shape[1] > 1:
+        y = _as_indicator(y)
+        check_consistent_length(X, y)
+        return y
+    y = as_labels(y)
+    check_consistent_length(X, y)
+    check_classification_targets(y)
+    return y
+
+
+def require_y(y, estimator):
+    """Raise as scikit-learn does where there is no outcome."""
+    if y is None:
+        raise ValueError(
+            f"{estimator} requires y to be passed, but the target y is None. Give an outcome for "
+            f"each sample."
+        )
+
+
+def as_labels(y):
+    """Labels without nulls, of the plainest numpy type that holds them."""
+    # numpy first: scikit-learn makes floats of pandas' nullable and categorical bools.
+    y = column_or_1d(np.asarray(y), warn=True)
+    _refuse_null(y)
+    return pd.Series(y).infer_objects().to_numpy() if y.dtype == object else y
+
+
+def check_two_classes(classes, estimator):
+    """Raise unless there are two classes to tell apart."""
+    if len(classes) < 2:
+        raise ValueError(
+            f"{estimator} needs samples of at least 2 classes, but the data contains only one "
+            f"class: {classes[0]!r}."
+        )
+
+
+def check_weight(sample_weight, X):
+    """Weight of each sample, of at least 0; all ones where none is given."""
+    if sample_weight is not None and not isinstance(sample_weight, Real):
+        sample_weight = _as_floats(sample_weight, "sample_weight")
+    return _check_sample_weight(
+        sample_weight, X, dtype=np.float64, copy=True, ensure_non_negative=True
+    )
+
+
+def strata_of_labels(encoded):
+    """What a validation split holds the shares of: the class, or a sample's rarest label."""
+    if encoded.ndim == 1:
+        return encoded
+    frequency = np.where(encoded > 0, encoded.sum(axis=0), np.inf)
+    return np.where(encoded.any(axis=1), 1 + frequency.argmin(axis=1), 0)
+
+
+def _as_indicator(y):
+    _refuse_null(y)
+    if not np.isin(y, (0, 1)).all():
+        raise ValueError(
+            f"y of shape {y.shape} must be an indicator of 0 and 1, one column a label, and holds "
+            f"other values. Give one label a sample, or an indicator such as that of "
+            f"sklearn.preprocessing.MultiLabelBinarizer."
+        )
+    return y.astype(np.int64)
+
+
+def _refuse_null(y):
+    if n_null := int(np.count_nonzero(pd.isna(y))):
+        raise ValueError(
+            f"y has {n_null} null label(s). Drop those samples, or find their outcome."
+        )
+
+
+def _as_floats(values, name):
+    """Numbers as an array; the conversions of numpy and scikit-learn print what is no number."""
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{name} must hold a number for each sample; got a {type(values).__name__} that does "
+            f"not convert to float."
+        ) from None
