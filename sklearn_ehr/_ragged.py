@@ -15,6 +15,13 @@ def offsets_from_lengths(lengths):
     return offsets
 
 
+def split_by_sample(values, offsets):
+    """Object array of the ranges of values between offsets, one a sample."""
+    parts = np.split(values, offsets[1:-1])
+    # numpy would make one array of parts that are equally long.
+    return np.fromiter(parts[: len(offsets) - 1], dtype=object, count=len(offsets) - 1)
+
+
 def index_ranges(starts, stops):
     """Index of the ranges ``[start, stop)``: a slice where they join up, else their integers."""
     if len(starts) and (starts[1:] == stops[:-1]).all():

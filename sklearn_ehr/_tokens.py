@@ -33,18 +33,16 @@ def tokenise(
     token_of_code = vocabulary.encode(cohort._events.codes)
 
     def tokenise_block(block):
-        sequences = group_events(block, visits)
-        if max_visits is not None:
-            recent = sequences._visits_to_come() < max_visits
-            sequences = sequences._select_visits(np.flatnonzero(recent | sequences.is_static))
-        return select_tokens(
-            sequences,
-            token_of_code[sequences.tokens],
+        grouped = group_events(block, visits)
+        sequences = select_tokens(
+            grouped,
+            token_of_code[grouped.tokens],
             vocabulary,
             drop_unknown=handle_unknown == "ignore",
             deduplicate=deduplicate,
             max_per_visit=max_codes_per_visit,
         )
+        return sequences if max_visits is None else sequences._keep_recent(max_visits)
 
     return VisitSequences._concatenate(map_in_threads(tokenise_block, cohort._blocks()))
 
@@ -76,15 +74,42 @@ def group_events(cohort, visits):
         by_end = order_by(sample[first_event], ~null_times(ended), ended, began)
         visit_times = visit_times[by_end]
         first, last = first[by_end], last[by_end]
+    visit_ids = None
+    if table.visit is not None and visits in ("auto", "id"):
+        visit_ids = _ids_of(table.visit_ids, label[starts[run[first]]])
     run = run[concatenate_ranges(first, last + 1)]
     run_offsets = offsets_from_lengths(stops[run] - starts[run])
+    visit_offsets = run_offsets[offsets_from_lengths(last + 1 - first)]
+    grouped = index_ranges(starts[run], stops[run])
+    known_times = None
+    if table.known is not None:
+        known_times = _first_and_last(table.known[event][grouped], visit_offsets)
     return VisitSequences(
-        table.code[event][index_ranges(starts[run], stops[run])],
-        run_offsets[offsets_from_lengths(last + 1 - first)],
+        table.code[event][grouped],
+        visit_offsets,
         offsets_from_lengths(np.bincount(sample[first_event], minlength=len(cohort))),
         visit_times=visit_times,
+        known_times=known_times,
+        visit_ids=visit_ids,
         groups=cohort.groups,
     )
+
+
+def _ids_of(visit_ids, label):
+    """Ids of visits by their labels; None for static visits and those by day or time."""
+    has_id = (label >= 0) & (label < len(visit_ids))
+    if has_id.all():
+        return visit_ids[label]
+    # Objects, as floats would round large integers.
+    ids = np.full(len(label), None, dtype=object)
+    ids[has_id] = visit_ids[label[has_id]]
+    return ids
+
+
+def _first_and_last(times, offsets):
+    """The earliest and the latest time of each range; none is empty."""
+    ends = [end.reduceat(times, offsets[:-1]) for end in (np.minimum, np.maximum)]
+    return np.stack(ends, axis=1)
 
 
 def select_tokens(sequences, tokens, vocabulary, *, drop_unknown, deduplicate, max_per_visit):
@@ -103,14 +128,7 @@ def select_tokens(sequences, tokens, vocabulary, *, drop_unknown, deduplicate, m
         tokens_to_come = np.repeat(offsets[1:], lengths) - 1 - np.arange(len(tokens))
         is_static = np.repeat(sequences.is_static, lengths)
         tokens, offsets = _keep((tokens_to_come < max_per_visit) | is_static, tokens, offsets)
-    return VisitSequences(
-        tokens,
-        offsets,
-        sequences.sample_offsets,
-        visit_times=sequences.visit_times,
-        groups=sequences.groups,
-        vocabulary=vocabulary,
-    )
+    return sequences._replace(tokens=tokens, visit_offsets=offsets, vocabulary=vocabulary)
 
 
 def _keep(kept, tokens, offsets):

@@ -1,6 +1,7 @@
 """Who is predicted, as of when, from which events."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from ._ragged import (
     search_ranges,
 )
 from ._samples import match_patients, read_prediction_times, without_unused
-from ._times import as_duration, look_back
+from ._times import align, as_duration, look_back
 
 _CHOICES = {"closed": ("right", "left"), "null_time": ("error", "drop", "static")}
 
@@ -159,6 +160,9 @@ class Cohort(SampleIndexing):
         cut = None
         if prediction_times is not None:
             table, cut = align_with_predictions(table, times, known, prediction_times)
+        elif known is not None:
+            times, known = align(times, known)
+            table = replace(table, time=times.values, known=known.values)
         if lookback is not None:
             if times is None:
                 raise ValueError("lookback needs event times; events has no time column.")

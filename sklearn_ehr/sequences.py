@@ -1,5 +1,6 @@
 """Visits of token ids, ragged as they are, padded on request."""
 
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -32,10 +33,17 @@ class VisitSequences(SampleIndexing):
     visit_times : ndarray of shape (n_visits, 2), default=None
         Times of a visit's first and last visible event: datetime64 in UTC, or numbers; null for a
         static visit. None where the events have no times.
+    known_times : ndarray of shape (n_visits, 2), default=None
+        From when a visit's first and last known event were known; None where that is their time.
+    visit_ids : ndarray of shape (n_visits,), default=None
+        Id of each visit, None where it has none; None where the events have no ids.
     groups : ndarray of shape (n_samples,), default=None
         Patient of each sample; None says that each is a patient of its own.
     vocabulary : Vocabulary, default=None
         What the tokens mean.
+    earlier : VisitSequences of the same samples, default=None
+        The visits that a transformer's `max_visits` left out. They are no input of a model, but
+        predictions as of an earlier visit look back on them.
 
     Attributes
     ----------
@@ -70,15 +78,21 @@ class VisitSequences(SampleIndexing):
         sample_offsets,
         *,
         visit_times=None,
+        known_times=None,
+        visit_ids=None,
         groups=None,
         vocabulary=None,
+        earlier=None,
     ):
         self.tokens = tokens
         self.visit_offsets = visit_offsets
         self.sample_offsets = sample_offsets
         self.visit_times = visit_times
+        self.known_times = known_times
+        self.visit_ids = visit_ids
         self.groups = groups
         self.vocabulary = vocabulary
+        self.earlier = earlier
 
     def __len__(self):
         return len(self.sample_offsets) - 1
@@ -193,50 +207,77 @@ class VisitSequences(SampleIndexing):
     def _concatenate(cls, parts):
         """Sequences of the samples of several, whose vocabulary is one."""
         first = parts[0]
-        return cls(
-            np.concatenate([part.tokens for part in parts]),
-            offsets_from_lengths(np.concatenate([np.diff(part.visit_offsets) for part in parts])),
-            offsets_from_lengths(np.concatenate([part.lengths for part in parts])),
-            visit_times=(
-                None
-                if first.visit_times is None
-                else np.concatenate([part.visit_times for part in parts])
+        return first._replace(
+            tokens=np.concatenate([part.tokens for part in parts]),
+            visit_offsets=offsets_from_lengths(
+                np.concatenate([np.diff(part.visit_offsets) for part in parts])
             ),
+            sample_offsets=offsets_from_lengths(np.concatenate([part.lengths for part in parts])),
             groups=np.concatenate([part.groups for part in parts]),
-            vocabulary=first.vocabulary,
+            earlier=(
+                None
+                if first.earlier is None
+                else cls._concatenate([part.earlier for part in parts])
+            ),
+            **{
+                name: np.concatenate([getattr(part, name) for part in parts])
+                for name in first._visit_columns()
+            },
         )
 
     def _blocks(self):
         """Sequences of consecutive samples, about as large."""
         return self._cut_at(self.visit_offsets[self.sample_offsets[:-1]])
 
-    def _select_visits(self, visits):
-        """Keep the visits at these ascending positions; every sample stays."""
-        return self._rebuild(visits, np.searchsorted(visits, self.sample_offsets), self.groups)
+    def _keep_recent(self, max_visits):
+        """Keep the most recent visits and static ones; the others go to `earlier`."""
+        is_kept = (self._visits_to_come() < max_visits) | self.is_static
+        kept, earlier = map(self._select_visits, (is_kept, ~is_kept))
+        return kept._replace(earlier=earlier)
+
+    def _select_visits(self, is_kept):
+        """Keep the visits that are marked; every sample stays."""
+        visits = np.flatnonzero(is_kept)
+        return self._rebuild(visits, np.searchsorted(visits, self.sample_offsets))
 
     def _visits_to_come(self):
         """How many visits follow each one in its sample, ndarray of shape (n_visits,)."""
         ends = np.repeat(self.sample_offsets[1:], self.lengths)
         return ends - 1 - np.arange(len(ends))
 
-    def _take(self, positions):
-        starts, stops = self.sample_offsets[positions], self.sample_offsets[positions + 1]
-        groups = None if self.groups is None else self.groups[positions]
-        return self._rebuild(
-            concatenate_ranges(starts, stops), offsets_from_lengths(stops - starts), groups
+    def _visits_of(self, positions):
+        """Positions of the visits of these samples, one sample after the other."""
+        return concatenate_ranges(
+            self.sample_offsets[positions], self.sample_offsets[positions + 1]
         )
 
-    def _rebuild(self, visits, sample_offsets, groups):
+    def _take(self, positions):
+        offsets = offsets_from_lengths(self.lengths[positions])
+        return self._rebuild(self._visits_of(positions), offsets)._replace(
+            groups=None if self.groups is None else self.groups[positions],
+            earlier=None if self.earlier is None else self.earlier._take(positions),
+        )
+
+    def _rebuild(self, visits, sample_offsets):
         """Sequences of the visits at these positions, dealt to samples by new offsets."""
         starts, stops = self.visit_offsets[visits], self.visit_offsets[visits + 1]
-        return VisitSequences(
-            self.tokens[concatenate_ranges(starts, stops)],
-            offsets_from_lengths(stops - starts),
-            sample_offsets,
-            visit_times=None if self.visit_times is None else self.visit_times[visits],
-            groups=groups,
-            vocabulary=self.vocabulary,
+        return self._replace(
+            tokens=self.tokens[concatenate_ranges(starts, stops)],
+            visit_offsets=offsets_from_lengths(stops - starts),
+            sample_offsets=sample_offsets,
+            **{name: column[visits] for name, column in self._visit_columns().items()},
         )
+
+    def _visit_columns(self):
+        """What there is that has a row a visit."""
+        names = ("visit_times", "known_times", "visit_ids")
+        return {name: vars(self)[name] for name in names if vars(self)[name] is not None}
+
+    def _replace(self, **attributes):
+        """The same sequences with other attributes."""
+        other = copy(self)
+        vars(other).update(attributes)
+        return other
 
 
 def _as_three_dimensional(codes):

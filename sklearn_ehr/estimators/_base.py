@@ -1,116 +1,24 @@
-"""How the network is trained and asked: the one place that touches skorch."""
+"""What the estimators of all tasks share: hyper-parameters, training, and forward passes."""
 
 import warnings
-from contextlib import contextmanager
 from numbers import Integral, Real
 
 import numpy as np
-import pandas as pd
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, check_random_state
-from skorch import NeuralNet
-from skorch.callbacks import EarlyStopping
-from skorch.helper import predefined_split
 
+from .._as_of import as_of_truncated, refuse_overlaps, truncated_visits, with_earlier
 from ..model_selection import split_off_patients
-from ..nn import LengthBucketSampler, VisitLSTM
+from ..nn import VisitLSTM
 from ..sequences import VisitSequences
 from ..vocabulary import UNKNOWN
 from ._device import choose_device, own_randomness
 from ._inputs import as_batch, as_sequences
+from ._net import VisitDataset, as_is, check_training, epochs, stopping_early
 
 _LARGEST_SEED = 2**31 - 1
-
-
-class VisitDataset(torch.utils.data.Dataset):
-    """Sequences with their targets and weights; hands out whole batches.
-
-    Parameters
-    ----------
-    sequences : VisitSequences
-    target : ndarray of shape (n_samples,) or (n_samples, n_outcomes)
-    weight : ndarray of shape (n_samples,)
-    """
-
-    def __init__(self, sequences, target, weight):
-        # Neither times nor patients: they would be indexed with every batch, and nobody asks.
-        self.sequences = VisitSequences(
-            sequences.tokens, sequences.visit_offsets, sequences.sample_offsets
-        )
-        self.target = torch.from_numpy(target)
-        self.weight = torch.from_numpy(weight.astype(np.float32))
-
-    def __len__(self):
-        return len(self.sequences)
-
-    def __getitems__(self, indices):
-        indices = np.asarray(indices)
-        # Weights go with the input: scoring callbacks take the target for nothing but outcomes.
-        return (as_batch(self.sequences[indices]), self.weight[indices]), self.target[indices]
-
-
-class VisitNet(NeuralNet):
-    """A skorch net that takes a `VisitBatch` with weights, and weighs each sample's loss."""
-
-    def infer(self, x, **fit_params):
-        """Return the module's output for a batch; of one dimension where it is one number."""
-        visits, _ = x
-        return self.module_(visits.to(self.device)).squeeze(-1)
-
-    def get_iterator(self, dataset, training=False):
-        """Return the batches: of samples of similar length in training, else in their order."""
-        if not training:
-            return super().get_iterator(dataset)
-        batches = LengthBucketSampler(torch.from_numpy(dataset.sequences.lengths), self.batch_size)
-        return torch.utils.data.DataLoader(dataset, batch_sampler=batches, collate_fn=_as_is)
-
-    def get_loss(self, y_pred, y_true, X, training=False):
-        """Return the mean of the samples' weighted losses."""
-        _, weight = X
-        loss = self.criterion_(y_pred, y_true.to(self.device))
-        # Several outcomes of a sample count for one.
-        loss = loss.flatten(start_dim=1).mean(dim=1) if loss.ndim > 1 else loss
-        return (loss * weight.to(self.device)).mean()
-
-    def partial_fit(self, X, y=None, classes=None, **fit_params):
-        """Train, and be ready to predict however that ends."""
-        if not self.initialized_:
-            self.initialize()
-        try:
-            return super().partial_fit(X, y, classes, **fit_params)
-        finally:
-            self.module_.eval()
-
-
-class VisitClassifierNet(ClassifierMixin, VisitNet):
-    """A net for encoded classes, which skorch's scoring callbacks can ask like any classifier."""
-
-    @property
-    def classes_(self):
-        """Codes of the classes."""
-        return np.arange(max(2, self.module__output_dim))
-
-    def predict(self, X):
-        """Return the code of the most probable class."""
-        return self.predict_proba(X).argmax(axis=1)
-
-
-class VisitMultilabelNet(VisitClassifierNet):
-    """The same for labels that are each there or not, whose logits skorch cannot read."""
-
-    def predict_proba(self, X):
-        """Return the probability of each label."""
-        return self.forward(X).detach().sigmoid().numpy()
-
-    def predict(self, X):
-        """Return which labels are more probable than not."""
-        return (self.predict_proba(X) > 0.5).astype(np.int64)
-
-
-class VisitRegressorNet(RegressorMixin, VisitNet):
-    """A net for numbers, in the scale they are trained in."""
 
 
 class BaseVisitLSTM(BaseEstimator):
@@ -192,21 +100,21 @@ class BaseVisitLSTM(BaseEstimator):
         """
         return self._outputs(X, VisitLSTM.encode)
 
-    def _train(self, sequences, target, weight, strata, **task):
+    def _train(self, sequences, target, weight, strata, *, by_visit=False, **task):
         """Build a net and fit it, keeping the best weights of a validation split.
 
         `task` holds the arguments of `_build_net` that depend on what is predicted.
         """
         random_state = check_random_state(self.random_state)
         split_seed, seed = random_state.randint(_LARGEST_SEED, size=2)
+        data = VisitDataset(sequences, target, weight, by_visit)
         if not weight.all():
             # A weight of 0 leaves a sample out, of the split and of batches too.
             used = np.flatnonzero(weight)
-            sequences, target, weight = sequences[used], target[used], weight[used]
-            strata = strata[used]
+            sequences, data, strata = sequences[used], data.take(used), strata[used]
         kept, apart = self._split(sequences, strata, int(split_seed))
         net = self._build_net(sequences, **task)
-        training = _weighted_to_one(sequences[kept], target[kept], weight[kept])
+        training = data.take(kept).weighted_to_one()
         with own_randomness(seed, net.device):
             net.initialize()
             if apart is None:
@@ -214,8 +122,8 @@ class BaseVisitLSTM(BaseEstimator):
             else:
                 # By length, so that the batches of validation need as little padding as others.
                 apart = apart[sequences.lengths[apart].argsort(kind="stable")]
-                validation = _weighted_to_one(sequences[apart], target[apart], weight[apart])
-                with _stopping_early(net, validation, self.n_iter_no_change):
+                validation = data.take(apart).weighted_to_one()
+                with stopping_early(net, validation, self.n_iter_no_change):
                     net.partial_fit(training)
         self._keep(net, sequences.vocabulary, random_state)
 
@@ -279,7 +187,7 @@ class BaseVisitLSTM(BaseEstimator):
             batch_size=int(self.batch_size),
             max_epochs=int(self.max_epochs),
             train_split=None,
-            iterator_valid__collate_fn=_as_is,
+            iterator_valid__collate_fn=as_is,
             callbacks=callbacks,
             device=choose_device(self.device),
             verbose=int(self.verbose),
@@ -287,29 +195,43 @@ class BaseVisitLSTM(BaseEstimator):
 
     def _keep(self, net, vocabulary, random_state):
         """Keep the trained net, without the log of every batch."""
-        _check_training(net)
+        check_training(net)
         for epoch in net.history:
             epoch["batches"] = []
         self.net_ = net
         self.vocabulary_ = vocabulary
-        self.history_ = _epochs(net.history)
+        self.history_ = epochs(net.history)
         self._random_state = random_state
 
     def _outputs(self, X, entry=VisitLSTM.forward):
-        """What an entry of the module answers for each sample, ndarray (n_samples, ...)."""
+        """What an entry of the module answers for each sample or visit, ndarray (n, ...)."""
         check_is_fitted(self)
         sequences = self._known(as_sequences(X))
         module, device = self.net_.module_, self.net_.device
-        # Samples of similar length need little padding; `rank` brings them back in order.
+        # Samples of similar length need little padding.
         by_length = sequences.lengths.argsort(kind="stable")
-        rank = by_length.argsort()
+        is_by_visit = entry is VisitLSTM.forward_by_visit
+        rows = sequences._visits_of(by_length) if is_by_visit else by_length
         with torch.inference_mode():
             batches = (
                 as_batch(sequences[by_length[start : start + self.batch_size]])
                 for start in range(0, len(sequences), self.batch_size)
             )
             outputs = torch.cat([entry(module, batch.to(device)).cpu() for batch in batches])
-            return outputs.numpy()[rank]
+        in_order = np.empty_like(outputs)
+        in_order[rows] = outputs
+        return in_order
+
+    def _outputs_by_visit(self, sequences):
+        """Logits as of the end of each visit, ndarray (n_visits, n_outputs)."""
+        whole = with_earlier(sequences)
+        refuse_overlaps(whole)
+        outputs = self._outputs(sequences, VisitLSTM.forward_by_visit)
+        truncated = truncated_visits(sequences)
+        if truncated.size:
+            # At their end other visits would have been kept.
+            outputs[truncated] = self._outputs(as_of_truncated(sequences, whole))
+        return outputs
 
     def _known(self, sequences):
         """Sequences whose tokens the fitted module knows; those beyond become unknown."""
@@ -334,61 +256,3 @@ class BaseVisitLSTM(BaseEstimator):
         tags.input_tags.two_d_array = False
         tags.input_tags.three_d_array = True
         return tags
-
-
-@contextmanager
-def _stopping_early(net, validation, patience):
-    """Validate a net on data that it lets go of afterwards, and restore its best weights."""
-    callback = EarlyStopping(patience=patience, threshold=0, load_best=True)
-    stopping = ("early_stopping", callback.initialize())
-    net.train_split = predefined_split(validation)
-    net.callbacks_.append(stopping)
-    try:
-        yield
-    finally:
-        net.train_split = None
-        net.callbacks_.remove(stopping)
-
-
-def _weighted_to_one(sequences, target, weight):
-    """A dataset of weights of mean 1, whose loss is a weighted mean."""
-    return VisitDataset(sequences, target, weight / weight.mean())
-
-
-def _check_training(net):
-    """Refuse a net that learnt nothing of use, and tell of one that was interrupted.
-
-    skorch ends training quietly on a KeyboardInterrupt, which its callbacks raise to stop after an
-    epoch; in the middle of one it comes from the user.
-    """
-    if not any(map(_is_complete, net.history)):
-        raise KeyboardInterrupt
-    if not all(parameter.isfinite().all() for parameter in net.module_.parameters()):
-        raise ValueError(
-            f"Training diverged: the network's weights are no longer finite with lr={net.lr}. "
-            f"Lower lr, or look for a sample_weight or class_weight that is far too large."
-        )
-    if not _is_complete(net.history[-1]):
-        warnings.warn("Training interrupted by user.", UserWarning, stacklevel=6)
-
-
-def _is_complete(epoch):
-    return "dur" in epoch
-
-
-def _epochs(history):
-    """The figures of each complete epoch, one row each."""
-    figures = [
-        {
-            name: value
-            for name, value in epoch.items()
-            if isinstance(value, Real) and not name.endswith(("_best", "_batch_count"))
-        }
-        for epoch in history
-        if _is_complete(epoch)
-    ]
-    return pd.DataFrame(figures)
-
-
-def _as_is(batch):
-    return batch

@@ -15,7 +15,7 @@ from sklearn.utils.validation import (
     column_or_1d,
 )
 
-from ._base import VisitClassifierNet, VisitMultilabelNet, VisitRegressorNet
+from ._net import VisitClassifierNet, VisitMultilabelNet, VisitRegressorNet
 
 _CRITERIA = {
     "squared_error": torch.nn.MSELoss,

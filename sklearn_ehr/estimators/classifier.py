@@ -4,7 +4,9 @@ import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.validation import check_is_fitted
 
+from .._ragged import split_by_sample
 from ._base import BaseVisitLSTM
 from ._inputs import as_sequences
 from ._targets import (
@@ -21,9 +23,10 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     """Classify histories of visits with an LSTM [1]_ over pooled code embeddings.
 
     Each visit is the pool of its codes' embeddings; an LSTM reads the visits from the first to the
-    last, and a linear head turns its final state into one log-odds (two classes), one logit a class,
-    or with several labels a sample one log-odds a label. Codes are never padded, and histories of similar length share a batch. A sample without
-    visits has a zero state and so the answer of the head's bias, which is no base rate.
+    last, and a linear head turns its final state into one log-odds (two classes), one logit a
+    class, or with several labels a sample one log-odds a label. Codes are never padded, and
+    histories of similar length share a batch. A sample without visits has a zero state and so the
+    answer of the head's bias, which is no base rate.
 
     Parameters
     ----------
@@ -272,6 +275,35 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         """
         proba = self.predict_proba(X)
         return self._coding.to_labels(proba)
+
+    def predict_proba_by_visit(self, X):
+        """Return the probability of each class, or of each label, as of the end of each visit.
+
+        It is what `predict_proba` returns for a cohort cut at the end of the visit, when all its
+        events were known: also where a transformer's `max_visits` cuts histories short. Under a
+        lookback the history begins where it does in `X`.
+
+        Parameters
+        ----------
+        X : VisitSequences or array-like of shape (n_samples, n_visits, n_codes)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), object
+            Of each sample an array of shape (n_visits, n_classes) or (n_visits, n_labels), float64,
+            a row for each visit in `X`, a static one included.
+
+        Raises
+        ------
+        ValueError
+            If the network is bidirectional, or a visit overlaps with the one before: what was known
+            at the end of that one is no number of whole visits.
+        """
+        check_is_fitted(self)
+        X = as_sequences(X)
+        outputs = self._outputs_by_visit(X)
+        proba = self._coding.to_proba(self._coding.to_logits(outputs))
+        return split_by_sample(proba, X.sample_offsets)
 
     def _keep_coding(self, coding):
         self._coding = coding

@@ -151,19 +151,17 @@ class VisitBatch:
         -------
         packed : torch.nn.utils.rnn.PackedSequence
             Samples with visits, the longest first.
-        samples : Tensor of int64, shape (n_samples_with_visits,)
-            Which sample of the batch each packed one is.
+        visit : Tensor of int64, shape (n_visits,)
+            Which visit of the batch each packed one is.
         """
         lengths = self.lengths
-        longest_first = lengths.argsort(descending=True, stable=True)
-        rank = longest_first.argsort()
+        rank = lengths.argsort(descending=True, stable=True).argsort()
         sample = torch.repeat_interleave(lengths, output_size=self.n_visits)
         step = torch.arange(self.n_visits, device=sample.device) - self.sample_offsets[sample]
-        time_major = (step * len(self) + rank[sample]).argsort()
+        visit = (step * len(self) + rank[sample]).argsort()
         # A packed sequence keeps its batch sizes on the CPU whatever the device of its data.
         batch_sizes = torch.bincount(step).cpu()
-        packed = PackedSequence(visits.index_select(0, time_major), batch_sizes)
-        return packed, longest_first[: int(batch_sizes[0])]
+        return PackedSequence(visits.index_select(0, visit), batch_sizes), visit
 
 
 def _cut_steps(n_running):

@@ -107,6 +107,31 @@ class VisitLSTM(nn.Module):
         """
         return self.head(self.dropout(self.encode(batch)))
 
+    def forward_by_visit(self, batch):
+        """Return the logits after each visit, which depend on no later one.
+
+        Parameters
+        ----------
+        batch : VisitBatch
+            As in `forward`.
+
+        Returns
+        -------
+        Tensor, shape (n_visits, output_dim)
+            In the order of the batch.
+
+        Raises
+        ------
+        ValueError
+            If the network is bidirectional: it would read visits to come.
+        """
+        if self.lstm.bidirectional:
+            raise ValueError(
+                "A bidirectional network reads visits from the last one on, so it has no logits "
+                "as of an earlier visit; build it with bidirectional=False."
+            )
+        return self.head(self.dropout(self._states(batch)[0]))
+
     def encode(self, batch):
         """Return the final hidden state of ragged samples.
 
@@ -122,13 +147,11 @@ class VisitLSTM(nn.Module):
         Tensor, shape (n_samples, hidden_dim * directions)
             Zeros for a sample without visits.
         """
-        visits = self.encoder(self.embedding.weight, batch.tokens, batch.visit_offsets)
-        if len(visits) == 0:
-            return self._zero_state(len(batch))
-        visits = self.dropout(visits)
-        # On a CPU a dense layer is one call, a packed one a call a step, worse in its gradient.
-        is_cpu = visits.device.type == "cpu"
-        return self._run_dense(batch, visits) if is_cpu else self._run_packed(batch, visits)
+        seen = batch.lengths.nonzero().squeeze(1)
+        ends = [batch.sample_offsets[seen + 1] - 1, batch.sample_offsets[seen]]
+        ways = zip(self._states(batch), ends, strict=False)
+        state = torch.cat([states.index_select(0, end) for states, end in ways], dim=1)
+        return self._zero_state(len(batch)).index_copy(0, seen, state)
 
     def forward_padded(self, codes, mask=None, visit_mask=None):
         """Return the logits of padded samples: the readable reference of `forward`.
@@ -173,9 +196,22 @@ class VisitLSTM(nn.Module):
             state[seen] = self._last_state(packed)
         return self.head(self.dropout(state))
 
+    def _states(self, batch):
+        """Hidden state of the last layer after each visit, one tensor a direction."""
+        visits = self.encoder(self.embedding.weight, batch.tokens, batch.visit_offsets)
+        directions = 2 if self.lstm.bidirectional else 1
+        if len(visits) == 0:
+            return [visits.new_zeros(0, self.lstm.hidden_size)] * directions
+        visits = self.dropout(visits)
+        # On a CPU a dense layer is one call, a packed one a call a step, worse in its gradient.
+        is_cpu = visits.device.type == "cpu"
+        return self._run_dense(batch, visits) if is_cpu else self._run_packed(batch, visits)
+
     def _run_packed(self, batch, visits):
-        packed, samples = batch.pack(visits)
-        return self._zero_state(len(batch)).index_copy(0, samples, self._last_state(packed))
+        packed, visit = batch.pack(visits)
+        output, _ = self.lstm(packed)
+        states = torch.empty_like(output.data).index_copy(0, visit, output.data)
+        return states.split(self.lstm.hidden_size, dim=1)
 
     def _run_dense(self, batch, visits):
         ways = [batch.stretches()]
@@ -187,10 +223,7 @@ class VisitLSTM(nn.Module):
                 visits = nn.functional.dropout(visits, self.lstm.dropout, self.training)
             outputs = [self._read(visits, *way, next(weights)) for way in ways]
             visits = torch.cat(outputs, dim=1)
-        seen = batch.lengths.nonzero().squeeze(1)
-        ends = [batch.sample_offsets[seen + 1] - 1, batch.sample_offsets[seen]]
-        state = [output.index_select(0, end) for output, end in zip(outputs, ends, strict=False)]
-        return self._zero_state(len(batch)).index_copy(0, seen, torch.cat(state, dim=1))
+        return outputs
 
     def _read(self, visits, stretches, place, weights):
         """Output at each visit of one layer that reads them in one direction."""

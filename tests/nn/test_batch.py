@@ -53,19 +53,20 @@ def test_to_moves_every_field_and_leaves_the_original(three_samples):
 
 def test_packing_is_time_major_and_longest_sample_first(three_samples):
     visits = torch.tensor([[10.0], [20.0], [21.0], [22.0]])
-    packed, samples = three_samples.pack(visits)
+    packed, visit = three_samples.pack(visits)
     assert packed.data.ravel().tolist() == [20, 10, 21, 22]
     assert packed.batch_sizes.tolist() == [2, 1, 1]
-    assert samples.tolist() == [1, 0]
+    assert visit.tolist() == [1, 0, 2, 3]
 
 
 def test_packing_agrees_with_torch_on_samples_of_equal_and_unequal_length():
     lengths = [2, 0, 4, 2, 1, 4]
     visits = torch.arange(float(sum(lengths))).unsqueeze(1)
     offsets = [0, 2, 2, 6, 8, 9, 13]
-    packed, samples = batch_of([], [0] * 14, offsets).pack(visits)
-    assert samples.tolist() == [2, 5, 0, 3, 4]
-    wanted = pack_sequence([visits[offsets[s] : offsets[s + 1]] for s in samples])
+    packed, visit = batch_of([], [0] * 14, offsets).pack(visits)
+    longest_first = [2, 5, 0, 3, 4]
+    wanted = pack_sequence([visits[offsets[s] : offsets[s + 1]] for s in longest_first])
+    assert torch.equal(visits[visit], wanted.data)
     assert torch.equal(packed.data, wanted.data)
     assert torch.equal(packed.batch_sizes, wanted.batch_sizes)
 

@@ -17,16 +17,22 @@ HISTORIES = st.lists(
     max_size=6,
 )
 MIXED = [[[2, 3], [], [4]], [], [[5]], [[]], [[6, 7], [2]], [[], [1, 2, 3, 4], [5], []]]
-EVERY_NETWORK = pytest.mark.parametrize(
-    "options",
-    [
-        {"aggregation": aggregation, "bidirectional": bidirectional, "num_layers": num_layers}
-        for aggregation in AGGREGATIONS
-        for bidirectional in (False, True)
-        for num_layers in (1, 2)
-    ],
-    ids=lambda options: "-".join(map(str, options.values())),
-)
+NETWORKS = [
+    {"aggregation": aggregation, "bidirectional": bidirectional, "num_layers": num_layers}
+    for aggregation in AGGREGATIONS
+    for bidirectional in (False, True)
+    for num_layers in (1, 2)
+]
+
+
+def each(networks):
+    return pytest.mark.parametrize(
+        "options", networks, ids=lambda options: "-".join(map(str, options.values()))
+    )
+
+
+EVERY_NETWORK = each(NETWORKS)
+EVERY_ONE_WAY_NETWORK = each([options for options in NETWORKS if not options["bidirectional"]])
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -112,11 +118,31 @@ def test_dense_and_packed_runs_agree(options, histories, most_padding):
     visits = torch.linspace(-1, 1, batch.n_visits * net.lstm.input_size).view(batch.n_visits, -1)
     with mock.patch.object(_batch, "_MOST_PADDING", most_padding):
         got = [
-            logits_and_gradients(net, run(batch, visits))
+            logits_and_gradients(net, torch.cat(list(run(batch, visits)), dim=1))
             for run in (net._run_dense, net._run_packed)
         ]
     for dense, packed in zip(*got, strict=True):
         torch.testing.assert_close(dense, packed, atol=1e-5, rtol=1e-5)
+
+
+@EVERY_ONE_WAY_NETWORK
+@settings(max_examples=20, deadline=None)
+@given(histories=HISTORIES)
+def test_logits_by_visit_are_those_of_the_history_up_to_it(options, histories):
+    net = network(**options)
+    prefixes = [history[: i + 1] for history in histories for i in range(len(history))]
+    assume(prefixes)
+    got = net.forward_by_visit(to_batch(histories))
+    torch.testing.assert_close(got, net.forward_padded(*to_padded(prefixes)), atol=1e-6, rtol=0)
+
+
+def test_logits_by_visit_of_no_visits_are_none():
+    assert network().forward_by_visit(to_batch([[], []])).shape == (0, 2)
+
+
+def test_bidirectional_network_has_no_logits_by_visit():
+    with pytest.raises(ValueError, match="bidirectional=False"):
+        network(bidirectional=True).forward_by_visit(to_batch(MIXED))
 
 
 @EVERY_NETWORK

@@ -1,0 +1,204 @@
+"""How a network is trained on visits: the one place that touches skorch."""
+
+import warnings
+from contextlib import contextmanager
+from numbers import Real
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.base import ClassifierMixin, RegressorMixin
+from skorch import NeuralNet
+from skorch.callbacks import EarlyStopping
+from skorch.helper import predefined_split
+
+from ..nn import LengthBucketSampler
+from ..sequences import VisitSequences
+from ._inputs import as_batch
+
+
+class VisitDataset(torch.utils.data.Dataset):
+    """Sequences with their targets and weights; hands out whole batches.
+
+    Parameters
+    ----------
+    sequences : VisitSequences
+    target : ndarray of shape (n_samples, ...), or (n_visits, ...) with `by_visit`
+    weight : ndarray of shape (n_samples,)
+    by_visit : bool, default=False
+        Whether a target belongs to a visit, not to a sample.
+    """
+
+    def __init__(self, sequences, target, weight, by_visit=False):
+        # Neither times nor patients: they would be indexed with every batch, and nobody asks.
+        self.sequences = VisitSequences(
+            sequences.tokens, sequences.visit_offsets, sequences.sample_offsets
+        )
+        self.target = torch.as_tensor(target)
+        self.weight = torch.as_tensor(weight, dtype=torch.float32)
+        self.by_visit = by_visit
+
+    def __len__(self):
+        return len(self.sequences)
+
+    def __getitems__(self, indices):
+        indices = np.asarray(indices)
+        # Weights go with the input: scoring callbacks take the target for nothing but outcomes.
+        batch = as_batch(self.sequences[indices]), self.weight[indices]
+        return batch, self.target[self._rows(indices)]
+
+    def take(self, samples):
+        """The dataset of the samples at these positions."""
+        target, weight = self.target[self._rows(samples)], self.weight[samples]
+        return VisitDataset(self.sequences[samples], target, weight, self.by_visit)
+
+    def weighted_to_one(self):
+        """The dataset with weights under which its loss is a weighted mean of its targets'."""
+        n_targets = self._n_labelled() if self.by_visit else torch.ones(len(self))
+        weight = self.weight / (self.weight * n_targets).mean()
+        return VisitDataset(self.sequences, self.target, weight, self.by_visit)
+
+    def _n_labelled(self):
+        """Labelled visits of each sample; one with some of several labels counts in part."""
+        share = (self.target >= 0).float().flatten(start_dim=1).mean(dim=1)
+        until = torch.cat([share.new_zeros(1), share.cumsum(0)])
+        return until[self.sequences.sample_offsets].diff()
+
+    def _rows(self, samples):
+        """Positions of the targets of these samples."""
+        return self.sequences._visits_of(samples) if self.by_visit else samples
+
+
+class VisitNet(NeuralNet):
+    """A skorch net that takes a `VisitBatch` with weights, and weighs each sample's loss."""
+
+    def infer(self, x, **fit_params):
+        """Return the module's output for a batch; of one dimension where it is one number."""
+        visits, _ = x
+        return self.module_(visits.to(self.device)).squeeze(-1)
+
+    def get_iterator(self, dataset, training=False):
+        """Return the batches: of samples of similar length in training, else in their order."""
+        if not training:
+            return super().get_iterator(dataset)
+        batches = LengthBucketSampler(torch.from_numpy(dataset.sequences.lengths), self.batch_size)
+        return torch.utils.data.DataLoader(dataset, batch_sampler=batches, collate_fn=as_is)
+
+    def get_loss(self, y_pred, y_true, X, training=False):
+        """Return the mean of the samples' weighted losses."""
+        _, weight = X
+        loss = self.criterion_(y_pred, y_true.to(self.device))
+        # Several outcomes of a sample count for one.
+        loss = loss.flatten(start_dim=1).mean(dim=1) if loss.ndim > 1 else loss
+        return (loss * weight.to(self.device)).mean()
+
+    def partial_fit(self, X, y=None, classes=None, **fit_params):
+        """Train, and be ready to predict however that ends."""
+        if not self.initialized_:
+            self.initialize()
+        try:
+            return super().partial_fit(X, y, classes, **fit_params)
+        finally:
+            self.module_.eval()
+
+
+class VisitClassifierNet(ClassifierMixin, VisitNet):
+    """A net for encoded classes, which skorch's scoring callbacks can ask like any classifier."""
+
+    @property
+    def classes_(self):
+        """Codes of the classes."""
+        return np.arange(max(2, self.module__output_dim))
+
+    def predict(self, X):
+        """Return the code of the most probable class."""
+        return self.predict_proba(X).argmax(axis=1)
+
+
+class VisitMultilabelNet(VisitClassifierNet):
+    """The same for labels that are each there or not, whose logits skorch cannot read."""
+
+    def predict_proba(self, X):
+        """Return the probability of each label."""
+        return self.forward(X).detach().sigmoid().numpy()
+
+    def predict(self, X):
+        """Return which labels are more probable than not."""
+        return (self.predict_proba(X) > 0.5).astype(np.int64)
+
+
+class VisitRegressorNet(RegressorMixin, VisitNet):
+    """A net for numbers, in the scale they are trained in."""
+
+
+class VisitTaggerNet(VisitNet):
+    """A net that answers after each visit; a negative target, or NaN, is a missing one."""
+
+    def infer(self, x, **fit_params):
+        """Return the module's output after each visit of a batch."""
+        visits, _ = x
+        return self.module_.forward_by_visit(visits.to(self.device)).squeeze(-1)
+
+    def get_loss(self, y_pred, y_true, X, training=False):
+        """Return the mean of the samples' weighted sums of losses over labelled visits."""
+        visits, weight = X
+        y_true = y_true.to(self.device)
+        is_missing = ~(y_true >= 0)
+        loss = self.criterion_(y_pred, y_true.masked_fill(is_missing, 0))
+        loss = loss.masked_fill(is_missing, 0)
+        loss = loss.flatten(start_dim=1).mean(dim=1) if loss.ndim > 1 else loss
+        weight = weight.repeat_interleave(visits.lengths).to(self.device)
+        return (loss * weight).sum() / len(visits)
+
+
+@contextmanager
+def stopping_early(net, validation, patience):
+    """Validate a net on data that it lets go of afterwards, and restore its best weights."""
+    callback = EarlyStopping(patience=patience, threshold=0, load_best=True)
+    stopping = ("early_stopping", callback.initialize())
+    net.train_split = predefined_split(validation)
+    net.callbacks_.append(stopping)
+    try:
+        yield
+    finally:
+        net.train_split = None
+        net.callbacks_.remove(stopping)
+
+
+def check_training(net):
+    """Refuse a net that learnt nothing of use, and tell of one that was interrupted.
+
+    skorch ends training quietly on a KeyboardInterrupt, which its callbacks raise to stop after an
+    epoch; in the middle of one it comes from the user.
+    """
+    if not any(map(_is_complete, net.history)):
+        raise KeyboardInterrupt
+    if not all(parameter.isfinite().all() for parameter in net.module_.parameters()):
+        raise ValueError(
+            f"Training diverged: the network's weights are no longer finite with lr={net.lr}. "
+            f"Lower lr, or look for a sample_weight or class_weight that is far too large."
+        )
+    if not _is_complete(net.history[-1]):
+        warnings.warn("Training interrupted by user.", UserWarning, stacklevel=6)
+
+
+def _is_complete(epoch):
+    return "dur" in epoch
+
+
+def epochs(history):
+    """The figures of each complete epoch, one row each."""
+    figures = [
+        {
+            name: value
+            for name, value in epoch.items()
+            if isinstance(value, Real) and not name.endswith(("_best", "_batch_count"))
+        }
+        for epoch in history
+        if _is_complete(epoch)
+    ]
+    return pd.DataFrame(figures)
+
+
+def as_is(batch):
+    return batch
