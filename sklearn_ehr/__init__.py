@@ -1,7 +1,8 @@
 """scikit-learn-compatible estimators for coded patient histories."""
 
 from .cohort import Cohort
-from .estimators import LSTMVisitClassifier, LSTMVisitRegressor
+from .estimators import LSTMVisitClassifier, LSTMVisitRegressor, LSTMVisitTagger
+from .labels import make_next_visit_labels, make_visit_labels
 from .model_selection import PatientKFold, PatientShuffleSplit, StratifiedPatientKFold
 from .sequences import VisitSequences
 from .transformer import CodeCountVectorizer, VisitSequenceTransformer
@@ -12,12 +13,15 @@ __all__ = [
     "Cohort",
     "LSTMVisitClassifier",
     "LSTMVisitRegressor",
+    "LSTMVisitTagger",
     "PatientKFold",
     "PatientShuffleSplit",
     "StratifiedPatientKFold",
     "VisitSequenceTransformer",
     "VisitSequences",
     "Vocabulary",
+    "make_next_visit_labels",
+    "make_visit_labels",
 ]
 
 __version__ = "0.1.0"

@@ -18,8 +18,11 @@ from sklearn_ehr import (
     CodeCountVectorizer,
     Cohort,
     LSTMVisitClassifier,
+    LSTMVisitRegressor,
+    LSTMVisitTagger,
     VisitSequences,
     VisitSequenceTransformer,
+    make_visit_labels,
 )
 from sklearn_ehr.nn import VisitBatch
 
@@ -62,22 +65,23 @@ def planted(ids):
     return events, Cohort(events, samples), samples["outcome"].to_numpy()
 
 
-def sequence_model():
+def sequence_model(Estimator=LSTMVisitClassifier, scorings=("roc_auc", "accuracy")):
+    callbacks = [LRScheduler("StepLR", step_size=1), GradientNormClipping(1.0)]
+    if scorings:
+        valid, train = scorings
+        callbacks.append(EpochScoring(valid, lower_is_better=False))
+        seen = EpochScoring(train, lower_is_better=False, on_train=True, name="on_train")
+        callbacks.append(("seen", seen))
     return make_pipeline(
         VisitSequenceTransformer(min_frequency=20),
-        LSTMVisitClassifier(
+        Estimator(
             embedding_dim=8,
             hidden_dim=8,
             max_epochs=3,
             batch_size=64,
             device="cpu",
             random_state=0,
-            callbacks=[
-                EpochScoring("roc_auc", lower_is_better=False),
-                ("seen", EpochScoring("accuracy", lower_is_better=False, on_train=True)),
-                LRScheduler("StepLR", step_size=1),
-                GradientNormClipping(1.0),
-            ],
+            callbacks=callbacks,
         ),
     )
 
@@ -88,9 +92,21 @@ def count_model():
     )
 
 
+def n_visits_of(X):
+    return VisitSequenceTransformer(min_frequency=20).fit_transform(X).lengths
+
+
 def fitted(name, X, y, weight):
     if name == "counts":
         return count_model().fit(X, y, logisticregression__sample_weight=weight)
+    if name == "numbers":
+        model = sequence_model(LSTMVisitRegressor, scorings=("r2", "neg_mean_absolute_error"))
+        return model.fit(X, y + weight, lstmvisitregressor__sample_weight=weight)
+    if name == "visits":
+        lengths = n_visits_of(X)
+        labels = [(np.arange(n) + label) % 2 for n, label in zip(lengths, y, strict=True)]
+        model = sequence_model(LSTMVisitTagger, scorings=None)
+        return model.fit(X, labels, lstmvisittagger__sample_weight=weight)
     model = sequence_model().fit(X, y, lstmvisitclassifier__sample_weight=weight)
     if name == "further":
         model[-1].partial_fit(model[0].transform(X), y, sample_weight=weight)
@@ -103,7 +119,7 @@ def data(request):
     return planted(TEXT_IDS if request.param == "text" else NUMBER_IDS)
 
 
-@pytest.fixture(scope="module", params=["sequences", "further", "counts"])
+@pytest.fixture(scope="module", params=["sequences", "further", "counts", "numbers", "visits"])
 def case(request, data):
     """A fitted model, with the data that it was fitted on."""
     events, X, y = data
@@ -234,7 +250,7 @@ def test_walk_finds_what_a_model_would_keep(case):
         lambda: setattr(step, "kept_", X),
     ]
     if hasattr(step, "net_"):
-        callback = dict(step.net_.callbacks_)["seen"]
+        callback = dict(step.net_.callbacks_)["GradientNormClipping"]
         places.append(lambda: setattr(callback, "y_trues_", list(kept)))
         places.append(lambda: setattr(step.net_, "train_split", lambda: kept))
     for hide in places:
@@ -305,6 +321,14 @@ def tiny(**params):
     )
 
 
+def regressor(**params):
+    return LSTMVisitRegressor(max_epochs=1, **params)
+
+
+def tagger():
+    return LSTMVisitTagger(max_epochs=1)
+
+
 def frame(**columns):
     return pd.DataFrame(
         {
@@ -352,6 +376,17 @@ CLASSIFIER_FAILURES = {
     "cohort": lambda: tiny().fit(Cohort(frame()), [0, 1]),
     "another vocabulary": lambda: (
         tiny().fit(sequences_of([1, 2, 3, 3]), [0, 1]).predict(sequences_of([4, 5, 6, 6]))
+    ),
+    "indicator of other values": lambda: tiny().fit(CODES, [[0, SECRET_NUMBER]] * 4),
+    "text as number": lambda: regressor().fit(CODES, ["SECRET", 1, 2, 3]),
+    "infinite number": lambda: regressor().fit(CODES, [np.inf, SECRET_NUMBER, 1, 2]),
+    "negative count": lambda: regressor(loss="poisson").fit(CODES, [-SECRET_NUMBER, 1, 1, 1]),
+    "labels of visits that misfit": lambda: tagger().fit(CODES, [["SECRET", "a"]] * 4),
+    "labels of visits of two types": lambda: tagger().fit(CODES, [["SECRET"], [1], [None], [2.5]]),
+    "labels of visits that are one": lambda: tagger().fit(CODES, ["SECRET"] * 4),
+    "labels of visits as a frame": lambda: make_visit_labels(
+        Cohort(frame(visit_id=[987654321] * 4)),
+        pd.DataFrame({"patient_id": ["SECRET"], "visit_id": [1], "label": ["SECRET"]}),
     ),
     "one patient": lambda: warn_then_fail(tiny().fit(sequences_of([1, 2, 3, 3]), [0, 1])),
 }

@@ -26,6 +26,7 @@ from sklearn_ehr import (
     CodeCountVectorizer,
     LSTMVisitClassifier,
     LSTMVisitRegressor,
+    LSTMVisitTagger,
     VisitSequences,
     VisitSequenceTransformer,
 )
@@ -66,6 +67,12 @@ def sequences_and_numbers():
     return sequences_and_labels()[0], y + X.samples["risk"]
 
 
+def sequences_and_visit_labels():
+    X, y = sequences_and_labels()
+    labels = [(np.arange(n) + label) % 2 for n, label in zip(X.lengths, y, strict=True)]
+    return X, pd.Series(labels, index=y.index)
+
+
 ESTIMATORS = [
     Case(VisitSequenceTransformer(min_frequency=3), cohort_and_labels),
     Case(CodeCountVectorizer(min_frequency=3, last_visits=(1,)), cohort_and_labels),
@@ -80,6 +87,10 @@ ESTIMATORS = [
             embedding_dim=8, hidden_dim=8, max_epochs=2, device="cpu", random_state=0
         ),
         sequences_and_numbers,
+    ),
+    Case(
+        LSTMVisitTagger(embedding_dim=8, hidden_dim=8, max_epochs=2, device="cpu", random_state=0),
+        sequences_and_visit_labels,
     ),
 ]
 PREDICTORS = [case for case in ESTIMATORS if hasattr(case.estimator, "predict")]
@@ -378,7 +389,7 @@ def test_one_sample(case):
     elif case in PREDICTORS:
         with pytest.warns(UserWarning, match="no validation split"):
             model = clone(case.estimator).fit(X[:1], y[:1])
-        np.testing.assert_allclose(model.predict(X[0]), y[:1], atol=1)
+        assert len(rows(model.predict(X[0]))) == 1
     else:
         model = clone(case.estimator).set_params(min_frequency=1)
         assert len(rows(model.fit(X[0]).transform(X[0]))) == 1

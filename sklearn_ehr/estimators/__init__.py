@@ -2,5 +2,6 @@
 
 from .classifier import LSTMVisitClassifier
 from .regressor import LSTMVisitRegressor
+from .tagger import LSTMVisitTagger
 
-__all__ = ["LSTMVisitClassifier", "LSTMVisitRegressor"]
+__all__ = ["LSTMVisitClassifier", "LSTMVisitRegressor", "LSTMVisitTagger"]

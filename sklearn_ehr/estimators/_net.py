@@ -60,7 +60,7 @@ class VisitDataset(torch.utils.data.Dataset):
 
     def _n_labelled(self):
         """Labelled visits of each sample; one with some of several labels counts in part."""
-        share = (self.target >= 0).float().flatten(start_dim=1).mean(dim=1)
+        share = _mean_over_outcomes((self.target >= 0).float())
         until = torch.cat([share.new_zeros(1), share.cumsum(0)])
         return until[self.sequences.sample_offsets].diff()
 
@@ -87,9 +87,7 @@ class VisitNet(NeuralNet):
     def get_loss(self, y_pred, y_true, X, training=False):
         """Return the mean of the samples' weighted losses."""
         _, weight = X
-        loss = self.criterion_(y_pred, y_true.to(self.device))
-        # Several outcomes of a sample count for one.
-        loss = loss.flatten(start_dim=1).mean(dim=1) if loss.ndim > 1 else loss
+        loss = _mean_over_outcomes(self.criterion_(y_pred, y_true.to(self.device)))
         return (loss * weight.to(self.device)).mean()
 
     def partial_fit(self, X, y=None, classes=None, **fit_params):
@@ -145,8 +143,7 @@ class VisitTaggerNet(VisitNet):
         y_true = y_true.to(self.device)
         is_missing = ~(y_true >= 0)
         loss = self.criterion_(y_pred, y_true.masked_fill(is_missing, 0))
-        loss = loss.masked_fill(is_missing, 0)
-        loss = loss.flatten(start_dim=1).mean(dim=1) if loss.ndim > 1 else loss
+        loss = _mean_over_outcomes(loss.masked_fill(is_missing, 0))
         weight = weight.repeat_interleave(visits.lengths).to(self.device)
         return (loss * weight).sum() / len(visits)
 
@@ -198,6 +195,11 @@ def epochs(history):
         if _is_complete(epoch)
     ]
     return pd.DataFrame(figures)
+
+
+def _mean_over_outcomes(values):
+    """Several outcomes of a sample, or of a visit, count for one."""
+    return values.flatten(start_dim=1).mean(dim=1) if values.ndim > 1 else values
 
 
 def as_is(batch):
