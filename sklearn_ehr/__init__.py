@@ -1,7 +1,7 @@
 """scikit-learn-compatible estimators for coded patient histories."""
 
 from .cohort import Cohort
-from .estimators import LSTMVisitClassifier, LSTMVisitRegressor, LSTMVisitTagger
+from .estimators import LSTMVisitClassifier, LSTMVisitRegressor, LSTMVisitSurvival, LSTMVisitTagger
 from .labels import make_next_visit_labels, make_visit_labels
 from .model_selection import PatientKFold, PatientShuffleSplit, StratifiedPatientKFold
 from .sequences import VisitSequences
@@ -13,6 +13,7 @@ __all__ = [
     "Cohort",
     "LSTMVisitClassifier",
     "LSTMVisitRegressor",
+    "LSTMVisitSurvival",
     "LSTMVisitTagger",
     "PatientKFold",
     "PatientShuffleSplit",

@@ -19,6 +19,7 @@ from sklearn_ehr import (
     Cohort,
     LSTMVisitClassifier,
     LSTMVisitRegressor,
+    LSTMVisitSurvival,
     LSTMVisitTagger,
     VisitSequences,
     VisitSequenceTransformer,
@@ -107,6 +108,10 @@ def fitted(name, X, y, weight):
         labels = [(np.arange(n) + label) % 2 for n, label in zip(lengths, y, strict=True)]
         model = sequence_model(LSTMVisitTagger, scorings=None)
         return model.fit(X, labels, lstmvisittagger__sample_weight=weight)
+    if name == "times":
+        outcome = np.rec.fromarrays([y, 10 + np.arange(N_SAMPLES) % 17], names=["event", "time"])
+        model = sequence_model(LSTMVisitSurvival, scorings=None)
+        return model.fit(X, outcome, lstmvisitsurvival__sample_weight=weight)
     model = sequence_model().fit(X, y, lstmvisitclassifier__sample_weight=weight)
     if name == "further":
         model[-1].partial_fit(model[0].transform(X), y, sample_weight=weight)
@@ -119,7 +124,9 @@ def data(request):
     return planted(TEXT_IDS if request.param == "text" else NUMBER_IDS)
 
 
-@pytest.fixture(scope="module", params=["sequences", "further", "counts", "numbers", "visits"])
+@pytest.fixture(
+    scope="module", params=["sequences", "further", "counts", "numbers", "visits", "times"]
+)
 def case(request, data):
     """A fitted model, with the data that it was fitted on."""
     events, X, y = data
@@ -381,6 +388,12 @@ CLASSIFIER_FAILURES = {
     "text as number": lambda: regressor().fit(CODES, ["SECRET", 1, 2, 3]),
     "infinite number": lambda: regressor().fit(CODES, [np.inf, SECRET_NUMBER, 1, 2]),
     "negative count": lambda: regressor(loss="poisson").fit(CODES, [-SECRET_NUMBER, 1, 1, 1]),
+    "negative time": lambda: LSTMVisitSurvival().fit(
+        CODES, np.rec.fromarrays([LABELS, [-SECRET_NUMBER, 1, 1, 1]])
+    ),
+    "text as event": lambda: LSTMVisitSurvival().fit(
+        CODES, np.rec.fromarrays([["SECRET"] * 4, [SECRET_NUMBER] * 4])
+    ),
     "labels of visits that misfit": lambda: tagger().fit(CODES, [["SECRET", "a"]] * 4),
     "labels of visits of two types": lambda: tagger().fit(CODES, [["SECRET"], [1], [None], [2.5]]),
     "labels of visits that are one": lambda: tagger().fit(CODES, ["SECRET"] * 4),

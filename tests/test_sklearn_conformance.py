@@ -18,7 +18,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
-from sklearn.utils import estimator_checks, estimator_html_repr, get_tags
+from sklearn.utils import _safe_indexing, estimator_checks, estimator_html_repr, get_tags
 from sklearn.utils.metadata_routing import get_routing_for_object
 
 import sklearn_ehr
@@ -26,6 +26,7 @@ from sklearn_ehr import (
     CodeCountVectorizer,
     LSTMVisitClassifier,
     LSTMVisitRegressor,
+    LSTMVisitSurvival,
     LSTMVisitTagger,
     VisitSequences,
     VisitSequenceTransformer,
@@ -73,6 +74,12 @@ def sequences_and_visit_labels():
     return X, pd.Series(labels, index=y.index)
 
 
+def sequences_and_times():
+    X, y = sequences_and_labels()
+    times = 10 + np.arange(40) % 7
+    return X, np.rec.fromarrays([1 - y.to_numpy(), times], names=["event", "time"])
+
+
 ESTIMATORS = [
     Case(VisitSequenceTransformer(min_frequency=3), cohort_and_labels),
     Case(CodeCountVectorizer(min_frequency=3, last_visits=(1,)), cohort_and_labels),
@@ -91,6 +98,12 @@ ESTIMATORS = [
     Case(
         LSTMVisitTagger(embedding_dim=8, hidden_dim=8, max_epochs=2, device="cpu", random_state=0),
         sequences_and_visit_labels,
+    ),
+    Case(
+        LSTMVisitSurvival(
+            embedding_dim=8, hidden_dim=8, max_epochs=2, device="cpu", random_state=0, n_intervals=4
+        ),
+        sequences_and_times,
     ),
 ]
 PREDICTORS = [case for case in ESTIMATORS if hasattr(case.estimator, "predict")]
@@ -234,8 +247,10 @@ def test_fit_and_answers_do_not_touch_their_input(case):
 def test_fit_takes_a_subset_like_a_whole(case):
     X, y = case.data()
     chosen = np.r_[3:33]
-    model = clone(case.estimator).fit(X[chosen], y.iloc[chosen])
-    again = clone(case.estimator).fit(pickle.loads(pickle.dumps(X[chosen])), y.iloc[chosen])
+    model = clone(case.estimator).fit(X[chosen], _safe_indexing(y, chosen))
+    again = clone(case.estimator).fit(
+        pickle.loads(pickle.dumps(X[chosen])), _safe_indexing(y, chosen)
+    )
     assert_same_answers(answers(model, case, X), answers(again, case, X))
 
 
@@ -478,14 +493,14 @@ def test_sample_weight_of_zero_leaves_a_sample_out(case):
     weight = np.where(np.arange(40) % 4, 1.0, 0.0)
     used = np.flatnonzero(weight)
     weighted = clone(case.estimator).fit(X, y, sample_weight=weight)
-    without = clone(case.estimator).fit(X[used], y.iloc[used])
+    without = clone(case.estimator).fit(X[used], _safe_indexing(y, used))
     assert_same_answers(answers(weighted, case, X), answers(without, case, X))
 
 
 @every_predictor
 def test_sample_weight_can_be_requested(case):
     with sklearn.config_context(enable_metadata_routing=True):
-        for name in (*fitting_methods(case), "score"):
+        for name in (*fitting_methods(case), *weighted_scores(case)):
             estimator = clone(case.estimator)
             request = getattr(get_routing_for_object(estimator), name).requests
             assert request["sample_weight"] is None
@@ -506,6 +521,13 @@ def test_decisions_agree_with_probabilities(case):
 
 def fitting_methods(case):
     return [name for name in ("fit", "partial_fit") if hasattr(case.estimator, name)]
+
+
+def weighted_scores(case):
+    """Harrell's concordance index is not weighted."""
+    return (
+        ["score"] if "sample_weight" in inspect.signature(case.estimator.score).parameters else []
+    )
 
 
 def section(doc, title):

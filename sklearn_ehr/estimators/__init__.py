@@ -2,6 +2,7 @@
 
 from .classifier import LSTMVisitClassifier
 from .regressor import LSTMVisitRegressor
+from .survival import LSTMVisitSurvival
 from .tagger import LSTMVisitTagger
 
-__all__ = ["LSTMVisitClassifier", "LSTMVisitRegressor", "LSTMVisitTagger"]
+__all__ = ["LSTMVisitClassifier", "LSTMVisitRegressor", "LSTMVisitSurvival", "LSTMVisitTagger"]

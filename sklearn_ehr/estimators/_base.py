@@ -163,7 +163,7 @@ class BaseVisitLSTM(BaseEstimator):
         )
         return everything, None
 
-    def _build_net(self, sequences, *, net, criterion, output_dim):
+    def _build_net(self, sequences, *, net, criterion, output_dim, **criterion_params):
         vocabulary = sequences.vocabulary
         largest = sequences.tokens.max(initial=UNKNOWN)
         callbacks = [] if self.callbacks is None else clone(list(self.callbacks), safe=False)
@@ -180,6 +180,7 @@ class BaseVisitLSTM(BaseEstimator):
             module__output_dim=output_dim,
             criterion=criterion,
             criterion__reduction="none",
+            **{f"criterion__{name}": value for name, value in criterion_params.items()},
             optimizer=torch.optim.AdamW,
             optimizer__weight_decay=float(self.weight_decay),
             optimizer__fused=True,
