@@ -19,7 +19,7 @@ from sklearn_ehr import (
     VisitSequenceTransformer,
 )
 from sklearn_ehr.datasets import load_diabetes_readmission, make_visits
-from sklearn_ehr.estimators import _base
+from sklearn_ehr.estimators import _net
 from sklearn_ehr.nn import LengthBucketSampler
 
 SAMPLERS = {
@@ -36,7 +36,7 @@ def score_both(X, y, train, test, seed, max_epochs):
             VisitSequenceTransformer(),
             LSTMVisitClassifier(max_epochs=max_epochs, random_state=seed),
         )
-        with mock.patch.object(_base, "LengthBucketSampler", sampler):
+        with mock.patch.object(_net, "LengthBucketSampler", sampler):
             model.fit(X[train], y[train])
         scores.append(roc_auc_score(y[test], model.predict_proba(X[test])[:, 1]))
     return scores

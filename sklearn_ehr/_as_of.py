@@ -3,7 +3,7 @@
 import numpy as np
 
 from ._ragged import concatenate_ranges, offsets_from_lengths
-from .sequences import VisitSequences
+from .sequences import _PER_SAMPLE, VisitSequences
 
 
 def with_earlier(sequences):
@@ -12,7 +12,7 @@ def with_earlier(sequences):
     if earlier is None:
         return sequences
     pool = VisitSequences._concatenate(
-        [part._replace(groups=np.arange(len(part)), earlier=None) for part in (sequences, earlier)]
+        [part._replace(earlier=None) for part in (sequences, earlier)]
     )
     n_visits, n_static = len(sequences.visit_offsets) - 1, count_static(sequences)
     starts, stops = sequences.sample_offsets[:-1], sequences.sample_offsets[1:]
@@ -22,9 +22,8 @@ def with_earlier(sequences):
         (starts + n_static, stops),
     ]
     lengths = sequences.lengths + earlier.lengths
-    return pool._rebuild(_concatenate_each(ranges), offsets_from_lengths(lengths))._replace(
-        groups=sequences.groups
-    )
+    whole = pool._rebuild(_concatenate_each(ranges), offsets_from_lengths(lengths))
+    return whole._replace(**sequences._columns(_PER_SAMPLE))
 
 
 def refuse_overlaps(sequences):
@@ -73,9 +72,9 @@ def as_of_truncated(sequences, whole):
     dated_starts = np.maximum(starts + n_static, stops - max_visits)
     ranges = [(starts, starts + n_static), (dated_starts, stops)]
     lengths = n_static + stops - dated_starts
-    return whole._rebuild(_concatenate_each(ranges), offsets_from_lengths(lengths))._replace(
-        groups=None
-    )
+    histories = whole._rebuild(_concatenate_each(ranges), offsets_from_lengths(lengths))
+    # Predicted as soon as their last visit is known, which `times_to_prediction` takes for granted.
+    return histories._replace(groups=None, prediction_times=None)
 
 
 def count_static(sequences):

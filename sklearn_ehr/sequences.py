@@ -9,6 +9,9 @@ from ._ragged import SampleIndexing, concatenate_ranges, offsets_from_lengths
 from ._times import null_times
 from .vocabulary import PADDING
 
+_PER_VISIT = ("visit_times", "known_times", "visit_ids")
+_PER_SAMPLE = ("groups", "prediction_times")
+
 
 class PaddedVisits(NamedTuple):
     """Sequences as padded arrays; see `VisitSequences.to_padded`."""
@@ -37,6 +40,8 @@ class VisitSequences(SampleIndexing):
         From when a visit's first and last known event were known; None where that is their time.
     visit_ids : ndarray of shape (n_visits,), default=None
         Id of each visit, None where it has none; None where the events have no ids.
+    prediction_times : ndarray of shape (n_samples,), default=None
+        When each sample is predicted, as `visit_times`; None where whole histories are meant.
     groups : ndarray of shape (n_samples,), default=None
         Patient of each sample; None says that each is a patient of its own.
     vocabulary : Vocabulary, default=None
@@ -80,6 +85,7 @@ class VisitSequences(SampleIndexing):
         visit_times=None,
         known_times=None,
         visit_ids=None,
+        prediction_times=None,
         groups=None,
         vocabulary=None,
         earlier=None,
@@ -90,6 +96,7 @@ class VisitSequences(SampleIndexing):
         self.visit_times = visit_times
         self.known_times = known_times
         self.visit_ids = visit_ids
+        self.prediction_times = prediction_times
         self.groups = groups
         self.vocabulary = vocabulary
         self.earlier = earlier
@@ -128,13 +135,31 @@ class VisitSequences(SampleIndexing):
             )
         first, last = self.visit_times.T
         gaps = np.zeros(len(first))
-        difference = first[1:] - last[:-1]
-        if difference.dtype.kind == "m":
-            difference = difference / np.timedelta64(1, "D")
-        gaps[1:] = np.fmax(difference, 0)
+        gaps[1:] = _positive_days(first[1:] - last[:-1])
         starts = self.sample_offsets[:-1]
         gaps[starts[starts < len(gaps)]] = 0
         return gaps
+
+    @property
+    def times_to_prediction(self):
+        """Time from a visit's last event to the prediction made after it, at least 0.
+
+        In days, or in the unit of numeric times. After a sample's last visit the prediction is that
+        of the sample; after an earlier one, and where whole histories are meant, it is made as soon
+        as all the visit's events are known. 0 for a static visit.
+        """
+        waits = self._waits_by_visit()
+        if self.prediction_times is not None:
+            seen = self.lengths > 0
+            last = self.sample_offsets[1:][seen] - 1
+            waits[last] = _positive_days(self.prediction_times[seen] - self.visit_times[last, 1])
+        return waits
+
+    def _waits_by_visit(self):
+        """Time from each visit's last event until all its events are known."""
+        if self.known_times is None:
+            return np.zeros(len(self.is_static))
+        return _positive_days(self.known_times[:, 1] - self.visit_times[:, 1])
 
     def to_padded(self):
         """Pad to the longest sample and the largest visit.
@@ -213,7 +238,6 @@ class VisitSequences(SampleIndexing):
                 np.concatenate([np.diff(part.visit_offsets) for part in parts])
             ),
             sample_offsets=offsets_from_lengths(np.concatenate([part.lengths for part in parts])),
-            groups=np.concatenate([part.groups for part in parts]),
             earlier=(
                 None
                 if first.earlier is None
@@ -221,7 +245,7 @@ class VisitSequences(SampleIndexing):
             ),
             **{
                 name: np.concatenate([getattr(part, name) for part in parts])
-                for name in first._visit_columns()
+                for name in [*first._columns(_PER_VISIT), *first._columns(_PER_SAMPLE)]
             },
         )
 
@@ -254,8 +278,8 @@ class VisitSequences(SampleIndexing):
     def _take(self, positions):
         offsets = offsets_from_lengths(self.lengths[positions])
         return self._rebuild(self._visits_of(positions), offsets)._replace(
-            groups=None if self.groups is None else self.groups[positions],
             earlier=None if self.earlier is None else self.earlier._take(positions),
+            **{name: column[positions] for name, column in self._columns(_PER_SAMPLE).items()},
         )
 
     def _rebuild(self, visits, sample_offsets):
@@ -265,12 +289,11 @@ class VisitSequences(SampleIndexing):
             tokens=self.tokens[concatenate_ranges(starts, stops)],
             visit_offsets=offsets_from_lengths(stops - starts),
             sample_offsets=sample_offsets,
-            **{name: column[visits] for name, column in self._visit_columns().items()},
+            **{name: column[visits] for name, column in self._columns(_PER_VISIT).items()},
         )
 
-    def _visit_columns(self):
-        """What there is that has a row a visit."""
-        names = ("visit_times", "known_times", "visit_ids")
+    def _columns(self, names):
+        """Those of the attributes of these names that are there."""
         return {name: vars(self)[name] for name in names if vars(self)[name] is not None}
 
     def _replace(self, **attributes):
@@ -278,6 +301,13 @@ class VisitSequences(SampleIndexing):
         other = copy(self)
         vars(other).update(attributes)
         return other
+
+
+def _positive_days(difference):
+    """Durations in days, numbers in their unit; those below 0 and null ones as 0."""
+    if difference.dtype.kind == "m":
+        difference = difference / np.timedelta64(1, "D")
+    return np.fmax(difference, 0)
 
 
 def _as_three_dimensional(codes):

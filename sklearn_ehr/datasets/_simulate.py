@@ -29,7 +29,7 @@ _SCALE = 1.35
 @validate_params(
     {
         "n_patients": [Interval(numbers.Integral, 1, None, closed="left")],
-        "signal": [StrOptions({"bag", "recency", "order"})],
+        "signal": [StrOptions({"bag", "recency", "order", "gaps", "values"})],
         "n_codes": [Interval(numbers.Integral, 30, None, closed="left")],
         "random_state": ["random_state"],
     },
@@ -46,7 +46,7 @@ def make_visits(n_patients=1000, *, signal="bag", n_codes=200, random_state=None
     ----------
     n_patients : int, default=1000
         Number of patients, which is the number of samples.
-    signal : {"bag", "recency", "order"}, default="bag"
+    signal : {"bag", "recency", "order", "gaps", "values"}, default="bag"
         What the log-odds of the outcome depend on:
 
         * "bag": how often each of 8 codes was recorded, as ``log1p`` of the count. Logistic
@@ -55,6 +55,10 @@ def make_visits(n_patients=1000, *, signal="bag", n_codes=200, random_state=None
           passed until the prediction.
         * "order": in each of 4 pairs of codes, whose two codes everybody has once, which came
           first. Counts tell nothing; a model of sequences can learn it.
+        * "gaps": how long it is from visit to visit, as the mean ``log1p`` of the gaps in days, of
+          which each patient has longer or shorter ones. Codes and their order tell nothing.
+        * "values": the values of the 8 codes, each the result of a test in a unit of its own; high
+          ones of a code raise or lower the log-odds. Which codes were recorded tells nothing.
     n_codes : int, default=200
         Size of the coding system, at least 30.
     random_state : int, RandomState instance or None, default=None
@@ -86,13 +90,19 @@ def make_visits(n_patients=1000, *, signal="bag", n_codes=200, random_state=None
     n_visits = _heavy_tailed(rng, n_patients, median=8, sigma=0.8, highest=200)
     first_visit = np.cumsum(n_visits) - n_visits
     visit_patient = np.repeat(np.arange(n_patients), n_visits)
-    visit_time, prediction_time = _draw_times(rng, visit_patient, first_visit)
+    pace = np.exp(rng.standard_normal(n_patients)) if signal == "gaps" else np.ones(n_patients)
+    visit_time, prediction_time = _draw_times(rng, visit_patient, first_visit, pace)
 
     visit, code = _draw_codes(rng, len(visit_patient), n_codes, signal)
+    value = None
     if signal == "order":
         pair_visits, score = _place_pairs(rng, first_visit, n_visits)
         visit = np.concatenate([visit, pair_visits.ravel()])
         code = np.concatenate([code, np.tile(_SIGNAL, n_patients)])
+    elif signal == "gaps":
+        score = _score_gaps(visit_time, visit_patient, n_patients)
+    elif signal == "values":
+        value, score = _draw_values(rng, code, visit_patient[visit], n_patients)
     else:
         half_life = _HALF_LIFE if signal == "recency" else None
         visit_age = prediction_time[visit_patient] - visit_time
@@ -110,6 +120,7 @@ def make_visits(n_patients=1000, *, signal="bag", n_codes=200, random_state=None
         np.concatenate([code, np.full(len(ill), n_codes)]),
         np.concatenate([visit_patient, ill]),
         np.concatenate([visit_time, after]),
+        value if value is None else np.append(value, np.full(len(ill), np.nan)),
         names=[*(f"C{rank:0{len(str(n_codes))}d}" for rank in range(1, n_codes + 1)), "OUTCOME"],
     )
     samples = pd.DataFrame(
@@ -129,10 +140,11 @@ def _heavy_tailed(rng, size, *, median, sigma, highest):
     return np.clip(draws, 1, highest).astype(np.int64)
 
 
-def _draw_times(rng, visit_patient, first_visit):
+def _draw_times(rng, visit_patient, first_visit, pace):
     """Seconds from the first day, of visits and of predictions."""
     # Whole days would bring in the rule for events that are known when their day has ended.
-    gap = _DAY + rng.exponential(_MEAN_GAP - _DAY, len(visit_patient)).astype(np.int64)
+    gap = rng.exponential(_MEAN_GAP - _DAY, len(visit_patient)) * pace[visit_patient]
+    gap = _DAY + gap.astype(np.int64)
     gap[first_visit] = 0
     passed = np.cumsum(gap)
     start = rng.randint(0, 5 * 365 * _DAY, len(first_visit))
@@ -177,13 +189,38 @@ def _score(visit, code, visit_patient, visit_age, n_patients, half_life):
     return (np.log1p(amount) if half_life is None else amount) @ _WEIGHTS
 
 
-def _make_events(visit, code, visit_patient, visit_time, names):
-    return pd.DataFrame(
-        {
-            "patient_id": visit_patient[visit],
-            "visit_id": visit,
-            "time": (_FIRST_DAY + visit_time)[visit],
-            "code": pd.Categorical.from_codes(code, categories=names),
-        },
-        copy=False,
-    )
+def _score_gaps(visit_time, visit_patient, n_patients):
+    """Mean log1p of the days between a patient's visits; without any that of all patients."""
+    is_gap = visit_patient[1:] == visit_patient[:-1]
+    length = np.log1p(np.diff(visit_time)[is_gap] / _DAY)
+    n_gaps = np.bincount(visit_patient[1:][is_gap], minlength=n_patients)
+    total = np.bincount(visit_patient[1:][is_gap], weights=length, minlength=n_patients)
+    typical = length.mean() if length.size else 0.0
+    return np.where(n_gaps > 0, total / np.maximum(n_gaps, 1), typical)
+
+
+def _draw_values(rng, code, patient, n_patients):
+    """Values of the signal's codes, and the weighted sum of each patient's mean standard values."""
+    place = code - _SIGNAL[0]
+    hit = np.flatnonzero((place >= 0) & (place < len(_SIGNAL)))
+    place = place[hit]
+    cell = patient[hit] * len(_SIGNAL) + place
+    # Most of what a test shows is the patient, some of it the day.
+    own = rng.standard_normal(n_patients * len(_SIGNAL))
+    standard = 0.9 * own[cell] + np.sqrt(1 - 0.9**2) * rng.standard_normal(len(hit))
+    value = np.full(len(code), np.nan)
+    value[hit] = 10.0 ** (place % 4) * (10 + standard)
+    shape = n_patients * len(_SIGNAL)
+    n_tests = np.bincount(cell, minlength=shape)
+    mean = np.bincount(cell, weights=standard, minlength=shape) / np.maximum(n_tests, 1)
+    return value, mean.reshape(n_patients, len(_SIGNAL)) @ _WEIGHTS
+
+
+def _make_events(visit, code, visit_patient, visit_time, value, names):
+    events = {
+        "patient_id": visit_patient[visit],
+        "visit_id": visit,
+        "time": (_FIRST_DAY + visit_time)[visit],
+        "code": pd.Categorical.from_codes(code, categories=names),
+    }
+    return pd.DataFrame(events if value is None else events | {"value": value}, copy=False)

@@ -15,7 +15,7 @@ from ..nn import VisitLSTM
 from ..sequences import VisitSequences
 from ..vocabulary import UNKNOWN
 from ._device import choose_device, own_randomness
-from ._inputs import as_batch, as_sequences
+from ._inputs import as_batch, as_sequences, read_times
 from ._net import VisitDataset, as_is, check_training, epochs, stopping_early
 
 _LARGEST_SEED = 2**31 - 1
@@ -34,6 +34,7 @@ class BaseVisitLSTM(BaseEstimator):
         "num_layers": [Interval(Integral, 1, None, closed="left")],
         "aggregation": [StrOptions({"mean", "sum", "max", "attention"})],
         "bidirectional": ["boolean"],
+        "time_gaps": ["boolean"],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "lr": [Interval(Real, 0, None, closed="neither")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
@@ -56,6 +57,7 @@ class BaseVisitLSTM(BaseEstimator):
         num_layers=1,
         aggregation="mean",
         bidirectional=False,
+        time_gaps=False,
         dropout=0.3,
         lr=1e-3,
         weight_decay=0.0,
@@ -74,6 +76,7 @@ class BaseVisitLSTM(BaseEstimator):
         self.num_layers = num_layers
         self.aggregation = aggregation
         self.bidirectional = bidirectional
+        self.time_gaps = time_gaps
         self.dropout = dropout
         self.lr = lr
         self.weight_decay = weight_decay
@@ -107,7 +110,8 @@ class BaseVisitLSTM(BaseEstimator):
         """
         random_state = check_random_state(self.random_state)
         split_seed, seed = random_state.randint(_LARGEST_SEED, size=2)
-        data = VisitDataset(sequences, target, weight, by_visit)
+        times = read_times(sequences, by_visit) if self.time_gaps else None
+        data = VisitDataset(sequences, target, weight, by_visit, times)
         if not weight.all():
             # A weight of 0 leaves a sample out, of the split and of batches too.
             used = np.flatnonzero(weight)
@@ -129,6 +133,7 @@ class BaseVisitLSTM(BaseEstimator):
 
     def _train_further(self, sequences, target, weight, **task):
         """One epoch more, on a net built the first time."""
+        times = read_times(sequences, by_visit=False) if self.time_gaps else None
         if hasattr(self, "net_"):
             net, vocabulary, random_state = self.net_, self.vocabulary_, self._random_state
             sequences = self._known(sequences)
@@ -138,7 +143,7 @@ class BaseVisitLSTM(BaseEstimator):
         net.max_epochs = 1
         with own_randomness(random_state.randint(_LARGEST_SEED), net.device):
             # Weights as they are: between calls, too, they say what counts for how much.
-            net.partial_fit(VisitDataset(sequences, target, weight))
+            net.partial_fit(VisitDataset(sequences, target, weight, times=times))
         self._keep(net, vocabulary, random_state)
 
     def _split(self, sequences, strata, seed):
@@ -178,6 +183,7 @@ class BaseVisitLSTM(BaseEstimator):
             module__bidirectional=bool(self.bidirectional),
             module__aggregation=str(self.aggregation),
             module__output_dim=output_dim,
+            module__time_gaps=bool(self.time_gaps),
             criterion=criterion,
             criterion__reduction="none",
             **{f"criterion__{name}": value for name, value in criterion_params.items()},
@@ -207,18 +213,21 @@ class BaseVisitLSTM(BaseEstimator):
     def _outputs(self, X, entry=VisitLSTM.forward):
         """What an entry of the module answers for each sample or visit, ndarray (n, ...)."""
         check_is_fitted(self)
-        sequences = self._known(as_sequences(X))
+        X = as_sequences(X)
+        by_visit = entry is VisitLSTM.forward_by_visit
         module, device = self.net_.module_, self.net_.device
+        times = read_times(X, by_visit) if module.time_gaps else None
+        known = self._known(X)
         # Samples of similar length need little padding.
-        by_length = sequences.lengths.argsort(kind="stable")
-        is_by_visit = entry is VisitLSTM.forward_by_visit
-        rows = sequences._visits_of(by_length) if is_by_visit else by_length
+        by_length = X.lengths.argsort(kind="stable")
+        cuts = range(self.batch_size, len(X), self.batch_size)
         with torch.inference_mode():
             batches = (
-                as_batch(sequences[by_length[start : start + self.batch_size]])
-                for start in range(0, len(sequences), self.batch_size)
+                as_batch(known[part], None if times is None else times[known._visits_of(part)])
+                for part in np.split(by_length, cuts)
             )
             outputs = torch.cat([entry(module, batch.to(device)).cpu() for batch in batches])
+        rows = X._visits_of(by_length) if by_visit else by_length
         in_order = np.empty_like(outputs)
         in_order[rows] = outputs
         return in_order

@@ -30,10 +30,21 @@ def as_sequences(X):
     return X
 
 
-def as_batch(sequences):
-    """A `VisitBatch` of sequences."""
+def as_batch(sequences, times=None):
+    """A `VisitBatch` of sequences, with the times of their visits where they are read."""
     return VisitBatch(
         torch.from_numpy(sequences.tokens.astype(np.int64)),
         torch.from_numpy(sequences.visit_offsets),
         torch.from_numpy(sequences.sample_offsets),
+        times,
     )
+
+
+def read_times(sequences, by_visit):
+    """Gap before each visit, and time to the prediction after it: Tensor (n_visits, 2).
+
+    `by_visit` says whether predictions are made as of every visit.
+    """
+    waits = sequences._waits_by_visit() if by_visit else sequences.times_to_prediction
+    times = np.stack([sequences.time_gaps, waits], axis=1)
+    return torch.from_numpy(times.astype(np.float32))

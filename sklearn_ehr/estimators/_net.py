@@ -27,9 +27,11 @@ class VisitDataset(torch.utils.data.Dataset):
     weight : ndarray of shape (n_samples,)
     by_visit : bool, default=False
         Whether a target belongs to a visit, not to a sample.
+    times : Tensor of shape (n_visits, 2), default=None
+        What a network with `time_gaps` reads.
     """
 
-    def __init__(self, sequences, target, weight, by_visit=False):
+    def __init__(self, sequences, target, weight, by_visit=False, times=None):
         # Neither times nor patients: they would be indexed with every batch, and nobody asks.
         self.sequences = VisitSequences(
             sequences.tokens, sequences.visit_offsets, sequences.sample_offsets
@@ -37,36 +39,38 @@ class VisitDataset(torch.utils.data.Dataset):
         self.target = torch.as_tensor(target)
         self.weight = torch.as_tensor(weight, dtype=torch.float32)
         self.by_visit = by_visit
+        self.times = times
 
     def __len__(self):
         return len(self.sequences)
 
     def __getitems__(self, indices):
-        indices = np.asarray(indices)
+        part = self.take(np.asarray(indices))
         # Weights go with the input: scoring callbacks take the target for nothing but outcomes.
-        batch = as_batch(self.sequences[indices]), self.weight[indices]
-        return batch, self.target[self._rows(indices)]
+        return (as_batch(part.sequences, part.times), part.weight), part.target
 
     def take(self, samples):
         """The dataset of the samples at these positions."""
-        target, weight = self.target[self._rows(samples)], self.weight[samples]
-        return VisitDataset(self.sequences[samples], target, weight, self.by_visit)
+        visits = self.sequences._visits_of(samples)
+        return VisitDataset(
+            self.sequences[samples],
+            self.target[visits if self.by_visit else samples],
+            self.weight[samples],
+            self.by_visit,
+            None if self.times is None else self.times[visits],
+        )
 
     def weighted_to_one(self):
         """The dataset with weights under which its loss is a weighted mean of its targets'."""
         n_targets = self._n_labelled() if self.by_visit else torch.ones(len(self))
         weight = self.weight / (self.weight * n_targets).mean()
-        return VisitDataset(self.sequences, self.target, weight, self.by_visit)
+        return VisitDataset(self.sequences, self.target, weight, self.by_visit, self.times)
 
     def _n_labelled(self):
         """Labelled visits of each sample; one with some of several labels counts in part."""
         share = _mean_over_outcomes((self.target >= 0).float())
         until = torch.cat([share.new_zeros(1), share.cumsum(0)])
         return until[self.sequences.sample_offsets].diff()
-
-    def _rows(self, samples):
-        """Positions of the targets of these samples."""
-        return self.sequences._visits_of(samples) if self.by_visit else samples
 
 
 class VisitNet(NeuralNet):

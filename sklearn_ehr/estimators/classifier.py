@@ -40,6 +40,10 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         How the codes of a visit are pooled. "attention" learns a weight for each code.
     bidirectional : bool, default=False
         Also read the visits backwards.
+    time_gaps : bool, default=False
+        Read times too: ``log1p`` of the gap before each visit (days, or the unit of numeric times)
+        beside its vector, and of the time from the last visit to the prediction beside the state
+        given to the head.
     dropout : float, default=0.3
         Share of units dropped in training: of visit vectors, between LSTM layers, and of the final
         state.
@@ -122,6 +126,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         num_layers=1,
         aggregation="mean",
         bidirectional=False,
+        time_gaps=False,
         dropout=0.3,
         lr=1e-3,
         weight_decay=0.0,
@@ -142,6 +147,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
             num_layers=num_layers,
             aggregation=aggregation,
             bidirectional=bidirectional,
+            time_gaps=time_gaps,
             dropout=dropout,
             lr=lr,
             weight_decay=weight_decay,

@@ -20,8 +20,8 @@ class LSTMVisitRegressor(RegressorMixin, BaseVisitLSTM):
         What is made small: the mean of squared or absolute errors, with `y` standardised inside so
         that `lr` fits any unit; or the Poisson deviance of counts or rates [1]_, at least 0, whose
         logarithm the network predicts.
-    embedding_dim, hidden_dim, num_layers, aggregation, bidirectional, dropout, lr, weight_decay, \
-batch_size, max_epochs
+    embedding_dim, hidden_dim, num_layers, aggregation, bidirectional, time_gaps, dropout, lr, \
+weight_decay, batch_size, max_epochs
         As in `LSTMVisitClassifier`.
     early_stopping : bool, default=True
         Set patients apart as a validation split, stop when its loss no longer falls, and restore
@@ -76,6 +76,7 @@ batch_size, max_epochs
         num_layers=1,
         aggregation="mean",
         bidirectional=False,
+        time_gaps=False,
         dropout=0.3,
         lr=1e-3,
         weight_decay=0.0,
@@ -95,6 +96,7 @@ batch_size, max_epochs
             num_layers=num_layers,
             aggregation=aggregation,
             bidirectional=bidirectional,
+            time_gaps=time_gaps,
             dropout=dropout,
             lr=lr,
             weight_decay=weight_decay,

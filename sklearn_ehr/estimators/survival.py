@@ -27,8 +27,8 @@ class LSTMVisitSurvival(BaseVisitLSTM):
     ----------
     n_intervals : int, default=20
         Number of intervals, at most: they end at quantiles of the training samples' event times.
-    embedding_dim, hidden_dim, num_layers, aggregation, bidirectional, dropout, lr, weight_decay, \
-batch_size, max_epochs
+    embedding_dim, hidden_dim, num_layers, aggregation, bidirectional, time_gaps, dropout, lr, \
+weight_decay, batch_size, max_epochs
         As in `LSTMVisitClassifier`.
     early_stopping : bool, default=True
         Set patients apart as a validation split, stop when its loss no longer falls, and restore
@@ -101,6 +101,7 @@ batch_size, max_epochs
         num_layers=1,
         aggregation="mean",
         bidirectional=False,
+        time_gaps=False,
         dropout=0.3,
         lr=1e-3,
         weight_decay=0.0,
@@ -120,6 +121,7 @@ batch_size, max_epochs
             num_layers=num_layers,
             aggregation=aggregation,
             bidirectional=bidirectional,
+            time_gaps=time_gaps,
             dropout=dropout,
             lr=lr,
             weight_decay=weight_decay,

@@ -27,7 +27,7 @@ class LSTMVisitTagger(BaseVisitLSTM):
         As in `LSTMVisitClassifier`.
     bidirectional : bool, default=False
         Must be False: an answer would depend on visits to come.
-    dropout, lr, weight_decay, batch_size, max_epochs
+    time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         As in `LSTMVisitClassifier`.
     early_stopping : bool, default=True
         Set patients apart as a validation split, stop when its loss no longer falls, and restore

@@ -30,6 +30,9 @@ class VisitBatch:
         Where each visit starts in `tokens`; the last entry is ``n_tokens``.
     sample_offsets : Tensor of int64, shape (n_samples + 1,)
         Where each sample starts among the visits; the last entry is ``n_visits``.
+    times : Tensor of float32, shape (n_visits, 2), default=None
+        For a network with `time_gaps`: the time from the visit before to a visit, and from a visit
+        to the prediction made after it. Both are at least 0.
 
     Raises
     ------
@@ -58,12 +61,17 @@ class VisitBatch:
     tokens: Tensor
     visit_offsets: Tensor
     sample_offsets: Tensor
+    times: Tensor | None = None
 
     def __post_init__(self):
         for name in ("tokens", "visit_offsets", "sample_offsets"):
             _check_int64_vector(getattr(self, name), name)
         _check_offsets(self.visit_offsets, "visit_offsets", len(self.tokens), "tokens")
         _check_offsets(self.sample_offsets, "sample_offsets", self.n_visits, "visits")
+        if self.times is not None and self.times.shape != (self.n_visits, 2):
+            raise ValueError(
+                f"times has shape {tuple(self.times.shape)}; {(self.n_visits, 2)} is needed."
+            )
         if self.tokens.device.type == "cpu" and (self.tokens < 1).any():
             raise ValueError(
                 "tokens holds ids below 1; a batch is ragged and takes no padding (0): leave the "
@@ -99,7 +107,10 @@ class VisitBatch:
         if self.tokens.device == torch.device(device):
             return self
         return VisitBatch(
-            self.tokens.to(device), self.visit_offsets.to(device), self.sample_offsets.to(device)
+            self.tokens.to(device),
+            self.visit_offsets.to(device),
+            self.sample_offsets.to(device),
+            None if self.times is None else self.times.to(device),
         )
 
     def stretches(self, *, backward=False):

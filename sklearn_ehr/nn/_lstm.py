@@ -33,6 +33,10 @@ class VisitLSTM(nn.Module):
         How the codes of a visit are pooled, see `VisitEncoder`.
     output_dim : int, default=1
         Number of logits.
+    time_gaps : bool, default=False
+        Read the times of a batch too: ``log1p`` of the gap before a visit beside its vector, and of
+        the time from the last visit to the prediction beside the state given to the head. Beside
+        every visit the latter would tell how much history is still to come.
 
     Raises
     ------
@@ -71,6 +75,7 @@ class VisitLSTM(nn.Module):
         bidirectional=False,
         aggregation="mean",
         output_dim=1,
+        time_gaps=False,
     ):
         super().__init__()
         if vocab_size < 2:
@@ -83,15 +88,16 @@ class VisitLSTM(nn.Module):
             self.embedding.weight[1] = 0
         self.encoder = VisitEncoder(embedding_dim, aggregation)
         self.dropout = nn.Dropout(dropout)
+        self.time_gaps = time_gaps
         self.lstm = nn.LSTM(
-            embedding_dim,
+            embedding_dim + time_gaps,
             hidden_dim,
             num_layers,
             # nn.LSTM warns of a dropout that has no second layer to act before.
             dropout=dropout if num_layers > 1 else 0.0,
             bidirectional=bidirectional,
         )
-        self.head = nn.Linear(hidden_dim * (2 if bidirectional else 1), output_dim)
+        self.head = nn.Linear(hidden_dim * (2 if bidirectional else 1) + time_gaps, output_dim)
 
     def forward(self, batch):
         """Return the logits of ragged samples.
@@ -105,7 +111,12 @@ class VisitLSTM(nn.Module):
         -------
         Tensor, shape (n_samples, output_dim)
         """
-        return self.head(self.dropout(self.encode(batch)))
+        wait = None
+        if self.time_gaps:
+            seen, last = _last_visits(batch)
+            waits = _times_of(batch)[:, 1].index_select(0, last)
+            wait = waits.new_zeros(len(batch)).index_copy(0, seen, waits)
+        return self._answer(self.encode(batch), wait)
 
     def forward_by_visit(self, batch):
         """Return the logits after each visit, which depend on no later one.
@@ -130,7 +141,8 @@ class VisitLSTM(nn.Module):
                 "A bidirectional network reads visits from the last one on, so it has no logits "
                 "as of an earlier visit; build it with bidirectional=False."
             )
-        return self.head(self.dropout(self._states(batch)[0]))
+        wait = _times_of(batch)[:, 1] if self.time_gaps else None
+        return self._answer(self._states(batch)[0], wait)
 
     def encode(self, batch):
         """Return the final hidden state of ragged samples.
@@ -147,13 +159,13 @@ class VisitLSTM(nn.Module):
         Tensor, shape (n_samples, hidden_dim * directions)
             Zeros for a sample without visits.
         """
-        seen = batch.lengths.nonzero().squeeze(1)
-        ends = [batch.sample_offsets[seen + 1] - 1, batch.sample_offsets[seen]]
-        ways = zip(self._states(batch), ends, strict=False)
+        seen, last = _last_visits(batch)
+        # A backward direction ends at the first visit.
+        ways = zip(self._states(batch), [last, batch.sample_offsets[seen]], strict=False)
         state = torch.cat([states.index_select(0, end) for states, end in ways], dim=1)
         return self._zero_state(len(batch)).index_copy(0, seen, state)
 
-    def forward_padded(self, codes, mask=None, visit_mask=None):
+    def forward_padded(self, codes, mask=None, visit_mask=None, times=None):
         """Return the logits of padded samples: the readable reference of `forward`.
 
         Parameters
@@ -165,6 +177,8 @@ class VisitLSTM(nn.Module):
         visit_mask : Tensor of bool, shape (n_samples, n_visits), default=None
             True where a visit is real; the real visits of a sample come first, and a real visit
             may be empty. None: all visits up to the last one with a real code.
+        times : Tensor, shape (n_samples, n_visits, 2), default=None
+            As in `VisitBatch`, padded; needed with `time_gaps`.
 
         Returns
         -------
@@ -188,13 +202,25 @@ class VisitLSTM(nn.Module):
 
         lengths = visit_mask.sum(dim=1)
         seen = lengths > 0
+        wait = None
+        if self.time_gaps:
+            visits = torch.cat([visits, times[:, :, :1].log1p()], dim=2)
+            wait = lengths.new_zeros(len(codes), dtype=times.dtype)
+            wait[seen] = times[seen, lengths[seen] - 1, 1]
         state = self._zero_state(len(codes))
         if seen.any():
             packed = pack_padded_sequence(
                 visits[seen], lengths[seen].cpu(), batch_first=True, enforce_sorted=False
             )
             state[seen] = self._last_state(packed)
-        return self.head(self.dropout(state))
+        return self._answer(state, wait)
+
+    def _answer(self, state, wait):
+        """Logits of states, and with `time_gaps` of the time from there to the prediction."""
+        state = self.dropout(state)
+        if self.time_gaps:
+            state = torch.cat([state, wait.log1p().unsqueeze(1)], dim=1)
+        return self.head(state)
 
     def _states(self, batch):
         """Hidden state of the last layer after each visit, one tensor a direction."""
@@ -203,6 +229,8 @@ class VisitLSTM(nn.Module):
         if len(visits) == 0:
             return [visits.new_zeros(0, self.lstm.hidden_size)] * directions
         visits = self.dropout(visits)
+        if self.time_gaps:
+            visits = torch.cat([visits, _times_of(batch)[:, :1].log1p()], dim=1)
         # On a CPU a dense layer is one call, a packed one a call a step, worse in its gradient.
         is_cpu = visits.device.type == "cpu"
         return self._run_dense(batch, visits) if is_cpu else self._run_packed(batch, visits)
@@ -246,7 +274,20 @@ class VisitLSTM(nn.Module):
         return hidden[-directions:].transpose(0, 1).flatten(1)
 
     def _zero_state(self, n_samples):
-        return self.head.weight.new_zeros(n_samples, self.head.in_features)
+        directions = 2 if self.lstm.bidirectional else 1
+        return self.head.weight.new_zeros(n_samples, self.lstm.hidden_size * directions)
+
+
+def _last_visits(batch):
+    """Which samples have visits, and the last visit of each of these."""
+    seen = batch.lengths.nonzero().squeeze(1)
+    return seen, batch.sample_offsets[seen + 1] - 1
+
+
+def _times_of(batch):
+    if batch.times is None:
+        raise ValueError("A network with time_gaps=True reads the times of a batch; give it times.")
+    return batch.times
 
 
 def _complete_masks(codes, mask, visit_mask):

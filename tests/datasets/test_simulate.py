@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn_ehr import CodeCountVectorizer, Cohort
 from sklearn_ehr.datasets import _simulate, make_visits
 
-SIGNALS = ["bag", "recency", "order"]
+SIGNALS = ["bag", "recency", "order", "gaps", "values"]
 
 
 @pytest.fixture(scope="module", params=SIGNALS)
@@ -158,6 +158,39 @@ def test_risk_follows_the_order_of_pairs_that_everybody_has():
     log_odds = np.log(X.samples["risk"] / (1 - X.samples["risk"]))
     # A straight line through a sum of signs: nothing else enters.
     assert np.corrcoef(lead, log_odds)[0, 1] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("signal", ["gaps", "values"])
+def test_signals_of_gaps_and_values_are_not_learnt_from_counts(signal):
+    X, y = make_visits(4000, signal=signal, random_state=0)
+    assert 0.45 < cross_validated_auc(X, y) < 0.55
+
+
+def test_risk_follows_the_mean_logarithm_of_gaps_and_nothing_else():
+    X, _ = make_visits(1000, signal="gaps", random_state=0)
+    visits = X.visible_events().drop_duplicates(["patient_id", "time"])
+    visits = visits.sort_values(["patient_id", "time"])
+    gap = visits.groupby("patient_id")["time"].diff() / pd.Timedelta("1D")
+    score = np.log1p(gap).groupby(visits["patient_id"]).mean().reindex(range(1000))
+    log_odds = np.log(X.samples["risk"] / (1 - X.samples["risk"]))
+    slope, intercept = np.polyfit(score.dropna(), log_odds[score.notna()], 1)
+    assert slope > 0
+    np.testing.assert_allclose((slope * score + intercept).dropna(), log_odds[score.notna()])
+
+
+def test_risk_follows_the_values_of_the_eight_codes_and_nothing_else():
+    X, _ = make_visits(1000, signal="values", random_state=0)
+    events = X.visible_events()
+    place = events["code"].astype(str).str[1:].astype(int) - 15
+    is_test = place.between(0, 7)
+    assert (events["value"].notna() == is_test).all()
+    events, place = events[is_test], place[is_test]
+    standard = events["value"] / 10.0 ** (place % 4) - 10
+    mean = standard.groupby([events["patient_id"], place]).mean()
+    sign = np.where(mean.index.get_level_values(1) % 2, -1.0, 1.0)
+    score = (mean * sign).groupby(level=0).sum().reindex(range(1000), fill_value=0)
+    log_odds = np.log(X.samples["risk"] / (1 - X.samples["risk"]))
+    assert np.corrcoef(score, log_odds)[0, 1] > 1 - 1e-9
 
 
 @pytest.mark.parametrize("signal", ["bag", "recency"])

@@ -382,6 +382,7 @@ def test_defaults_are_those_of_the_design():
         "num_layers": 1,
         "aggregation": "mean",
         "bidirectional": False,
+        "time_gaps": False,
         "dropout": 0.3,
         "lr": 1e-3,
         "weight_decay": 0.0,

@@ -1,4 +1,5 @@
 import dataclasses
+from dataclasses import replace
 
 import pytest
 import torch
@@ -45,10 +46,17 @@ def test_batch_that_is_on_the_device_already_is_not_copied(three_samples):
 
 
 def test_to_moves_every_field_and_leaves_the_original(three_samples):
+    three_samples = replace(three_samples, times=torch.ones(4, 2))
     moved = three_samples.to("meta")
     assert {t.device.type for t in vars(moved).values()} == {"meta"}
     assert {t.device.type for t in vars(three_samples).values()} == {"cpu"}
     assert len(moved) == 3
+
+
+def test_times_need_a_row_of_two_a_visit(three_samples):
+    assert three_samples.times is None
+    with pytest.raises(ValueError, match=r"times has shape \(4, 1\); \(4, 2\) is needed"):
+        replace(three_samples, times=torch.ones(4, 1))
 
 
 def test_packing_is_time_major_and_longest_sample_first(three_samples):

@@ -1,4 +1,5 @@
 import warnings
+from dataclasses import replace
 from unittest import mock
 
 import pytest
@@ -25,14 +26,21 @@ NETWORKS = [
 ]
 
 
+TIMED = [
+    {"aggregation": "mean", "bidirectional": bidirectional, "num_layers": 2, "time_gaps": True}
+    for bidirectional in (False, True)
+]
+
+
 def each(networks):
     return pytest.mark.parametrize(
         "options", networks, ids=lambda options: "-".join(map(str, options.values()))
     )
 
 
-EVERY_NETWORK = each(NETWORKS)
-EVERY_ONE_WAY_NETWORK = each([options for options in NETWORKS if not options["bidirectional"]])
+EVERY_NETWORK = each(NETWORKS + TIMED)
+EVERY_NETWORK_WITHOUT_TIMES = each(NETWORKS)
+EVERY_ONE_WAY_NETWORK = each([o for o in NETWORKS + TIMED if not o["bidirectional"]])
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -57,7 +65,17 @@ def to_batch(histories):
         for item in items:
             ends.append(ends[-1] + len(item))
     tokens = [code for visit in visits for code in visit]
-    return VisitBatch(torch.tensor(tokens, dtype=torch.int64), *map(torch.tensor, offsets))
+    times = [time for history in histories for time in times_of(history)]
+    return VisitBatch(
+        torch.tensor(tokens, dtype=torch.int64),
+        *map(torch.tensor, offsets),
+        torch.tensor(times).reshape(-1, 2),
+    )
+
+
+def times_of(history):
+    """A gap and a wait for each visit, for networks that read them."""
+    return [(i + len(visit) / 2, 3.0 * i + 1) for i, visit in enumerate(history)]
 
 
 def to_padded(histories):
@@ -65,11 +83,13 @@ def to_padded(histories):
     n_codes = max((len(visit) for history in histories for visit in history), default=0)
     codes = torch.zeros(len(histories), n_visits, n_codes, dtype=torch.int64)
     visit_mask = torch.zeros(len(histories), n_visits, dtype=torch.bool)
+    times = torch.zeros(len(histories), n_visits, 2)
     for sample, history in enumerate(histories):
         visit_mask[sample, : len(history)] = True
+        times[sample, : len(history)] = torch.tensor(times_of(history)).reshape(-1, 2)
         for position, visit in enumerate(history):
             codes[sample, position, : len(visit)] = torch.tensor(visit)
-    return codes, codes != 0, visit_mask
+    return codes, codes != 0, visit_mask, times
 
 
 def logits_and_gradients(net, logits):
@@ -92,7 +112,7 @@ def test_ragged_entry_equals_the_padded_reference(options, histories):
         torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-5)
 
 
-@EVERY_NETWORK
+@EVERY_NETWORK_WITHOUT_TIMES
 def test_state_is_that_of_the_lstm_run_on_each_sample_alone(options):
     net = network(**options)
     states = net.encode(to_batch(MIXED))
@@ -140,6 +160,28 @@ def test_logits_by_visit_of_no_visits_are_none():
     assert network().forward_by_visit(to_batch([[], []])).shape == (0, 2)
 
 
+@pytest.mark.parametrize("column", [0, 1])
+def test_gaps_and_the_wait_for_the_prediction_matter(column):
+    net, batch = network(time_gaps=True), to_batch(MIXED)
+    other = batch.times.clone()
+    other[:, column] += 10
+    later = net(replace(batch, times=other))
+    seen = batch.lengths > 0
+    assert ((later - net(batch)).abs().max(dim=1).values > 1e-3).equal(seen)
+
+
+def test_wait_does_not_reach_the_state():
+    net, batch = network(time_gaps=True), to_batch(MIXED)
+    other = batch.times.clone()
+    other[:, 1] += 10
+    assert torch.equal(net.encode(replace(batch, times=other)), net.encode(batch))
+
+
+def test_network_that_reads_times_needs_them():
+    with pytest.raises(ValueError, match="time_gaps=True reads the times"):
+        network(time_gaps=True)(replace(to_batch(MIXED), times=None))
+
+
 def test_bidirectional_network_has_no_logits_by_visit():
     with pytest.raises(ValueError, match="bidirectional=False"):
         network(bidirectional=True).forward_by_visit(to_batch(MIXED))
@@ -173,12 +215,15 @@ def test_last_visit_of_a_short_history_is_not_that_of_the_longest():
 @EVERY_NETWORK
 def test_padding_further_changes_nothing(options):
     net = network(**options)
-    codes, mask, visit_mask = to_padded(MIXED)
-    logits = net.forward_padded(codes, mask, visit_mask)
+    codes, mask, visit_mask, times = to_padded(MIXED)
+    logits = net.forward_padded(codes, mask, visit_mask, times)
     for more_visits, more_codes in ((0, 3), (4, 0), (2, 2)):
         further = (0, more_codes, 0, more_visits)
         wider = net.forward_padded(
-            pad(codes, further), pad(mask, further), pad(visit_mask, (0, more_visits))
+            pad(codes, further),
+            pad(mask, further),
+            pad(visit_mask, (0, more_visits)),
+            pad(times, (0, 0, 0, more_visits)),
         )
         torch.testing.assert_close(wider, logits, atol=1e-6, rtol=0)
 
@@ -192,7 +237,7 @@ def test_without_visit_mask_trailing_padding_is_padding_and_inner_padding_an_emp
 
 def test_empty_visit_at_the_end_counts_as_a_visit_when_visit_mask_says_so():
     net = network()
-    codes, mask, _ = to_padded([[[2], [], []]])
+    codes, mask, *_ = to_padded([[[2], [], []]])
     visit_mask = torch.tensor([[True, True, False]])
     torch.testing.assert_close(
         net.forward_padded(codes, mask, visit_mask), net(to_batch([[[2], []]])), atol=1e-6, rtol=0
