@@ -267,15 +267,19 @@ class Cohort(SampleIndexing):
         return np.bincount(self._visible()[1], minlength=len(self))
 
     def _take(self, positions):
-        subset = object.__new__(type(self))
-        subset.__dict__.update(self.__dict__)
-        subset._samples = self._samples.iloc[positions]
-        subset._patient = self._patient[positions]
-        subset._cut = None if self._cut is None else self._cut[positions]
-        subset._bounds = self._bounds[positions]
-        subset._is_subset = True
-        subset._compacted = None
-        return subset
+        return self._replace(
+            _samples=self._samples.iloc[positions],
+            _patient=self._patient[positions],
+            _cut=None if self._cut is None else self._cut[positions],
+            _bounds=self._bounds[positions],
+            _is_subset=True,
+        )
+
+    def _replace(self, **attributes):
+        """The same cohort with other attributes; `copy` would make a pickle's compact one."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__, _compacted=None, **attributes)
+        return other
 
     def _compact(self):
         """State without events that no sample can see, nor the other patients' codes and ids."""

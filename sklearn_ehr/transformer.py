@@ -5,7 +5,6 @@ from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import (
     Interval,
@@ -16,11 +15,12 @@ from sklearn.utils._param_validation import (
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_is_fitted
 
-from ._ragged import offsets_from_lengths, run_starts
-from ._threads import map_in_threads
+from ._counts import count_tokens
+from ._times import as_duration
 from ._tokens import tokenise
+from ._value_bins import ValueBins
 from .cohort import as_cohort
-from .vocabulary import N_SPECIAL, Vocabulary
+from .vocabulary import Vocabulary
 
 
 class _CodeTransformer(TransformerMixin, BaseEstimator):
@@ -42,6 +42,7 @@ class _CodeTransformer(TransformerMixin, BaseEstimator):
         "max_visits": [Interval(Integral, 1, None, closed="left"), None],
         "max_codes_per_visit": [Interval(Integral, 1, None, closed="left"), None],
         "deduplicate": ["boolean"],
+        "value_bins": [Interval(Integral, 2, None, closed="left"), None],
     }
 
     def __init__(
@@ -54,6 +55,7 @@ class _CodeTransformer(TransformerMixin, BaseEstimator):
         max_visits=None,
         max_codes_per_visit=None,
         deduplicate=True,
+        value_bins=None,
     ):
         self.min_frequency = min_frequency
         self.max_vocabulary = max_vocabulary
@@ -62,6 +64,7 @@ class _CodeTransformer(TransformerMixin, BaseEstimator):
         self.max_visits = max_visits
         self.max_codes_per_visit = max_codes_per_visit
         self.deduplicate = deduplicate
+        self.value_bins = value_bins
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
@@ -81,17 +84,25 @@ class _CodeTransformer(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If no code is frequent enough.
+            If no code is frequent enough, or `value_bins` finds no values.
+        TypeError
+            If `value_bins` meets codes that are no texts.
         """
+        cohort, bins = as_cohort(X), None
+        if self.value_bins is not None:
+            bins = ValueBins.from_cohort(cohort, self.value_bins)
+            cohort = bins.apply(cohort)
         self.vocabulary_ = Vocabulary.from_cohort(
-            as_cohort(X), min_frequency=self.min_frequency, max_vocabulary=self.max_vocabulary
+            cohort, min_frequency=self.min_frequency, max_vocabulary=self.max_vocabulary
         )
+        # Those of rarer codes never enter the fitted model.
+        self._value_bins = None if bins is None else bins.keep(self.vocabulary_)
         return self
 
     def _tokenise(self, cohort):
         check_is_fitted(self)
         return tokenise(
-            cohort,
+            cohort if self._value_bins is None else self._value_bins.apply(cohort),
             self.vocabulary_,
             handle_unknown=self.handle_unknown,
             visits=self.visits,
@@ -129,6 +140,10 @@ class VisitSequenceTransformer(_CodeTransformer):
         Keep the most recent tokens of a visit. A static visit is kept whole.
     deduplicate : bool, default=True
         Keep a token once a visit.
+    value_bins : int, default=None
+        Number of bins for the values of each code that has any: an event with a value becomes
+        ``code//Q1`` (the lowest) to ``code//Qk`` by the quantiles of that code's values among the
+        training events, one without stays the bare code. Equal quantiles make one bin.
 
     Attributes
     ----------
@@ -186,7 +201,7 @@ class CodeCountVectorizer(_CodeTransformer):
     Parameters
     ----------
     min_frequency, max_vocabulary, handle_unknown, visits, max_visits, max_codes_per_visit, \
-deduplicate
+deduplicate, value_bins
         As in `VisitSequenceTransformer`. An unknown code is no column.
     encoding : {"count", "binary", "log1p"}, default="count"
         Number of visits with a code (of its occurrences with ``deduplicate=False``), whether there
@@ -194,6 +209,10 @@ deduplicate
     last_visits : tuple or list of int, default=()
         For each number `k` a block of columns that counts the last `k` visits alone, beside the
         block for the whole history. Static codes count in the whole history only.
+    windows : tuple or list of timedelta, str or float, default=()
+        For each length of time a block that counts the visits alone whose last event lies within it
+        before the prediction (of whole histories: before the sample's last event), such as "90D"; a
+        number in the unit of numeric times.
     sparse_output : bool, default=True
         Return a CSR matrix; otherwise an array, as `HistGradientBoostingClassifier` and output of
         pandas frames (`set_output`) need it.
@@ -228,6 +247,7 @@ deduplicate
         **_CodeTransformer._parameter_constraints,
         "encoding": [StrOptions({"count", "binary", "log1p"})],
         "last_visits": [tuple, list],
+        "windows": [tuple, list],
         "sparse_output": ["boolean"],
     }
 
@@ -241,8 +261,10 @@ deduplicate
         max_visits=None,
         max_codes_per_visit=None,
         deduplicate=True,
+        value_bins=None,
         encoding="count",
         last_visits=(),
+        windows=(),
         sparse_output=True,
     ):
         super().__init__(
@@ -253,9 +275,11 @@ deduplicate
             max_visits=max_visits,
             max_codes_per_visit=max_codes_per_visit,
             deduplicate=deduplicate,
+            value_bins=value_bins,
         )
         self.encoding = encoding
         self.last_visits = last_visits
+        self.windows = windows
         self.sparse_output = sparse_output
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -276,7 +300,9 @@ deduplicate
         Raises
         ------
         ValueError
-            If no code is frequent enough.
+            If no code is frequent enough, or `value_bins` finds no values.
+        TypeError
+            If `value_bins` meets codes that are no texts.
         """
         valid = all(isinstance(k, Integral) and k >= 1 for k in self.last_visits)
         if not valid or len(set(self.last_visits)) < len(self.last_visits):
@@ -284,7 +310,9 @@ deduplicate
                 f"last_visits={self.last_visits!r} must hold numbers of visits, each another "
                 f"integer of at least 1, such as (1,)."
             )
-        return super().fit(X)
+        cohort = as_cohort(X)
+        self._lengths_of_windows(cohort)
+        return super().fit(cohort)
 
     def transform(self, X):
         """Count the tokens of each sample.
@@ -295,11 +323,13 @@ deduplicate
 
         Returns
         -------
-        CSR matrix or ndarray of shape (n_samples, n_codes * (1 + len(last_visits))), float64
+        CSR matrix or ndarray of shape (n_samples, n_features_out), float64
             With ``set_output(transform="pandas")`` a frame with the index of the samples.
         """
         cohort = as_cohort(X)
-        counts = count_tokens(self._tokenise(cohort), self.last_visits)
+        counts = count_tokens(
+            self._tokenise(cohort), self.last_visits, self._lengths_of_windows(cohort)
+        )
         if self.encoding == "binary":
             counts.data[:] = 1
         elif self.encoding == "log1p":
@@ -312,9 +342,9 @@ deduplicate
         return counts.toarray()
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the columns: each code, then for each block ``code@lastk``.
+        """Names of the columns: each code, then for a block ``code@last1`` or ``code@within90D``.
 
-        Where a code itself holds ``@last``, the blocks are marked by more ``@``.
+        Where a code itself holds such a mark, blocks are marked by more ``@``.
 
         Parameters
         ----------
@@ -327,53 +357,25 @@ deduplicate
         """
         check_is_fitted(self)
         codes = [str(code) for code in self.vocabulary_.codes]
-        mark = "@last"
-        while any(mark in code for code in codes):
-            mark = "@" + mark
-        suffixes = ["", *(f"{mark}{k}" for k in self.last_visits)]
+        mark = "@"
+        while any(f"{mark}{block}" in code for code in codes for block in ("last", "within")):
+            mark += "@"
+        suffixes = ["", *(f"{mark}last{k}" for k in self.last_visits)]
+        suffixes += [f"{mark}within{window}" for window in self.windows]
         return np.array([code + suffix for suffix in suffixes for code in codes], dtype=object)
 
-
-def count_tokens(sequences, last_visits=()):
-    """Count each code's tokens per sample, over the history and over the last visits.
-
-    Parameters
-    ----------
-    sequences : VisitSequences
-        With their vocabulary.
-    last_visits : sequence of int, default=()
-        One more block of columns for each.
-
-    Returns
-    -------
-    CSR matrix of shape (n_samples, n_codes * (1 + len(last_visits))), float64
-    """
-    blocks = sequences._blocks()
-    return sparse.vstack(
-        map_in_threads(_count_block, blocks, [last_visits] * len(blocks)), format="csr"
-    )
-
-
-def _count_block(sequences, last_visits):
-    n_samples, n_codes = len(sequences), sequences.vocabulary.size - N_SPECIAL
-    n_columns = n_codes * (1 + len(last_visits))
-    # A cell of the matrix is one integer, as narrow as may be: it sorts the faster.
-    dtype = np.min_scalar_type(max(n_samples, 1) * n_columns)
-    n_tokens = np.diff(sequences.visit_offsets[sequences.sample_offsets])
-    cell = np.repeat(np.arange(n_samples, dtype=dtype) * n_columns, n_tokens)
-    cell += (sequences.tokens - N_SPECIAL).astype(dtype)
-    is_known = sequences.tokens >= N_SPECIAL
-    cells = [cell[is_known]]
-    to_come, is_dated = sequences._visits_to_come(), ~sequences.is_static
-    for i, k in enumerate(last_visits, start=1):
-        is_recent = np.repeat((to_come < k) & is_dated, np.diff(sequences.visit_offsets))
-        cells.append(cell[is_known & is_recent] + i * n_codes)
-    cells = np.sort(np.concatenate(cells))
-    starts = np.flatnonzero(run_starts(cells))
-    counts = np.diff(starts, append=len(cells)).astype(np.float64)
-    cells = cells[starts]
-    # numpy divides by one number much faster than it takes remainders.
-    row = cells // n_columns
-    column = (cells - row * n_columns).astype(np.int64)
-    offsets = offsets_from_lengths(np.bincount(row.astype(np.int64), minlength=n_samples))
-    return sparse.csr_matrix((counts, column, offsets), shape=(n_samples, n_columns))
+    def _lengths_of_windows(self, cohort):
+        """Lengths of the windows in days, or in the unit of numeric times."""
+        time = cohort._events.time
+        if not len(self.windows):
+            return ()
+        if time is None:
+            raise ValueError("windows needs event times; events has no time column.")
+        lengths = [
+            as_duration(window, "windows", time.dtype.kind == "M") for window in self.windows
+        ]
+        if time.dtype.kind == "M":
+            lengths = [length / np.timedelta64(1, "D") for length in lengths]
+        if len(set(lengths)) < len(lengths):
+            raise ValueError(f"windows={self.windows!r} holds a length twice.")
+        return lengths

@@ -311,3 +311,59 @@ def test_parameters_are_searched():
     }
     search = GridSearchCV(pipeline, grid, cv=PatientKFold(3)).fit(cohort, y)
     assert search.score(cohort, y) == 1
+
+
+def test_windows_add_blocks_that_count_what_is_recent():
+    # Of whole histories, before the last event: patient 1's visits at 2 and 3.
+    assert counts(windows=(2,))[0] == [2, 1, 1, 1, 0, 1]
+    assert counts(windows=(1, 9.5))[0] == [2, 1, 1, 0, 0, 1, 2, 1, 1]
+    assert counts(windows=[2])[1] == [0, 1, 0, 0, 1, 0]
+    assert counts(last_visits=(1,), windows=(2,))[0] == [2, 1, 1, 0, 0, 1, 1, 0, 1]
+
+
+def test_windows_end_at_the_prediction():
+    samples = pd.DataFrame({"patient_id": [1, 1, 3], "prediction_time": [4, 2, 9]})
+    got = counts(Cohort(EVENTS, samples), windows=(2,))
+    assert got == [[2, 1, 1, 0, 0, 1], [2, 1, 0, 2, 1, 0], [1, 1, 0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("window", ["2D", pd.Timedelta("48h"), np.timedelta64(2, "D")])
+def test_windows_of_datetimes_are_durations(window):
+    events = EVENTS.assign(
+        time=pd.Timestamp("2020-01-01 12:00") + pd.to_timedelta(EVENTS.time, "D")
+    )
+    assert counts(events, windows=(window,))[0] == [2, 1, 1, 1, 0, 1]
+
+
+def test_windows_hold_no_static_codes():
+    events = pd.concat([EVENTS, pd.DataFrame({"patient_id": [1], "code": ["S"]})])
+    assert counts(Cohort(events, null_time="static"), windows=(9,))[0] == [2, 1, 1, 1, 2, 1, 1, 0]
+
+
+def test_windows_name_their_columns():
+    vectorizer = CodeCountVectorizer(min_frequency=2, last_visits=(1,), windows=("90D", "1D"))
+    events = EVENTS.assign(time=pd.Timestamp("2020-01-01") + pd.to_timedelta(EVENTS.time, "D"))
+    names = vectorizer.fit(events).get_feature_names_out().tolist()
+    assert names == [f"{c}{b}" for b in ("", "@last1", "@within90D", "@within1D") for c in "AB"]
+    odd = EVENTS.assign(code=EVENTS["code"] + "@within")
+    names = CodeCountVectorizer(min_frequency=2, windows=(2,)).fit(odd).get_feature_names_out()
+    assert names.tolist() == ["A@within", "B@within", "A@within@@within2", "B@within@@within2"]
+
+
+@pytest.mark.parametrize(
+    ("change", "windows", "error", "message"),
+    [
+        ({}, ("90D",), TypeError, "windows='90D' is no number"),
+        ({}, (0,), ValueError, "windows=0 must be finite and longer than zero"),
+        ({}, (2, 2.0), ValueError, "holds a length twice"),
+        ({}, 2, ValueError, "windows"),
+        ({"time": pd.Timestamp("2020-01-01")}, (2,), TypeError, "no length of time"),
+        ({"time": None}, (2,), ValueError, "windows needs event times"),
+    ],
+)
+def test_bad_windows_raise(change, windows, error, message):
+    events = EVENTS.assign(**change)
+    if "time" in change and change["time"] is None:
+        events = events.drop(columns="time")
+    with pytest.raises(error, match=message):
+        CodeCountVectorizer(min_frequency=1, windows=windows).fit(events)

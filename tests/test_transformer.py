@@ -458,6 +458,7 @@ def test_get_params_and_clone():
         "max_visits": 3,
         "max_codes_per_visit": 4,
         "deduplicate": False,
+        "value_bins": None,
     }
     copy = clone(VisitSequenceTransformer(**params).fit(EVENTS))
     assert copy.get_params() == params
@@ -470,8 +471,10 @@ def test_get_params_and_clone():
         "max_visits": None,
         "max_codes_per_visit": None,
         "deduplicate": True,
+        "value_bins": None,
     }
     counts = {**params, "encoding": "log1p", "last_visits": (1, 3), "sparse_output": False}
+    counts["windows"] = ("90D",)
     assert clone(CodeCountVectorizer(**counts)).get_params() == counts
 
 
