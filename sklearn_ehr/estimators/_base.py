@@ -1,9 +1,11 @@
 """What the estimators of all tasks share: hyper-parameters, training, and forward passes."""
 
 import warnings
+from collections.abc import Mapping
 from numbers import Integral, Real
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -13,7 +15,8 @@ from .._as_of import as_of_truncated, refuse_overlaps, truncated_visits, with_ea
 from ..model_selection import split_off_patients
 from ..nn import VisitLSTM
 from ..sequences import VisitSequences
-from ..vocabulary import UNKNOWN
+from ..vocabulary import N_SPECIAL, UNKNOWN
+from ._code_vectors import vectors_from_visits, vectors_given
 from ._device import choose_device, own_randomness
 from ._inputs import as_batch, as_sequences, read_times
 from ._net import VisitDataset, as_is, check_training, epochs, stopping_early
@@ -30,6 +33,8 @@ class BaseVisitLSTM(BaseEstimator):
 
     _parameter_constraints = {
         "embedding_dim": [Interval(Integral, 1, None, closed="left")],
+        "embedding_init": [StrOptions({"svd"}), Mapping, pd.DataFrame, None],
+        "freeze_embedding": ["boolean"],
         "hidden_dim": [Interval(Integral, 1, None, closed="left")],
         "num_layers": [Interval(Integral, 1, None, closed="left")],
         "aggregation": [StrOptions({"mean", "sum", "max", "attention"})],
@@ -53,6 +58,8 @@ class BaseVisitLSTM(BaseEstimator):
         self,
         *,
         embedding_dim=128,
+        embedding_init=None,
+        freeze_embedding=False,
         hidden_dim=128,
         num_layers=1,
         aggregation="mean",
@@ -72,6 +79,8 @@ class BaseVisitLSTM(BaseEstimator):
         verbose=0,
     ):
         self.embedding_dim = embedding_dim
+        self.embedding_init = embedding_init
+        self.freeze_embedding = freeze_embedding
         self.hidden_dim = hidden_dim
         self.num_layers = num_layers
         self.aggregation = aggregation
@@ -117,10 +126,11 @@ class BaseVisitLSTM(BaseEstimator):
             used = np.flatnonzero(weight)
             sequences, data, strata = sequences[used], data.take(used), strata[used]
         kept, apart = self._split(sequences, strata, int(split_seed))
+        vectors = self._code_vectors(sequences, int(seed))
         net = self._build_net(sequences, **task)
         training = data.take(kept).weighted_to_one()
         with own_randomness(seed, net.device):
-            net.initialize()
+            coverage = self._initialize(net, vectors)
             if apart is None:
                 net.partial_fit(training)
             else:
@@ -129,22 +139,51 @@ class BaseVisitLSTM(BaseEstimator):
                 validation = data.take(apart).weighted_to_one()
                 with stopping_early(net, validation, self.n_iter_no_change):
                     net.partial_fit(training)
-        self._keep(net, sequences.vocabulary, random_state)
+        self._keep(net, sequences.vocabulary, random_state, coverage)
 
     def _train_further(self, sequences, target, weight, **task):
         """One epoch more, on a net built the first time."""
         times = read_times(sequences, by_visit=False) if self.time_gaps else None
         if hasattr(self, "net_"):
             net, vocabulary, random_state = self.net_, self.vocabulary_, self._random_state
+            coverage = self.embedding_coverage_
             sequences = self._known(sequences)
         else:
-            net, vocabulary = self._build_net(sequences, **task), sequences.vocabulary
-            random_state = check_random_state(self.random_state)
+            random_state, vocabulary = check_random_state(self.random_state), sequences.vocabulary
+            vectors = self._code_vectors(sequences, random_state.randint(_LARGEST_SEED))
+            net = self._build_net(sequences, **task)
         net.max_epochs = 1
         with own_randomness(random_state.randint(_LARGEST_SEED), net.device):
+            if not net.initialized_:
+                coverage = self._initialize(net, vectors)
             # Weights as they are: between calls, too, they say what counts for how much.
             net.partial_fit(VisitDataset(sequences, target, weight, times=times))
-        self._keep(net, vocabulary, random_state)
+        self._keep(net, vocabulary, random_state, coverage)
+
+    def _code_vectors(self, sequences, seed):
+        """Tokens and the vectors that they start with, of those that do not start at random."""
+        if self.embedding_init is None:
+            if self.freeze_embedding:
+                raise ValueError(
+                    "freeze_embedding=True keeps the vectors that codes start with, which are "
+                    "random with embedding_init=None. Give vectors, or 'svd'."
+                )
+            return None
+        if isinstance(self.embedding_init, str):
+            return vectors_from_visits(sequences, int(self.embedding_dim), seed)
+        return vectors_given(self.embedding_init, sequences.vocabulary, int(self.embedding_dim))
+
+    def _initialize(self, net, vectors):
+        """Initialise a net, and its embedding with these vectors; the share of codes with one."""
+        net.initialize()
+        if vectors is None:
+            return 0.0
+        embedding = net.module_.embedding
+        tokens, values = vectors
+        with torch.no_grad():
+            embedding.weight[tokens] = torch.from_numpy(values).to(embedding.weight.device)
+        embedding.weight.requires_grad_(not self.freeze_embedding)
+        return len(tokens) / max(1, embedding.num_embeddings - N_SPECIAL)
 
     def _split(self, sequences, strata, seed):
         """Positions to train on, and those to validate on or None."""
@@ -200,13 +239,14 @@ class BaseVisitLSTM(BaseEstimator):
             verbose=int(self.verbose),
         )
 
-    def _keep(self, net, vocabulary, random_state):
+    def _keep(self, net, vocabulary, random_state, coverage):
         """Keep the trained net, without the log of every batch."""
         check_training(net)
         for epoch in net.history:
             epoch["batches"] = []
         self.net_ = net
         self.vocabulary_ = vocabulary
+        self.embedding_coverage_ = coverage
         self.history_ = epochs(net.history)
         self._random_state = random_state
 

@@ -32,6 +32,12 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     ----------
     embedding_dim : int, default=128
         Size of a code's embedding, and of a visit's vector.
+    embedding_init : mapping, DataFrame or "svd", default=None
+        Vectors that codes start with: a mapping from code to vector, or a frame with the codes as
+        its index and `embedding_dim` columns; other codes start at random, as with None.
+        "svd" makes them of the codes' positive mutual information in the visits of `X` [3]_.
+    freeze_embedding : bool, default=False
+        Keep the vectors of `embedding_init` as they are, and what codes without one start with.
     hidden_dim : int, default=128
         Size of the LSTM's state, in one direction.
     num_layers : int, default=1
@@ -86,6 +92,8 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         The fitted net; ``net_.module_`` is the torch module.
     vocabulary_ : Vocabulary or None
         The vocabulary of the sequences it was fitted with.
+    embedding_coverage_ : float
+        Share of the codes that `embedding_init` gave a vector; 0 without it.
     history_ : DataFrame
         Losses and duration (seconds) of each epoch.
 
@@ -99,6 +107,8 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
        1997, p. 1735-1780.
     .. [2] I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019,
        algorithm 2.
+    .. [3] O. Levy, Y. Goldberg and I. Dagan, "Improving distributional similarity with lessons
+       learned from word embeddings", Transactions of the ACL 3, 2015, p. 211-225.
 
     Examples
     --------
@@ -122,6 +132,8 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         self,
         *,
         embedding_dim=128,
+        embedding_init=None,
+        freeze_embedding=False,
         hidden_dim=128,
         num_layers=1,
         aggregation="mean",
@@ -143,6 +155,8 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     ):
         super().__init__(
             embedding_dim=embedding_dim,
+            embedding_init=embedding_init,
+            freeze_embedding=freeze_embedding,
             hidden_dim=hidden_dim,
             num_layers=num_layers,
             aggregation=aggregation,

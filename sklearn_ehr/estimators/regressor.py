@@ -20,8 +20,8 @@ class LSTMVisitRegressor(RegressorMixin, BaseVisitLSTM):
         What is made small: the mean of squared or absolute errors, with `y` standardised inside so
         that `lr` fits any unit; or the Poisson deviance of counts or rates [1]_, at least 0, whose
         logarithm the network predicts.
-    embedding_dim, hidden_dim, num_layers, aggregation, bidirectional, time_gaps, dropout, lr, \
-weight_decay, batch_size, max_epochs
+    embedding_dim, embedding_init, freeze_embedding, hidden_dim, num_layers, aggregation, \
+bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         As in `LSTMVisitClassifier`.
     early_stopping : bool, default=True
         Set patients apart as a validation split, stop when its loss no longer falls, and restore
@@ -35,6 +35,8 @@ weight_decay, batch_size, max_epochs
         The fitted net, which predicts in the scale it was trained in.
     vocabulary_ : Vocabulary or None
         The vocabulary of the sequences it was fitted with.
+    embedding_coverage_ : float
+        Share of the codes that `embedding_init` gave a vector; 0 without it.
     history_ : DataFrame
         Losses and duration (seconds) of each epoch.
 
@@ -72,6 +74,8 @@ weight_decay, batch_size, max_epochs
         *,
         loss="squared_error",
         embedding_dim=128,
+        embedding_init=None,
+        freeze_embedding=False,
         hidden_dim=128,
         num_layers=1,
         aggregation="mean",
@@ -92,6 +96,8 @@ weight_decay, batch_size, max_epochs
     ):
         super().__init__(
             embedding_dim=embedding_dim,
+            embedding_init=embedding_init,
+            freeze_embedding=freeze_embedding,
             hidden_dim=hidden_dim,
             num_layers=num_layers,
             aggregation=aggregation,

@@ -27,8 +27,8 @@ class LSTMVisitSurvival(BaseVisitLSTM):
     ----------
     n_intervals : int, default=20
         Number of intervals, at most: they end at quantiles of the training samples' event times.
-    embedding_dim, hidden_dim, num_layers, aggregation, bidirectional, time_gaps, dropout, lr, \
-weight_decay, batch_size, max_epochs
+    embedding_dim, embedding_init, freeze_embedding, hidden_dim, num_layers, aggregation, \
+bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         As in `LSTMVisitClassifier`.
     early_stopping : bool, default=True
         Set patients apart as a validation split, stop when its loss no longer falls, and restore
@@ -46,6 +46,8 @@ weight_decay, batch_size, max_epochs
         The fitted net; ``net_.module_`` is the torch module.
     vocabulary_ : Vocabulary or None
         The vocabulary of the sequences it was fitted with.
+    embedding_coverage_ : float
+        Share of the codes that `embedding_init` gave a vector; 0 without it.
     history_ : DataFrame
         Losses (negative log-likelihood a sample) and duration (seconds) of each epoch.
 
@@ -97,6 +99,8 @@ weight_decay, batch_size, max_epochs
         *,
         n_intervals=20,
         embedding_dim=128,
+        embedding_init=None,
+        freeze_embedding=False,
         hidden_dim=128,
         num_layers=1,
         aggregation="mean",
@@ -117,6 +121,8 @@ weight_decay, batch_size, max_epochs
     ):
         super().__init__(
             embedding_dim=embedding_dim,
+            embedding_init=embedding_init,
+            freeze_embedding=freeze_embedding,
             hidden_dim=hidden_dim,
             num_layers=num_layers,
             aggregation=aggregation,

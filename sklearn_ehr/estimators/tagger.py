@@ -23,7 +23,7 @@ class LSTMVisitTagger(BaseVisitLSTM):
 
     Parameters
     ----------
-    embedding_dim, hidden_dim, num_layers, aggregation
+    embedding_dim, embedding_init, freeze_embedding, hidden_dim, num_layers, aggregation
         As in `LSTMVisitClassifier`.
     bidirectional : bool, default=False
         Must be False: an answer would depend on visits to come.
@@ -43,6 +43,8 @@ class LSTMVisitTagger(BaseVisitLSTM):
         The fitted net; ``net_.module_`` is the torch module.
     vocabulary_ : Vocabulary or None
         The vocabulary of the sequences it was fitted with.
+    embedding_coverage_ : float
+        Share of the codes that `embedding_init` gave a vector; 0 without it.
     history_ : DataFrame
         Losses and duration (seconds) of each epoch; a loss is the mean over labelled visits.
 

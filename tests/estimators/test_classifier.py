@@ -383,6 +383,8 @@ def test_defaults_are_those_of_the_design():
         "aggregation": "mean",
         "bidirectional": False,
         "time_gaps": False,
+        "embedding_init": None,
+        "freeze_embedding": False,
         "dropout": 0.3,
         "lr": 1e-3,
         "weight_decay": 0.0,

@@ -1,0 +1,174 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+
+from sklearn_ehr import (
+    LSTMVisitClassifier,
+    LSTMVisitRegressor,
+    LSTMVisitTagger,
+    VisitSequences,
+    VisitSequenceTransformer,
+)
+from sklearn_ehr.datasets import make_visits
+from sklearn_ehr.estimators._code_vectors import vectors_from_visits
+
+
+def tiny(Estimator=LSTMVisitClassifier, **params):
+    given = {"embedding_dim": 2, "hidden_dim": 4, "max_epochs": 2, "random_state": 0}
+    return Estimator(**{**given, "device": "cpu", **params})
+
+
+@pytest.fixture(scope="module")
+def data():
+    X, y = make_visits(60, random_state=0)
+    return VisitSequenceTransformer(min_frequency=20).fit_transform(X), y
+
+
+VECTORS = {"C001": [1.0, -2.0], "C002": [0.5, 3.0], "UNHEARD": [9.0, 9.0]}
+
+
+def embedding_of(model):
+    return model.net_.module_.embedding.weight.detach().numpy()
+
+
+def token(model, code):
+    return model.vocabulary_.encode([code])[0]
+
+
+@pytest.mark.parametrize(
+    "container", [dict, lambda vectors: pd.DataFrame(vectors).T], ids=["mapping", "frame"]
+)
+def test_codes_start_with_the_vectors_given(data, container):
+    # So small a learning rate leaves the first weights as they are.
+    model = tiny(embedding_init=container(VECTORS), lr=1e-20).fit(*data)
+    plain = tiny(lr=1e-20).fit(*data)
+    for code in ("C001", "C002"):
+        np.testing.assert_array_equal(embedding_of(model)[token(model, code)], VECTORS[code])
+    others = np.delete(np.arange(model.vocabulary_.size), token(model, "C001"))
+    others = others[others != token(model, "C002")]
+    np.testing.assert_allclose(embedding_of(model)[others], embedding_of(plain)[others], atol=1e-15)
+    assert model.embedding_coverage_ == 2 / len(model.vocabulary_.codes)
+    assert plain.embedding_coverage_ == 0
+
+
+def test_vectors_are_trained_further_unless_frozen(data):
+    model = tiny(embedding_init=VECTORS, lr=0.1).fit(*data)
+    frozen = tiny(embedding_init=VECTORS, lr=0.1, weight_decay=0.1, freeze_embedding=True)
+    start = embedding_of(tiny(embedding_init=VECTORS, lr=1e-20).fit(*data))
+    assert np.abs(embedding_of(model) - start).max() > 0.01
+    np.testing.assert_allclose(embedding_of(frozen.fit(*data)), start, atol=1e-15)
+
+
+def test_partial_fit_starts_with_them_and_goes_on(data):
+    X, y = data
+    model = tiny(embedding_init=VECTORS, lr=1e-20).partial_fit(X, y, classes=[0, 1])
+    np.testing.assert_array_equal(embedding_of(model)[token(model, "C001")], VECTORS["C001"])
+    again = tiny(embedding_init=VECTORS, lr=0.1).partial_fit(X, y, classes=[0, 1])
+    once = embedding_of(again).copy()
+    again.partial_fit(X, y)
+    assert np.abs(embedding_of(again) - once).max() < 0.1 * np.abs(once).max() + 1
+    assert again.embedding_coverage_ == model.embedding_coverage_ > 0
+
+
+@pytest.mark.parametrize("embedding_init", ["svd", VECTORS])
+def test_same_seed_gives_same_bits_in_every_estimator(data, embedding_init):
+    X, y = data
+    by_visit = [np.arange(n) % 2 for n in X.lengths]
+    for Estimator, target in [
+        (LSTMVisitClassifier, y),
+        (LSTMVisitRegressor, y),
+        (LSTMVisitTagger, by_visit),
+    ]:
+        model = tiny(Estimator, embedding_init=embedding_init).fit(X, target)
+        again = clone(model).fit(X, target)
+        np.testing.assert_array_equal(embedding_of(again), embedding_of(model))
+        assert model.embedding_coverage_ > 0
+
+
+def by_hand(visits, n_codes):
+    """Positive pointwise mutual information, visit by visit."""
+    together = np.zeros((n_codes, n_codes))
+    for visit in visits:
+        for one in set(visit):
+            for other in set(visit):
+                together[one, other] += 1
+    alone = together.diagonal().copy()
+    np.fill_diagonal(together, 0)
+    with np.errstate(divide="ignore"):
+        return np.maximum(np.log(together * len(visits) / np.outer(alone, alone)), 0)
+
+
+def test_svd_vectors_give_back_the_mutual_information_of_codes():
+    rng = np.random.default_rng(0)
+    visits = [
+        [*rng.choice(4, 2), *rng.choice([4, 5, 6], 1)] if i % 2 else [*rng.choice([4, 5, 6], 2)]
+        for i in range(200)
+    ]
+    codes = np.zeros((200, 1, 3), dtype=int)
+    for i, visit in enumerate(visits):
+        codes[i, 0, : len(visit)] = np.array(visit) + 2
+    sequences = VisitSequences.from_padded(codes)
+    before = sequences.tokens.copy()
+    tokens, vectors = vectors_from_visits(sequences, 9, seed=0)
+    assert tokens.tolist() == [2, 3, 4, 5, 6, 7, 8]
+    assert vectors.shape == (7, 9)
+    np.testing.assert_array_equal(sequences.tokens, before)
+    np.testing.assert_allclose(np.mean(vectors**2), 1, rtol=1e-5)
+    # The singular vectors of a symmetric matrix: their products are its absolute value, but for
+    # the smallest one, which a truncated decomposition leaves out; it is a randomised one.
+    u, s, _ = np.linalg.svd(by_hand(visits, 7))
+    wanted = (u[:, :6] * s[:6]) @ u[:, :6].T
+    got = vectors @ vectors.T
+    np.testing.assert_allclose(got / np.trace(got), wanted / np.trace(wanted), atol=1e-3)
+
+
+def test_codes_of_the_same_visits_are_alike():
+    """Two worlds of codes never share a visit."""
+    rng = np.random.default_rng(1)
+    codes = rng.integers(2, 6, (300, 1, 3)) + 4 * (np.arange(300) % 2)[:, None, None]
+    _, vectors = vectors_from_visits(VisitSequences.from_padded(codes), 2, seed=0)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    alike = unit @ unit.T
+    assert alike[:4, :4].min() > 0.9
+    assert np.abs(alike[:4, 4:]).max() < 0.5
+
+
+@pytest.mark.parametrize(
+    "codes", [[[[2]], [[3]]], [[[2, 2]], [[2, 0]]], [[[1]], [[1]]], [[[0]], [[0]]]]
+)
+def test_svd_of_codes_that_share_no_visit_does_no_harm(codes):
+    model = tiny(embedding_init="svd", early_stopping=False).fit(np.array(codes), [0, 1])
+    assert np.isfinite(model.predict_proba(np.array(codes))).all()
+
+
+@pytest.mark.parametrize(
+    ("embedding_init", "message"),
+    [
+        ({"C001": [1.0, 2.0, 3.0]}, r"embedding_dim=2 .*shape \(1, 3\).*Set embedding_dim"),
+        ({"C001": [1.0, 2.0], "C002": [1.0]}, "embedding_dim=2"),
+        ({"C001": [1.0, np.nan]}, "finite"),
+        ({"C001": ["a", "b"]}, "finite numbers"),
+        ({}, "embedding_dim=2"),
+        ({"elsewhere": [1.0, 2.0]}, "none for a code of the vocabulary"),
+        ({7: [1.0, 2.0]}, "none for a code of the vocabulary"),
+        (pd.DataFrame([[1.0, 2.0]] * 2, index=["C001"] * 2), "several vectors for a code"),
+        ("word2vec", "embedding_init"),
+        ([[1.0, 2.0]], "embedding_init"),
+    ],
+)
+def test_bad_vectors_raise(data, embedding_init, message):
+    model = tiny(embedding_init=embedding_init)
+    with pytest.raises(ValueError, match=message):
+        model.fit(*data)
+    assert not hasattr(model, "net_")
+
+
+def test_tokens_without_meaning_take_no_vectors_by_code():
+    with pytest.raises(ValueError, match="no vocabulary"):
+        tiny(embedding_init=VECTORS, early_stopping=False).fit(np.array([[[2]], [[3]]]), [0, 1])
+
+
+def test_freezing_random_vectors_raises(data):
+    with pytest.raises(ValueError, match="freeze_embedding=True"):
+        tiny(freeze_embedding=True).fit(*data)
