@@ -224,7 +224,9 @@ def test_fitted_transformer_holds_no_patient_no_time_and_no_rare_code(Transforme
         pickler = Sizes(file)
         pickler.dump(transformer)
     assert 3 <= pickler.longest < 100
-    assert set(vars(transformer)) - set(transformer.get_params()) == {"vocabulary_"}
+    learnt = set(vars(transformer)) - set(transformer.get_params())
+    assert learnt == {"vocabulary_", "_value_bins"}
+    assert transformer._value_bins is None
 
 
 def test_fitted_search_holds_no_patient_no_time_and_no_rare_code():

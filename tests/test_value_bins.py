@@ -135,6 +135,15 @@ def test_bins_too_rare_and_their_edges_are_not_kept():
     assert b"secret" not in pickle.dumps(transformer)
 
 
+def test_no_value_of_an_event_is_kept():
+    X, _ = make_visits(100, signal="values", random_state=0)
+    transformer = VisitSequenceTransformer(min_frequency=5, value_bins=4).fit(X)
+    content = pickle.dumps(transformer)
+    values = X.visible_events()["value"].dropna().to_numpy()
+    assert transformer._value_bins.edges[0].tobytes() in content
+    assert not any(value.tobytes() in content for value in values)
+
+
 def test_order_and_the_categories_of_codes_do_not_matter():
     X, _ = make_visits(100, signal="values", random_state=0)
     events = X.visible_events().drop(columns="sample")
