@@ -2,12 +2,15 @@
 
 import warnings
 from collections.abc import Mapping
+from copy import copy
 from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, clone
+from sklearn.metrics import check_scoring, get_scorer_names
+from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, check_random_state
 
@@ -46,6 +49,7 @@ class BaseVisitLSTM(BaseEstimator):
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
+        "scoring": [StrOptions(set(get_scorer_names())), callable, None],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "device": [str],
@@ -71,6 +75,7 @@ class BaseVisitLSTM(BaseEstimator):
         batch_size=128,
         max_epochs=50,
         early_stopping=True,
+        scoring=None,
         validation_fraction=0.1,
         n_iter_no_change=5,
         device="auto",
@@ -92,6 +97,7 @@ class BaseVisitLSTM(BaseEstimator):
         self.batch_size = batch_size
         self.max_epochs = max_epochs
         self.early_stopping = early_stopping
+        self.scoring = scoring
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.device = device
@@ -112,10 +118,11 @@ class BaseVisitLSTM(BaseEstimator):
         """
         return self._outputs(X, VisitLSTM.encode)
 
-    def _train(self, sequences, target, weight, strata, *, by_visit=False, **task):
+    def _train(self, sequences, y, target, weight, strata, *, learnt, by_visit=False, **task):
         """Build a net and fit it, keeping the best weights of a validation split.
 
-        `task` holds the arguments of `_build_net` that depend on what is predicted.
+        `target` is `y` as the net takes it, `learnt` holds the attributes that the estimator needs
+        to answer, and `task` the arguments of `_build_net` that depend on what is predicted.
         """
         random_state = check_random_state(self.random_state)
         split_seed, seed = random_state.randint(_LARGEST_SEED, size=2)
@@ -124,7 +131,8 @@ class BaseVisitLSTM(BaseEstimator):
         if not weight.all():
             # A weight of 0 leaves a sample out, of the split and of batches too.
             used = np.flatnonzero(weight)
-            sequences, data, strata = sequences[used], data.take(used), strata[used]
+            sequences, data, y = sequences[used], data.take(used), _safe_indexing(y, used)
+            weight, strata = weight[used], strata[used]
         kept, apart = self._split(sequences, strata, int(split_seed))
         vectors = self._code_vectors(sequences, int(seed))
         net = self._build_net(sequences, **task)
@@ -137,9 +145,28 @@ class BaseVisitLSTM(BaseEstimator):
                 # By length, so that the batches of validation need as little padding as others.
                 apart = apart[sequences.lengths[apart].argsort(kind="stable")]
                 validation = data.take(apart).weighted_to_one()
-                with stopping_early(net, validation, self.n_iter_no_change):
+                score = self._score_of(
+                    sequences[apart], _safe_indexing(y, apart), weight[apart], learnt
+                )
+                with stopping_early(net, validation, self.n_iter_no_change, score):
                     net.partial_fit(training)
         self._keep(net, sequences.vocabulary, random_state, coverage)
+        vars(self).update(learnt)
+
+    def _score_of(self, X, y, weight, learnt):
+        """Function that scores a net as this estimator's, on samples for early stopping."""
+        if self.scoring is None:
+            return None
+        scorer = check_scoring(self, scoring=self.scoring)
+        # Not every scorer takes weights.
+        weights = {} if (weight == weight[0]).all() else {"sample_weight": weight}
+
+        def score(net):
+            fitted = copy(self)
+            vars(fitted).update(learnt, net_=net, vocabulary_=X.vocabulary)
+            return scorer(fitted, X, y, **weights)
+
+        return score
 
     def _train_further(self, sequences, target, weight, **task):
         """One epoch more, on a net built the first time."""

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from sklearn.base import ClassifierMixin, RegressorMixin
 from skorch import NeuralNet
-from skorch.callbacks import EarlyStopping
+from skorch.callbacks import Callback, EarlyStopping
 from skorch.helper import predefined_split
 
 from ..nn import LengthBucketSampler
@@ -152,18 +152,37 @@ class VisitTaggerNet(VisitNet):
         return (loss * weight).sum() / len(visits)
 
 
+class ValidationScore(Callback):
+    """Record in each epoch what a function of the net returns, such as a score of other samples."""
+
+    def __init__(self, score):
+        self.score = score
+
+    def on_epoch_end(self, net, **kwargs):
+        """Record it."""
+        net.module_.eval()
+        net.history.record("valid_score", float(self.score(net)))
+
+
 @contextmanager
-def stopping_early(net, validation, patience):
-    """Validate a net on data that it lets go of afterwards, and restore its best weights."""
-    callback = EarlyStopping(patience=patience, threshold=0, load_best=True)
-    stopping = ("early_stopping", callback.initialize())
+def stopping_early(net, validation, patience, score=None):
+    """Validate a net on data that it lets go of afterwards, and restore its best weights.
+
+    The best are those of the lowest loss, or of the highest `score`, a function of the net.
+    """
+    callbacks = [EarlyStopping(patience=patience, threshold=0, load_best=True)]
+    if score is not None:
+        callbacks[0].set_params(monitor="valid_score", lower_is_better=False)
+        callbacks.insert(0, ValidationScore(score))
+    named = [(type(callback).__name__, callback.initialize()) for callback in callbacks]
     net.train_split = predefined_split(validation)
-    net.callbacks_.append(stopping)
+    net.callbacks_.extend(named)
     try:
         yield
     finally:
         net.train_split = None
-        net.callbacks_.remove(stopping)
+        for callback in named:
+            net.callbacks_.remove(callback)
 
 
 def check_training(net):

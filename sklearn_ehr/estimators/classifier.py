@@ -65,10 +65,13 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         Set patients apart as a validation split, stop when its loss no longer falls, and restore
         the weights of the best epoch. The split keeps a patient on one side and is stratified by
         outcome where it can be.
+    scoring : str or callable, default=None
+        Scorer of scikit-learn that says instead of the loss which epoch is the best, such as
+        "average_precision"; the higher, the better.
     validation_fraction : float, default=0.1
         Share of the patients set apart.
     n_iter_no_change : int, default=5
-        Epochs without a lower validation loss before training stops.
+        Epochs without a lower validation loss, or a higher score, before training stops.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class, as in scikit-learn; for one label a sample. Other than None it
         distorts the probabilities.
@@ -145,6 +148,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         batch_size=128,
         max_epochs=50,
         early_stopping=True,
+        scoring=None,
         validation_fraction=0.1,
         n_iter_no_change=5,
         class_weight=None,
@@ -168,6 +172,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
             batch_size=batch_size,
             max_epochs=max_epochs,
             early_stopping=early_stopping,
+            scoring=scoring,
             validation_fraction=validation_fraction,
             n_iter_no_change=n_iter_no_change,
             device=device,
@@ -208,8 +213,8 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         if not coding.is_multilabel:
             check_two_classes(np.unique(y[weight > 0]), type(self).__name__)
         strata = strata_of_labels(encoded)
-        self._train(X, coding.as_target(encoded), weight, strata, **coding.task())
-        self._keep_coding(coding)
+        target, learnt = coding.as_target(encoded), _learnt(coding)
+        self._train(X, y, target, weight, strata, learnt=learnt, **coding.task())
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -251,7 +256,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
             )
         weight = self._weights(X, encoded, coding, sample_weight)
         self._train_further(X, coding.as_target(encoded), weight, **coding.task())
-        self._keep_coding(coding)
+        vars(self).update(_learnt(coding))
         return self
 
     def decision_function(self, X):
@@ -325,10 +330,6 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         proba = self._coding.to_proba(self._coding.to_logits(outputs))
         return split_by_sample(proba, X.sample_offsets)
 
-    def _keep_coding(self, coding):
-        self._coding = coding
-        self.classes_ = coding.classes
-
     def _weights(self, X, encoded, coding, sample_weight):
         """Weight of each sample's loss."""
         weight = check_weight(sample_weight, X)
@@ -387,3 +388,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def _learnt(coding):
+    return {"_coding": coding, "classes_": coding.classes}

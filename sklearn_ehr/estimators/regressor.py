@@ -26,7 +26,7 @@ bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
     early_stopping : bool, default=True
         Set patients apart as a validation split, stop when its loss no longer falls, and restore
         the weights of the best epoch.
-    validation_fraction, n_iter_no_change, device, callbacks, random_state, verbose
+    scoring, validation_fraction, n_iter_no_change, device, callbacks, random_state, verbose
         As in `LSTMVisitClassifier`.
 
     Attributes
@@ -87,6 +87,7 @@ bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         batch_size=128,
         max_epochs=50,
         early_stopping=True,
+        scoring=None,
         validation_fraction=0.1,
         n_iter_no_change=5,
         device="auto",
@@ -109,6 +110,7 @@ bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
             batch_size=batch_size,
             max_epochs=max_epochs,
             early_stopping=early_stopping,
+            scoring=scoring,
             validation_fraction=validation_fraction,
             n_iter_no_change=n_iter_no_change,
             device=device,
@@ -153,8 +155,8 @@ bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
                 "all 0. Use another loss, or another outcome."
             )
         no_strata = np.zeros(len(y), dtype=np.int64)
-        self._train(X, scaling.as_target(y), weight, no_strata, **scaling.task())
-        self._scaling = scaling
+        target, learnt = scaling.as_target(y), {"_scaling": scaling}
+        self._train(X, y, target, weight, no_strata, learnt=learnt, **scaling.task())
         return self
 
     def predict(self, X):

@@ -33,6 +33,9 @@ bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
     early_stopping : bool, default=True
         Set patients apart as a validation split, stop when its loss no longer falls, and restore
         the weights of the best epoch. The split is stratified by event where it can be.
+    scoring : callable, default=None
+        Function of the estimator, `X` and `y` whose value says instead of the loss which epoch is
+        the best; the higher, the better.
     validation_fraction, n_iter_no_change, device, callbacks, random_state, verbose
         As in `LSTMVisitClassifier`.
 
@@ -92,6 +95,7 @@ bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
     _parameter_constraints = {
         **BaseVisitLSTM._parameter_constraints,
         "n_intervals": [Interval(Integral, 1, None, closed="left")],
+        "scoring": [callable, None],
     }
 
     def __init__(
@@ -112,6 +116,7 @@ bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         batch_size=128,
         max_epochs=50,
         early_stopping=True,
+        scoring=None,
         validation_fraction=0.1,
         n_iter_no_change=5,
         device="auto",
@@ -134,6 +139,7 @@ bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
             batch_size=batch_size,
             max_epochs=max_epochs,
             early_stopping=early_stopping,
+            scoring=scoring,
             validation_fraction=validation_fraction,
             n_iter_no_change=n_iter_no_change,
             device=device,
@@ -181,16 +187,16 @@ bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         offset = common_log_odds(target[used], weight[used], len(event_types))
         self._train(
             X,
+            y,
             target,
             weight,
             cause,
+            learnt={"unique_times_": ends, "event_types_": event_types},
             net=VisitNet,
             criterion=DiscreteHazardLoss,
             output_dim=offset.size,
             offset=offset,
         )
-        self.unique_times_ = ends
-        self.event_types_ = event_types
         return self
 
     def predict(self, X):

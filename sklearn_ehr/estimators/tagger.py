@@ -32,6 +32,9 @@ class LSTMVisitTagger(BaseVisitLSTM):
     early_stopping : bool, default=True
         Set patients apart as a validation split, stop when its loss no longer falls, and restore
         the weights of the best epoch.
+    scoring : callable, default=None
+        Function of the estimator, `X` and `y` whose value says instead of the loss which epoch is
+        the best; the higher, the better.
     validation_fraction, n_iter_no_change, device, callbacks, random_state, verbose
         As in `LSTMVisitClassifier`.
 
@@ -68,7 +71,7 @@ class LSTMVisitTagger(BaseVisitLSTM):
     ((20,), True)
     """
 
-    _parameter_constraints = BaseVisitLSTM._parameter_constraints
+    _parameter_constraints = {**BaseVisitLSTM._parameter_constraints, "scoring": [callable, None]}
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None):
@@ -112,9 +115,8 @@ class LSTMVisitTagger(BaseVisitLSTM):
             raise ValueError("sample_weight leaves every labelled visit a weight of zero.")
         no_strata = np.zeros(len(X), dtype=np.int64)
         task = coding.task() | {"net": VisitTaggerNet}
-        self._train(X, target, weight, no_strata, by_visit=True, **task)
-        self._coding = coding
-        self.classes_ = coding.classes
+        learnt = {"_coding": coding, "classes_": coding.classes}
+        self._train(X, y, target, weight, no_strata, learnt=learnt, by_visit=True, **task)
         return self
 
     def predict_proba(self, X):

@@ -383,6 +383,7 @@ def test_defaults_are_those_of_the_design():
         "aggregation": "mean",
         "bidirectional": False,
         "time_gaps": False,
+        "scoring": None,
         "embedding_init": None,
         "freeze_embedding": False,
         "dropout": 0.3,
