@@ -3,7 +3,13 @@
 from .cohort import Cohort
 from .estimators import LSTMVisitClassifier, LSTMVisitRegressor, LSTMVisitSurvival, LSTMVisitTagger
 from .labels import make_next_visit_labels, make_visit_labels
-from .model_selection import PatientKFold, PatientShuffleSplit, StratifiedPatientKFold
+from .model_selection import (
+    PatientKFold,
+    PatientShuffleSplit,
+    StratifiedPatientKFold,
+    TemporalPatientSplit,
+)
+from .samples import make_samples
 from .sequences import VisitSequences
 from .transformer import CodeCountVectorizer, VisitSequenceTransformer
 from .vocabulary import Vocabulary
@@ -18,10 +24,12 @@ __all__ = [
     "PatientKFold",
     "PatientShuffleSplit",
     "StratifiedPatientKFold",
+    "TemporalPatientSplit",
     "VisitSequenceTransformer",
     "VisitSequences",
     "Vocabulary",
     "make_next_visit_labels",
+    "make_samples",
     "make_visit_labels",
 ]
 

@@ -91,7 +91,7 @@ def group_events(cohort, visits):
         visit_times=visit_times,
         known_times=known_times,
         visit_ids=visit_ids,
-        prediction_times=cohort._cut,
+        prediction_times=cohort.prediction_times,
         groups=cohort.groups,
     )
 

@@ -65,6 +65,8 @@ class Cohort(SampleIndexing):
         The rows of the samples.
     groups : ndarray of shape (n_samples,)
         The patient of each sample.
+    prediction_times : ndarray of shape (n_samples,) or None
+        When each sample is predicted: datetime64 in UTC, or numbers.
     n_patients : int
         Distinct patients among the samples.
     shape : tuple
@@ -197,6 +199,11 @@ class Cohort(SampleIndexing):
     def groups(self):
         """Patient of each sample, ndarray of shape (n_samples,)."""
         return self._samples[self._patient_column].to_numpy()
+
+    @property
+    def prediction_times(self):
+        """When each sample is predicted, in UTC, or None where whole histories are meant."""
+        return self._cut
 
     @property
     def n_patients(self):

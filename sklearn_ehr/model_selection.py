@@ -1,13 +1,18 @@
 """How samples are split so that no patient stands on two sides."""
 
 import numpy as np
+import pandas as pd
 from sklearn.model_selection import (
+    BaseCrossValidator,
     GroupKFold,
     GroupShuffleSplit,
     StratifiedGroupKFold,
     train_test_split,
 )
 from sklearn.utils import check_random_state
+
+from ._times import Times, align, as_duration, read_times
+from .cohort import Cohort
 
 _N_UNITS = 2_000
 
@@ -134,6 +139,96 @@ class PatientShuffleSplit(_PatientSplitter, GroupShuffleSplit):
     >>> len(train), len(test)
     (15, 5)
     """
+
+
+class TemporalPatientSplit(BaseCrossValidator):
+    """Train on what was known before a date, test on what came after it.
+
+    A sample trains if its prediction and its label's window, `horizon` long, lie before the date;
+    it tests if it is predicted at the date or later. One whose window is open at the date does
+    neither, as its label was not known then. A patient with samples on both sides stays in the test
+    set alone, so that it is as patients come.
+
+    Parameters
+    ----------
+    date : datetime or number
+        When the model is trained; of the kind of the prediction times.
+    horizon : Timedelta, str or number, default=None
+        How long after its prediction time a label is settled; gap and horizon together of
+        `make_samples`. None: at once.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_ehr import TemporalPatientSplit
+    >>> from sklearn_ehr.datasets import make_visits
+    >>> X, y = make_visits(200, random_state=0)
+    >>> splitter = TemporalPatientSplit(pd.Timestamp("2003-01-01"), horizon="30D")
+    >>> train, test = next(splitter.split(X))
+    >>> bool(X[train].prediction_times.max() < X[test].prediction_times.min())
+    True
+    """
+
+    def __init__(self, date, *, horizon=None):
+        self.date = date
+        self.horizon = horizon
+
+    def get_n_splits(self, X=None, y=None, groups=None):
+        """Return the number of splits, 1."""
+        return 1
+
+    def split(self, X, y=None, groups=None):
+        """Generate positions of training and test samples, once.
+
+        Parameters
+        ----------
+        X : Cohort or VisitSequences of shape (n_samples,)
+            With prediction times, and the patient of each sample.
+        y : None
+            Ignored.
+        groups : array-like of shape (n_samples,), default=None
+            The patient of each sample; by default ``X.groups``.
+
+        Yields
+        ------
+        train, test : ndarrays of int
+
+        Raises
+        ------
+        ValueError
+            If `X` has no prediction times, or a side is left without samples.
+        TypeError
+            If `date` or `horizon` is of another kind than the prediction times.
+        """
+        groups = np.asarray(_patients_of(X, groups, type(self).__name__))
+        time = getattr(X, "prediction_times", None)
+        if time is None:
+            raise ValueError(
+                "TemporalPatientSplit needs the prediction time of each sample, and X has none. "
+                "Split a Cohort made with samples."
+            )
+        date = self._read_date(X, time)
+        is_datetime = time.dtype.kind == "M"
+        settled = time
+        if self.horizon is not None:
+            settled = time + as_duration(self.horizon, "horizon", is_datetime)
+        is_test = time >= date
+        is_train = (settled < date) & ~np.isin(groups, groups[is_test])
+        for side, name in ((is_train, "before"), (is_test, "after")):
+            if not side.any():
+                raise ValueError(
+                    f"No sample is left {name} date={self.date!r}: {len(time)} samples, "
+                    f"{np.count_nonzero(is_test)} predicted at the date or later. Choose another "
+                    f"date, or a shorter horizon={self.horizon!r}."
+                )
+        yield np.flatnonzero(is_train), np.flatnonzero(is_test)
+
+    def _read_date(self, X, time):
+        date = read_times(pd.Series([self.date]), "date")
+        # Sequences do not know the zone of their times, which are in UTC.
+        zone = X._events.zone if isinstance(X, Cohort) else None
+        align(Times(time, "prediction_time", zone), date)
+        return date.values[0]
 
 
 def split_off_patients(y, groups, fraction, random_state):

@@ -49,3 +49,9 @@ def test_lines_for_own_tables_show_what_they_say():
 def test_lines_for_a_hold_out_set_take_the_cohort_of_the_lines_before():
     names = run("PatientShuffleSplit(", run("Cohort(events"))
     assert sorted([*names["X_train"].groups, *names["X_test"].groups]) == ["a", "b"]
+
+
+def test_lines_for_samples_take_the_events_of_the_lines_before():
+    names = run("make_samples(", run("Cohort(events"))
+    assert names["samples"].shape[1] == 3
+    assert names["attrition"]["n_samples"].iloc[-1] == len(names["samples"]) > 0

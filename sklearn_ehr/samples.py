@@ -1,0 +1,255 @@
+"""Who is predicted when, and what happened to them then."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ._events import column_of, key_kind, refuse_nulls
+from ._ragged import run_starts, search_ranges
+from ._sorting import order_by
+from ._times import Times, align, as_duration, read_times
+
+
+def make_samples(
+    events,
+    *,
+    index,
+    outcome_codes,
+    horizon,
+    gap=None,
+    observation_end=None,
+    exclude=None,
+    incomplete="drop",
+    patient_id="patient_id",
+    time="time",
+    code="code",
+    visit_id="visit_id",
+):
+    """Make samples of events: an index time for each, and whether an outcome followed.
+
+    A sample is predicted at its index time `t` and has the outcome if one of `outcome_codes` comes
+    in ``(t + gap, t + gap + horizon]``: never at `t`, when the model may see it.
+
+    Parameters
+    ----------
+    events : DataFrame
+        Long frame as of `Cohort`. Events without a time are left out.
+    index : list of codes, "discharge", or time or list of times
+        When a sample is predicted. Codes: once a patient, at the first of them; a list of texts
+        holds codes. "discharge": at the last event of each visit that has an id. Times (datetimes
+        or numbers): at each, for every patient who has an event by then.
+    outcome_codes : list
+        Codes of the outcome.
+    horizon : Timedelta, str or number
+        How long the outcome is looked for; a number in the unit of numeric times.
+    gap : Timedelta, str or number, default=None
+        How long after the index time the looking starts; None: at once.
+    observation_end : datetime, number or Series, default=None
+        Until when is known what happened: to all, or as a Series to the patients of its index.
+        None: the latest event of all. Not a patient's own: who has no more events is known to have
+        had no outcome.
+    exclude : "outcome" or list of codes, default=None
+        Leave out samples with the outcome, or one of these codes, at or before their index time.
+    incomplete : {"drop", "mark"}, default="drop"
+        What is made of samples whose observation ends before their horizon: left out, also those
+        with an outcome, as dropping the others alone would raise its share; or kept, with
+        `outcome` NaN unless it was seen. They never count as without outcome.
+    patient_id, time, code, visit_id : str
+        Columns of `events`, by default of the parameter's own name.
+
+    Returns
+    -------
+    samples : DataFrame
+        Patient, `prediction_time` and `outcome` (0 or 1), sorted by both; with
+        ``incomplete="mark"`` also `complete`, whether the horizon was observed in full.
+    attrition : DataFrame
+        A row a rule: `rule`, and how many samples and patients were left after it.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, a parameter is not accepted, no event fits `index`, or no sample is
+        left.
+    TypeError
+        If a length or time does not fit the times of events.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_ehr import make_samples
+    >>> events = pd.DataFrame({
+    ...     "patient_id": [1, 1, 2, 3],
+    ...     "time": pd.to_datetime(["2020-01-01", "2020-02-01", "2020-03-01", "2021-01-01"]),
+    ...     "code": ["DIABETES", "STROKE", "DIABETES", "DIABETES"],
+    ... })
+    >>> samples, attrition = make_samples(
+    ...     events, index=["DIABETES"], outcome_codes=["STROKE"], horizon="180D"
+    ... )
+    >>> samples
+       patient_id prediction_time  outcome
+    0           1      2020-01-01        1
+    1           2      2020-03-01        0
+    >>> attrition
+                       rule  n_samples  n_patients
+    0           index event          3           3
+    1  observed for horizon          2           2
+    """
+    if incomplete not in ("drop", "mark"):
+        raise ValueError(f"incomplete={incomplete!r} is not accepted; choose 'drop' or 'mark'.")
+    timeline = _Timeline.of(events, patient_id, time, code)
+    horizon = as_duration(horizon, "horizon", timeline.times.is_datetime)
+    start = 0 * horizon if gap is None else as_duration(gap, "gap", timeline.times.is_datetime)
+    stop = start + horizon
+
+    patient, at = _find_index(timeline, index, events, visit_id)
+    rules = [("index event", patient)]
+    if exclude is not None:
+        codes = outcome_codes if isinstance(exclude, str) and exclude == "outcome" else exclude
+        earliest = timeline.next_event(patient, None, _check_codes(codes, "exclude"))
+        kept = ~(earliest <= at)
+        patient, at = patient[kept], at[kept]
+        rules.append(("no excluded code by then", patient))
+    observed_until = _read_end(observation_end, timeline)[patient]
+    kept = observed_until >= at
+    if incomplete == "drop":
+        kept = observed_until >= at + stop
+    patient, at, observed_until = patient[kept], at[kept], observed_until[kept]
+    whole = "gap + horizon" if gap is not None else "horizon"
+    rules.append((f"observed for {whole}" if incomplete == "drop" else "observed then", patient))
+    if not len(patient):
+        left = ", ".join(f"{rule}: {len(p)}" for rule, p in rules)
+        raise ValueError(f"No sample is left ({left}). Look at index, horizon and exclude.")
+
+    codes = _check_codes(outcome_codes, "outcome_codes")
+    found = timeline.next_event(patient, at + start, codes)
+    has_outcome = (found <= at + stop) & (found <= observed_until)
+    samples = pd.DataFrame(
+        {
+            timeline.column: timeline.patients[patient],
+            "prediction_time": timeline.as_column(at),
+            "outcome": has_outcome.astype(np.int64),
+        }
+    )
+    if incomplete == "mark":
+        samples["complete"] = observed_until >= at + stop
+        samples["outcome"] = samples["outcome"].where(samples["complete"] | has_outcome)
+    attrition = pd.DataFrame(
+        [(rule, len(p), len(np.unique(p))) for rule, p in rules],
+        columns=["rule", "n_samples", "n_patients"],
+    )
+    return samples, attrition
+
+
+@dataclass(frozen=True)
+class _Timeline:
+    """Events with a time, sorted by patient and time."""
+
+    column: str
+    patients: np.ndarray
+    patient: np.ndarray
+    times: Times
+    code: pd.Series
+    row: np.ndarray
+
+    @classmethod
+    def of(cls, events, patient_id, time, code):
+        patient = column_of(events, patient_id, "events", fixed="patient_id")
+        codes = column_of(events, code, "events", fixed="code")
+        column = column_of(events, time, "events", fixed="time")
+        refuse_nulls(patient.isna(), patient.name, "Drop those rows.")
+        times = read_times(column, column.name)
+        row = np.flatnonzero(~times.is_null)
+        if not len(row):
+            raise ValueError(
+                f"events has no time in column {column.name!r}, so nothing comes after anything."
+            )
+        position, patients = pd.factorize(patient.iloc[row], sort=True)
+        order = order_by(position, times.values[row])
+        row = row[order]
+        times = Times(times.values[row], times.name, times.zone)
+        return cls(patient.name, np.asarray(patients), position[order], times, codes.iloc[row], row)
+
+    def next_event(self, patient, after, codes):
+        """Time of each patient's first event of these codes after a time; null without one."""
+        is_one = self.code.isin(codes).to_numpy()
+        who, when = self.patient[is_one], self.times.values[is_one]
+        starts, stops = (np.searchsorted(who, patient, side=side) for side in ("left", "right"))
+        if after is not None:
+            starts = search_ranges(when, starts, stops, after, "right")
+        if not self.times.is_datetime:
+            when = when.astype(np.float64)
+        # One null more: where a range is empty, its start may be the end of all.
+        null = np.array(["NaT" if self.times.is_datetime else np.nan], dtype=when.dtype)
+        return np.where(starts < stops, np.append(when, null)[starts], null)
+
+    def read(self, values, name):
+        """Times that compare with those of events."""
+        times = read_times(pd.Series(values), name)
+        align(self.times, times)
+        if times.is_null.any():
+            raise ValueError(f"{name} holds a null time.")
+        return times.values
+
+    def as_column(self, values):
+        """Times as a column like that of events."""
+        column = pd.Series(values)
+        if self.times.zone is not None:
+            column = column.dt.tz_localize("UTC").dt.tz_convert(self.times.zone)
+        return column
+
+
+def _find_index(timeline, index, events, visit_id):
+    """Patient and time of each sample, sorted by both."""
+    if isinstance(index, str):
+        if index != "discharge":
+            raise ValueError(
+                f"index={index!r} is not accepted; choose 'discharge', a list of codes, or times."
+            )
+        visit = column_of(events, visit_id, "events", fixed="visit_id").iloc[timeline.row]
+        visit_of = pd.factorize(visit)[0]
+        frame = pd.DataFrame({"p": timeline.patient, "v": visit_of, "t": timeline.times.values})
+        ends = frame[visit_of >= 0].groupby(["p", "v"])["t"].max().reset_index()
+        ends = ends.drop_duplicates(["p", "t"]).sort_values(["p", "t"])
+        patient, at = ends["p"].to_numpy(), ends["t"].to_numpy()
+    else:
+        values = list(index) if pd.api.types.is_list_like(index) else [index]
+        is_first = run_starts(timeline.patient)
+        if values and key_kind(pd.Series(values)) == key_kind(timeline.code):
+            is_one = timeline.code.isin(values).to_numpy()
+            is_first = np.zeros(len(is_one), dtype=bool)
+            is_first[np.flatnonzero(is_one)[run_starts(timeline.patient[is_one])]] = True
+            patient, at = timeline.patient[is_first], timeline.times.values[is_first]
+        else:
+            dates = np.unique(timeline.read(values, "index"))
+            first = timeline.times.values[is_first]
+            known, date = np.nonzero(first[:, None] <= dates)
+            patient, at = timeline.patient[is_first][known], dates[date]
+    if not len(patient):
+        raise ValueError(
+            "No event fits index. Give codes as they stand in events, times after the first event, "
+            "or 'discharge' with visit ids."
+        )
+    return patient, at
+
+
+def _read_end(observation_end, timeline):
+    """Until when each patient is observed."""
+    n_patients = len(timeline.patients)
+    if observation_end is None:
+        return np.full(n_patients, timeline.times.values.max())
+    if not isinstance(observation_end, pd.Series):
+        return np.repeat(timeline.read([observation_end], "observation_end"), n_patients)
+    row = observation_end.index.get_indexer(timeline.patients)
+    if n_missing := np.count_nonzero(row < 0):
+        raise ValueError(
+            f"observation_end has no entry for {n_missing} of {n_patients} patients. Its index "
+            f"must hold the patients of events."
+        )
+    return timeline.read(observation_end.iloc[row].reset_index(drop=True), "observation_end")
+
+
+def _check_codes(codes, name):
+    if isinstance(codes, str) or not pd.api.types.is_list_like(codes) or not len(codes):
+        raise ValueError(f"{name} must be a list of codes, got {type(codes).__name__}.")
+    return list(codes)

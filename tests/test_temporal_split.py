@@ -1,0 +1,125 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+
+from sklearn_ehr import (
+    CodeCountVectorizer,
+    Cohort,
+    TemporalPatientSplit,
+    VisitSequences,
+    VisitSequenceTransformer,
+)
+from sklearn_ehr.datasets import make_visits
+
+
+def cohort_of(patients, times):
+    events = pd.DataFrame({"patient_id": np.unique(patients)})
+    events = events.assign(time=pd.Series(times).min(), code="a")
+    return Cohort(events, pd.DataFrame({"patient_id": patients, "prediction_time": times}))
+
+
+def sides(X, *args, **kwargs):
+    ((train, test),) = TemporalPatientSplit(*args, **kwargs).split(X)
+    return train.tolist(), test.tolist()
+
+
+def test_before_the_date_trains_and_after_it_tests():
+    X = cohort_of([1, 2, 3, 4], [1, 4, 5, 9])
+    assert sides(X, 5) == ([0, 1], [2, 3])
+
+
+def test_label_window_that_is_open_at_the_date_does_neither():
+    X = cohort_of([1, 2, 3, 4, 5], [1, 2, 3, 4, 9])
+    assert sides(X, 5, horizon=2) == ([0, 1], [4])
+    assert sides(X, 5, horizon=3) == ([0], [4])
+
+
+def test_patient_on_both_sides_stays_in_the_test_set():
+    X = cohort_of([1, 2, 1, 2, 3], [1, 2, 8, 3, 9])
+    assert sides(X, 5) == ([1, 3], [2, 4])
+
+
+@pytest.mark.parametrize("zone", [None, "Asia/Tokyo"])
+def test_datetimes_compare_in_their_zone(zone):
+    noon = pd.Timestamp("2020-01-01 00:30", tz=zone)
+    X = cohort_of([1, 2, 3], [noon, noon + pd.Timedelta("1D"), noon + pd.Timedelta("2D")])
+    assert sides(X, pd.Timestamp("2020-01-02", tz=zone)) == ([0], [1, 2])
+    assert sides(X, pd.Timestamp("2020-01-03", tz=zone), horizon="1D") == ([0], [2])
+    other = None if zone else "UTC"
+    with pytest.raises(TypeError, match="naive"):
+        sides(X, pd.Timestamp("2020-01-02", tz=other))
+
+
+def test_sequences_split_like_their_cohort():
+    X, _ = make_visits(100, random_state=0)
+    sequences = VisitSequenceTransformer(min_frequency=5).fit_transform(X)
+    options = {"date": pd.Timestamp("2003-01-01"), "horizon": "30D"}
+    assert sides(sequences, **options) == sides(X, **options)
+
+
+@given(
+    samples=st.lists(st.tuples(st.integers(1, 6), st.integers(0, 20)), min_size=1, max_size=30),
+    date=st.integers(0, 20),
+    horizon=st.one_of(st.none(), st.integers(1, 6)),
+)
+def test_sides_are_those_of_a_slow_look_at_every_sample(samples, date, horizon):
+    patients, times = zip(*samples, strict=True)
+    test = [i for i, t in enumerate(times) if t >= date]
+    tested = {patients[i] for i in test}
+    train = [
+        i
+        for i, t in enumerate(times)
+        if t + (horizon or 0) < date and t < date and patients[i] not in tested
+    ]
+    X = cohort_of(list(patients), list(times))
+    if not train or not test:
+        with pytest.raises(ValueError, match="No sample is left"):
+            sides(X, date, horizon=horizon)
+    else:
+        assert sides(X, date, horizon=horizon) == (train, test)
+
+
+def test_works_as_cv_of_scikit_learn():
+    X, y = make_visits(400, random_state=0)
+    cv = TemporalPatientSplit(pd.Timestamp("2003-01-01"), horizon="30D")
+    assert cv.get_n_splits(X) == 1
+    model = make_pipeline(CodeCountVectorizer(), LogisticRegression(max_iter=1000))
+    scores = cross_val_score(model, X, y, cv=cv, scoring="roc_auc")
+    assert scores.shape == (1,)
+    assert 0 < scores[0] < 1
+    assert repr(cv).startswith("TemporalPatientSplit(date=Timestamp(")
+
+
+@pytest.mark.parametrize(
+    ("date", "horizon", "error", "message"),
+    [
+        (0, None, ValueError, "No sample is left before date=0"),
+        (99, None, ValueError, "No sample is left after date=99"),
+        (5, 50, ValueError, "shorter horizon=50"),
+        (pd.Timestamp("2020-01-01"), None, TypeError, "do not compare"),
+        ("2020-01-01", None, TypeError, "to_datetime"),
+        (5, "30D", TypeError, "horizon='30D' is no number"),
+        (5, -1, ValueError, "horizon=-1"),
+    ],
+)
+def test_dates_and_horizons_that_do_not_fit_raise(date, horizon, error, message):
+    X = cohort_of([1, 2, 3], [1, 4, 9])
+    with pytest.raises(error, match=message):
+        sides(X, date, horizon=horizon)
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        Cohort(pd.DataFrame({"patient_id": [1], "time": [1], "code": ["a"]})),
+        VisitSequences.from_padded([[[2]]])._replace(groups=np.array([1])),
+    ],
+)
+def test_without_prediction_times_raises(X):
+    with pytest.raises(ValueError, match="needs the prediction time of each sample"):
+        sides(X, 5)
