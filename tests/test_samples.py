@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sklearn_ehr import Cohort, make_samples
@@ -172,6 +172,7 @@ def slow(events, index, outcome_codes, horizon, gap, end, exclude):
 CODES = st.lists(st.sampled_from("abcd"), min_size=1, max_size=2, unique=True)
 
 
+@settings(deadline=None)
 @given(
     table=st.lists(
         st.tuples(

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
@@ -62,6 +62,7 @@ def test_sequences_split_like_their_cohort():
     assert sides(sequences, **options) == sides(X, **options)
 
 
+@settings(deadline=None)
 @given(
     samples=st.lists(st.tuples(st.integers(1, 6), st.integers(0, 20)), min_size=1, max_size=30),
     date=st.integers(0, 20),

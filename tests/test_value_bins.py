@@ -3,7 +3,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -61,6 +61,7 @@ def test_equal_quantiles_are_one_bin(values, bins):
     assert set(many) == {f"Q{q}" for q in range(1, len(set(many)) + 1)}
 
 
+@settings(deadline=None)
 @given(
     values=st.lists(st.integers(-20, 20), min_size=1, max_size=60),
     n_bins=st.integers(2, 8),

@@ -233,6 +233,7 @@ def test_death_as_censoring_is_visibly_wrong(competing):
 
 
 def test_each_event_is_learnt_by_its_own_codes():
+    pytest.importorskip("sksurv")
     rng = np.random.default_rng(2)
     readmitted = rng.exponential(np.where(IS_ILL, 20, 200))
     is_frail = (X[:, 1] == 3).any(axis=1)
