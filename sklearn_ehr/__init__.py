@@ -1,7 +1,13 @@
 """scikit-learn-compatible estimators for coded patient histories."""
 
 from .cohort import Cohort
-from .estimators import LSTMVisitClassifier, LSTMVisitRegressor, LSTMVisitSurvival, LSTMVisitTagger
+from .estimators import (
+    LSTMVisitClassifier,
+    LSTMVisitRegressor,
+    LSTMVisitSurvival,
+    LSTMVisitTagger,
+    make_code_vectors,
+)
 from .labels import make_next_visit_labels, make_visit_labels
 from .model_selection import (
     PatientKFold,
@@ -28,6 +34,7 @@ __all__ = [
     "VisitSequenceTransformer",
     "VisitSequences",
     "Vocabulary",
+    "make_code_vectors",
     "make_next_visit_labels",
     "make_samples",
     "make_visit_labels",

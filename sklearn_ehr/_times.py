@@ -89,6 +89,30 @@ def read_times(column, name):
     )
 
 
+def read_time(value, name):
+    """Read a parameter that is one time, which may be written as a text.
+
+    Raises
+    ------
+    TypeError
+        If it is no time.
+    ValueError
+        If it is a text of none, null or infinite.
+    """
+    try:
+        time = pd.Timestamp(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError(
+            f"{name}={value!r} is no date. Write it as '2020-01-31', or give a datetime."
+        ) from None
+    if pd.api.types.is_list_like(time):
+        raise TypeError(f"{name} must be one datetime or number, got {type(value).__name__}.")
+    times = read_times(pd.Series([time]), name)
+    if times.is_null.any():
+        raise ValueError(f"{name}={value!r} is null; give a datetime, or a number.")
+    return times
+
+
 def align(*columns):
     """Bring columns of times to one representation that compares exactly.
 

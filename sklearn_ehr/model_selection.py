@@ -1,7 +1,6 @@
 """How samples are split so that no patient stands on two sides."""
 
 import numpy as np
-import pandas as pd
 from sklearn.model_selection import (
     BaseCrossValidator,
     GroupKFold,
@@ -11,7 +10,7 @@ from sklearn.model_selection import (
 )
 from sklearn.utils import check_random_state
 
-from ._times import Times, align, as_duration, read_times
+from ._times import Times, align, as_duration, read_time
 from .cohort import Cohort
 
 _N_UNITS = 2_000
@@ -151,7 +150,7 @@ class TemporalPatientSplit(BaseCrossValidator):
 
     Parameters
     ----------
-    date : datetime or number
+    date : datetime, str or number
         When the model is trained; of the kind of the prediction times.
     horizon : Timedelta, str or number, default=None
         How long after its prediction time a label is settled; gap and horizon together of
@@ -159,11 +158,10 @@ class TemporalPatientSplit(BaseCrossValidator):
 
     Examples
     --------
-    >>> import pandas as pd
     >>> from sklearn_ehr import TemporalPatientSplit
     >>> from sklearn_ehr.datasets import make_visits
     >>> X, y = make_visits(200, random_state=0)
-    >>> splitter = TemporalPatientSplit(pd.Timestamp("2003-01-01"), horizon="30D")
+    >>> splitter = TemporalPatientSplit("2003-01-01", horizon="30D")
     >>> train, test = next(splitter.split(X))
     >>> bool(X[train].prediction_times.max() < X[test].prediction_times.min())
     True
@@ -224,7 +222,7 @@ class TemporalPatientSplit(BaseCrossValidator):
         yield np.flatnonzero(is_train), np.flatnonzero(is_test)
 
     def _read_date(self, X, time):
-        date = read_times(pd.Series([self.date]), "date")
+        date = read_time(self.date, "date")
         # Sequences do not know the zone of their times, which are in UTC.
         zone = X._events.zone if isinstance(X, Cohort) else None
         align(Times(time, "prediction_time", zone), date)

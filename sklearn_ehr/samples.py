@@ -8,7 +8,7 @@ import pandas as pd
 from ._events import column_of, key_kind, refuse_nulls
 from ._ragged import run_starts, search_ranges
 from ._sorting import order_by
-from ._times import Times, align, as_duration, read_times
+from ._times import Times, align, as_duration, read_time, read_times
 
 
 def make_samples(
@@ -45,7 +45,7 @@ def make_samples(
         How long the outcome is looked for; a number in the unit of numeric times.
     gap : Timedelta, str or number, default=None
         How long after the index time the looking starts; None: at once.
-    observation_end : datetime, number or Series, default=None
+    observation_end : datetime, str, number or Series, default=None
         Until when is known what happened: to all, or as a Series to the patients of its index.
         None: the latest event of all. Not a patient's own: who has no more events is known to have
         had no outcome.
@@ -227,8 +227,8 @@ def _find_index(timeline, index, events, visit_id):
             patient, at = timeline.patient[is_first][known], dates[date]
     if not len(patient):
         raise ValueError(
-            "No event fits index. Give codes as they stand in events, times after the first event, "
-            "or 'discharge' with visit ids."
+            "No event fits index. Give codes as they stand in events, times after the first event "
+            "(as datetimes or numbers: texts are codes), or 'discharge' with visit ids."
         )
     return patient, at
 
@@ -239,7 +239,9 @@ def _read_end(observation_end, timeline):
     if observation_end is None:
         return np.full(n_patients, timeline.times.values.max())
     if not isinstance(observation_end, pd.Series):
-        return np.repeat(timeline.read([observation_end], "observation_end"), n_patients)
+        end = read_time(observation_end, "observation_end")
+        align(timeline.times, end)
+        return np.repeat(end.values, n_patients)
     row = observation_end.index.get_indexer(timeline.patients)
     if n_missing := np.count_nonzero(row < 0):
         raise ValueError(

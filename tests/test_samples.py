@@ -128,6 +128,8 @@ def test_datetimes_keep_their_zone_and_go_into_a_cohort(zone):
     cohort = Cohort(events, samples)
     assert cohort.visible_events()["code"].tolist() == ["DM", "DM", "FLU", "DM", "STROKE", "DM"]
     later, _ = make(events, index=time.iloc[6], horizon="10D", observation_end=time.max())
+    written, _ = make(events, index=time.iloc[6], horizon="10D", observation_end=str(time.max()))
+    pd.testing.assert_frame_equal(written, later)
     assert later["patient_id"].tolist() == [1, 2, 3, 4]
 
 
@@ -238,7 +240,10 @@ def test_samples_are_those_of_a_slow_look_at_every_event(
         ({"exclude": "FLU"}, ValueError, "exclude must be a list"),
         ({"incomplete": "keep"}, ValueError, "incomplete='keep' is not accepted"),
         ({"observation_end": -3}, ValueError, r"No sample is left \(index event: 4, observed"),
-        ({"observation_end": np.nan}, ValueError, "observation_end holds a null"),
+        ({"observation_end": np.nan}, ValueError, "observation_end=nan is null"),
+        ({"observation_end": "soon"}, ValueError, "observation_end='soon' is no date"),
+        ({"observation_end": "2020-01-31"}, TypeError, "do not compare"),
+        ({"observation_end": [3, 4]}, TypeError, "observation_end must be one datetime or number"),
         ({"code": "diagnosis"}, ValueError, "events has no column 'diagnosis'"),
         ({"index": "discharge", "visit_id": "stay"}, ValueError, "no column 'stay'"),
     ],

@@ -49,6 +49,7 @@ def test_datetimes_compare_in_their_zone(zone):
     noon = pd.Timestamp("2020-01-01 00:30", tz=zone)
     X = cohort_of([1, 2, 3], [noon, noon + pd.Timedelta("1D"), noon + pd.Timedelta("2D")])
     assert sides(X, pd.Timestamp("2020-01-02", tz=zone)) == ([0], [1, 2])
+    assert sides(X, str(pd.Timestamp("2020-01-02", tz=zone))) == ([0], [1, 2])
     assert sides(X, pd.Timestamp("2020-01-03", tz=zone), horizon="1D") == ([0], [2])
     other = None if zone else "UTC"
     with pytest.raises(TypeError, match="naive"):
@@ -103,7 +104,11 @@ def test_works_as_cv_of_scikit_learn():
         (99, None, ValueError, "No sample is left after date=99"),
         (5, 50, ValueError, "shorter horizon=50"),
         (pd.Timestamp("2020-01-01"), None, TypeError, "do not compare"),
-        ("2020-01-01", None, TypeError, "to_datetime"),
+        ("2020-01-01", None, TypeError, "do not compare"),
+        ("the fifth", None, ValueError, "date='the fifth' is no date. Write it as"),
+        (float("nan"), None, ValueError, "date=nan is null"),
+        (None, None, ValueError, "date=None is null"),
+        ([5, 6], None, TypeError, "date must be one datetime or number, got list"),
         (5, "30D", TypeError, "horizon='30D' is no number"),
         (5, -1, ValueError, "horizon=-1"),
     ],

@@ -13,6 +13,7 @@ _ZIPF_EXPONENT = 1.05
 # Ranks 15 to 22: rarer than what nearly everybody has, frequent enough to learn from.
 _SIGNAL = np.arange(14, 22)
 _N_PAIRS = len(_SIGNAL) // 2
+_N_REASONS = 20
 # Neighbours in rank pull in opposite directions, so that the length of a history tells little.
 _WEIGHTS = np.tile([1.0, -1.0], _N_PAIRS)
 
@@ -29,7 +30,7 @@ _SCALE = 1.35
 @validate_params(
     {
         "n_patients": [Interval(numbers.Integral, 1, None, closed="left")],
-        "signal": [StrOptions({"bag", "recency", "order", "gaps", "values"})],
+        "signal": [StrOptions({"bag", "recency", "order", "gaps", "values", "groups"})],
         "n_codes": [Interval(numbers.Integral, 30, None, closed="left")],
         "random_state": ["random_state"],
     },
@@ -46,7 +47,7 @@ def make_visits(n_patients=1000, *, signal="bag", n_codes=200, random_state=None
     ----------
     n_patients : int, default=1000
         Number of patients, which is the number of samples.
-    signal : {"bag", "recency", "order", "gaps", "values"}, default="bag"
+    signal : {"bag", "recency", "order", "gaps", "values", "groups"}, default="bag"
         What the log-odds of the outcome depend on:
 
         * "bag": how often each of 8 codes was recorded, as ``log1p`` of the count. Logistic
@@ -59,6 +60,9 @@ def make_visits(n_patients=1000, *, signal="bag", n_codes=200, random_state=None
           which each patient has longer or shorter ones. Codes and their order tell nothing.
         * "values": the values of the 8 codes, each the result of a test in a unit of its own; high
           ones of a code raise or lower the log-odds. Which codes were recorded tells nothing.
+        * "groups": what visits were for, of 20 reasons, as ``log1p`` of how many were for each of
+          8. Half of a visit's codes come from the twentieth of all codes that belong to its reason,
+          each as likely: with many codes each is rare, and which go together tells a lot.
     n_codes : int, default=200
         Size of the coding system, at least 30.
     random_state : int, RandomState instance or None, default=None
@@ -103,6 +107,8 @@ def make_visits(n_patients=1000, *, signal="bag", n_codes=200, random_state=None
         score = _score_gaps(visit_time, visit_patient, n_patients)
     elif signal == "values":
         value, score = _draw_values(rng, code, visit_patient[visit], n_patients)
+    elif signal == "groups":
+        code, score = _draw_groups(rng, visit, code, visit_patient, n_patients, n_codes)
     else:
         half_life = _HALF_LIFE if signal == "recency" else None
         visit_age = prediction_time[visit_patient] - visit_time
@@ -214,6 +220,18 @@ def _draw_values(rng, code, patient, n_patients):
     n_tests = np.bincount(cell, minlength=shape)
     mean = np.bincount(cell, weights=standard, minlength=shape) / np.maximum(n_tests, 1)
     return value, mean.reshape(n_patients, len(_SIGNAL)) @ _WEIGHTS
+
+
+def _draw_groups(rng, visit, code, visit_patient, n_patients, n_codes):
+    """Codes of which half go with their visit's reason, and the weighted visits a reason."""
+    reason = rng.randint(0, _N_REASONS, len(visit_patient))
+    of_reason = reason[visit] + _N_REASONS * rng.randint(0, n_codes // _N_REASONS, len(visit))
+    code = np.where(rng.random_sample(len(visit)) < 0.5, of_reason, code)
+    cell = visit_patient * _N_REASONS + reason
+    n_visits = np.bincount(cell, minlength=n_patients * _N_REASONS)
+    # The last reasons: the codes of the first are also those that everybody has.
+    told = n_visits.reshape(n_patients, _N_REASONS)[:, -len(_WEIGHTS) :]
+    return code, np.log1p(told) @ _WEIGHTS
 
 
 def _make_events(visit, code, visit_patient, visit_time, value, names):

@@ -1,13 +1,79 @@
 """With which vectors codes start."""
 
 from collections.abc import Mapping
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 from sklearn.decomposition import TruncatedSVD
+from sklearn.utils._param_validation import Interval, validate_params
 
+from ..sequences import VisitSequences
 from ..vocabulary import N_SPECIAL
+
+
+@validate_params(
+    {
+        "X": [VisitSequences],
+        "embedding_dim": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def make_code_vectors(X, *, embedding_dim=128, random_state=None):
+    """Make vectors of codes that share visits, for the `embedding_init` of an estimator.
+
+    They need no labels: where few patients have one, they can be made of many others. Those
+    must not be patients that a model is tested on. ``embedding_init="svd"`` makes the same
+    vectors of the training patients.
+
+    Parameters
+    ----------
+    X : VisitSequences
+        As a `VisitSequenceTransformer` makes them, which also says which codes are too rare.
+    embedding_dim : int, default=128
+        Length of a vector, as the estimator's. Columns beyond the number of codes less 1 are 0.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the decomposition; pass an int for the same vectors on every call.
+
+    Returns
+    -------
+    DataFrame of shape (n_codes, embedding_dim), float32
+        The codes are its index.
+
+    Raises
+    ------
+    ValueError
+        If `X` has no vocabulary.
+
+    Notes
+    -----
+    The positive pointwise mutual information of two codes, from how many visits have both, is
+    factorised with the square root of the singular values on either side [1]_ (p. 216), and scaled
+    to the unit variance that random vectors have.
+
+    References
+    ----------
+    .. [1] O. Levy, Y. Goldberg and I. Dagan, "Improving distributional similarity with lessons
+       learned from word embeddings", Transactions of the ACL 3, 2015, p. 211-225.
+
+    Examples
+    --------
+    >>> from sklearn_ehr import VisitSequenceTransformer, make_code_vectors
+    >>> from sklearn_ehr.datasets import make_visits
+    >>> X, _ = make_visits(200, random_state=0)
+    >>> sequences = VisitSequenceTransformer(min_frequency=100).fit_transform(X)
+    >>> make_code_vectors(sequences, embedding_dim=16, random_state=0).shape
+    (22, 16)
+    """
+    if X.vocabulary is None:
+        raise ValueError(
+            "X has no vocabulary that says which codes its tokens are. Pass the VisitSequences of "
+            "a VisitSequenceTransformer."
+        )
+    tokens, vectors = vectors_from_visits(X, embedding_dim, random_state)
+    return pd.DataFrame(vectors, index=X.vocabulary.codes[tokens - N_SPECIAL])
 
 
 def vectors_given(embedding_init, vocabulary, embedding_dim):
@@ -58,16 +124,7 @@ def vectors_given(embedding_init, vocabulary, embedding_dim):
 
 
 def vectors_from_visits(sequences, embedding_dim, seed):
-    """Vectors of codes that share visits: a truncated SVD of their mutual information [1]_.
-
-    The positive pointwise mutual information of two codes, from how many visits have both, is
-    factorised with the square root of the singular values on either side (p. 216), and scaled to
-    the unit variance that random vectors have.
-
-    References
-    ----------
-    .. [1] O. Levy, Y. Goldberg and I. Dagan, "Improving distributional similarity with lessons
-       learned from word embeddings", Transactions of the ACL 3, 2015, p. 211-225.
+    """Vectors of codes that share visits, as `make_code_vectors` says.
 
     Returns
     -------

@@ -35,7 +35,8 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     embedding_init : mapping, DataFrame or "svd", default=None
         Vectors that codes start with: a mapping from code to vector, or a frame with the codes as
         its index and `embedding_dim` columns; other codes start at random, as with None.
-        "svd" makes them of the codes' positive mutual information in the visits of `X` [3]_.
+        "svd" makes them of the codes' positive mutual information in the visits of `X` [3]_;
+        `make_code_vectors` does so for other patients, who need no labels.
     freeze_embedding : bool, default=False
         Keep the vectors of `embedding_init` as they are, and what codes without one start with.
     hidden_dim : int, default=128

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn_ehr import CodeCountVectorizer, Cohort
 from sklearn_ehr.datasets import _simulate, make_visits
 
-SIGNALS = ["bag", "recency", "order", "gaps", "values"]
+SIGNALS = ["bag", "recency", "order", "gaps", "values", "groups"]
 
 
 @pytest.fixture(scope="module", params=SIGNALS)
@@ -164,6 +164,20 @@ def test_risk_follows_the_order_of_pairs_that_everybody_has():
 def test_signals_of_gaps_and_values_are_not_learnt_from_counts(signal):
     X, y = make_visits(4000, signal=signal, random_state=0)
     assert 0.45 < cross_validated_auc(X, y) < 0.55
+
+
+def test_risk_follows_the_reasons_that_codes_of_a_visit_share():
+    X, _ = make_visits(2000, signal="groups", n_codes=1000, random_state=0)
+    events = X.visible_events()
+    reason = (events["code"].astype(str).str[1:].astype(int) - 1) % 20
+    # The commonest twentieth among a visit's codes guesses its reason, mostly right.
+    guess = reason.groupby([events["patient_id"], events["visit_id"]]).agg(lambda r: r.mode()[0])
+    counts = guess.groupby("patient_id").value_counts().unstack(fill_value=0)
+    log_odds = np.log(X.samples["risk"] / (1 - X.samples["risk"]))
+    fitted = LinearRegression().fit(np.log1p(counts), log_odds)
+    assert fitted.score(np.log1p(counts), log_odds) > 0.7
+    np.testing.assert_array_less(np.abs(fitted.coef_[:12]), 0.2)
+    np.testing.assert_array_less(0.5, np.abs(fitted.coef_[12:]))
 
 
 def test_risk_follows_the_mean_logarithm_of_gaps_and_nothing_else():

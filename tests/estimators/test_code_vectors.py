@@ -2,6 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
 
 from sklearn_ehr import (
     LSTMVisitClassifier,
@@ -9,6 +11,7 @@ from sklearn_ehr import (
     LSTMVisitTagger,
     VisitSequences,
     VisitSequenceTransformer,
+    make_code_vectors,
 )
 from sklearn_ehr.datasets import make_visits
 from sklearn_ehr.estimators._code_vectors import vectors_from_visits
@@ -121,6 +124,58 @@ def test_svd_vectors_give_back_the_mutual_information_of_codes():
     wanted = (u[:, :6] * s[:6]) @ u[:, :6].T
     got = vectors @ vectors.T
     np.testing.assert_allclose(got / np.trace(got), wanted / np.trace(wanted), atol=1e-3)
+
+
+def test_vectors_made_beforehand_are_those_of_svd(data):
+    X, y = data
+    vectors = make_code_vectors(X, embedding_dim=2, random_state=0)
+    assert vectors.index.tolist() == X.vocabulary.codes.tolist()
+    assert vectors.dtypes.eq(np.float32).all()
+    given, made = (
+        tiny(embedding_init=init, early_stopping=False, lr=1e-20).fit(X, y)
+        for init in (vectors, "svd")
+    )
+    # But for the seed of a randomised decomposition, and so the signs of its columns.
+    np.testing.assert_allclose(
+        np.abs(embedding_of(given)[2:]), np.abs(embedding_of(made)[2:]), atol=0.05
+    )
+    pd.testing.assert_frame_equal(
+        vectors, make_code_vectors(X, embedding_dim=2, random_state=np.random.RandomState(0))
+    )
+
+
+def test_vectors_of_many_unlabelled_patients_lift_a_model_of_few_labelled_ones():
+    X, y = make_visits(6000, signal="groups", n_codes=1000, random_state=0)
+    y = y.to_numpy()
+    few, others, test = X[:600], X[600:4000], X[4000:]
+    vectors = make_code_vectors(
+        VisitSequenceTransformer().fit_transform(others), embedding_dim=32, random_state=0
+    )
+    auc = {}
+    for name, init in [("random", None), ("svd", "svd"), ("unlabelled", vectors)]:
+        model = make_pipeline(
+            VisitSequenceTransformer(),
+            LSTMVisitClassifier(
+                embedding_dim=32,
+                embedding_init=init,
+                hidden_dim=32,
+                batch_size=64,
+                lr=3e-3,
+                max_epochs=15,
+                early_stopping=False,
+                device="cpu",
+                random_state=0,
+            ),
+        )
+        model.fit(few, y[:600])
+        auc[name] = roc_auc_score(y[4000:], model.predict_proba(test)[:, 1])
+    assert auc["unlabelled"] > auc["svd"] > auc["random"] + 0.02, auc
+    assert auc["unlabelled"] > auc["random"] + 0.05, auc
+
+
+def test_vectors_of_tokens_without_meaning_raise():
+    with pytest.raises(ValueError, match="no vocabulary"):
+        make_code_vectors(VisitSequences.from_padded(np.array([[[2, 3]]])))
 
 
 def test_codes_of_the_same_visits_are_alike():
