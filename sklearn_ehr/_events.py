@@ -88,10 +88,17 @@ class EventTable:
         return table, position
 
 
-def column_of(frame, name, frame_name, *, fixed, optional=False):
+def require_frame(frame, name):
+    """Raise unless a parameter is a frame of pandas."""
+    if not isinstance(frame, pd.DataFrame):
+        raise TypeError(f"{name} must be a pandas DataFrame, got {type(frame).__name__}.")
+
+
+def column_of(frame, name, frame_name, *, fixed, optional=False, owner="Cohort"):
     """The column of a frame that plays a role, or None where an optional one is absent.
 
-    `fixed` is the role's standard name. The MEDS name of a role stands in for its standard one.
+    `fixed` is the role's standard name and parameter, `owner` what has that parameter. The MEDS
+    name of a role stands in for its standard one.
     """
     if name is None and optional:
         return None
@@ -101,7 +108,7 @@ def column_of(frame, name, frame_name, *, fixed, optional=False):
     if present not in frame.columns:
         if optional and name == fixed:
             return None
-        way_out = f"name another with Cohort(..., {fixed}=...)"
+        way_out = f"name another with {owner}(..., {fixed}=...)"
         if optional:
             way_out += ", or None to leave it out"
         raise ValueError(
@@ -165,8 +172,7 @@ def read_events(events, *, patient_id, time, code, visit_id, value, known_time, 
     known : Times or None
         When facts were known, where that differs from `times`.
     """
-    if not isinstance(events, pd.DataFrame):
-        raise TypeError(f"events must be a pandas DataFrame, got {type(events).__name__}.")
+    require_frame(events, "events")
     if not len(events):
         raise ValueError("events is an empty frame: there is no history to learn from.")
     patient = column_of(events, patient_id, "events", fixed="patient_id")

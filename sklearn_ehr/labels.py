@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from ._events import column_of, key_kind, refuse_nulls
+from ._events import column_of, key_kind, refuse_nulls, require_frame
 from ._ragged import offsets_from_lengths, split_by_sample
 from ._tokens import group_events
 from .cohort import Cohort
@@ -38,7 +38,7 @@ def make_visit_labels(X, labels, *, label="label", visit_id="visit_id", visits="
         If a column is missing or null, a visit has two rows, no row fits a visit, or the cohort has
         no visit ids.
     TypeError
-        If `X` is no cohort, or ids are of another type than those of `X`.
+        If `X` is no cohort, `labels` no frame, or ids are of another type than those of `X`.
 
     Notes
     -----
@@ -59,15 +59,19 @@ def make_visit_labels(X, labels, *, label="label", visit_id="visit_id", visits="
     [['well', 'ill'], ['well']]
     """
     _check_is_cohort(X)
+    require_frame(labels, "labels")
     if visits not in ("auto", "id"):
         raise ValueError(
             f"visits={visits!r} makes visits without ids, so no labels can be found by them; use "
             f"'auto' or 'id'."
         )
     patient = column_of(labels, X._patient_column, "labels", fixed="patient_id")
-    visit = column_of(labels, visit_id, "labels", fixed="visit_id")
+    visit = column_of(labels, visit_id, "labels", fixed="visit_id", owner="make_visit_labels")
     names = [label] if isinstance(label, str) else list(label)
-    columns = [column_of(labels, name, "labels", fixed="label") for name in names]
+    columns = [
+        column_of(labels, name, "labels", fixed="label", owner="make_visit_labels")
+        for name in names
+    ]
     for column in (patient, visit):
         refuse_nulls(column.isna(), column.name, "Drop those rows.")
     visits_of_X = group_events(X, visits)

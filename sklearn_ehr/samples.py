@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ._events import column_of, key_kind, refuse_nulls
+from ._events import column_of, key_kind, refuse_nulls, require_frame
 from ._ragged import run_starts, search_ranges
 from ._sorting import order_by
 from ._times import Times, align, as_duration, read_time, read_times
@@ -72,7 +72,7 @@ def make_samples(
         If a column is missing, a parameter is not accepted, no event fits `index`, or no sample is
         left.
     TypeError
-        If a length or time does not fit the times of events.
+        If `events` is no frame, or a length or time does not fit the times of events.
 
     Examples
     --------
@@ -97,6 +97,7 @@ def make_samples(
     """
     if incomplete not in ("drop", "mark"):
         raise ValueError(f"incomplete={incomplete!r} is not accepted; choose 'drop' or 'mark'.")
+    require_frame(events, "events")
     timeline = _Timeline.of(events, patient_id, time, code)
     horizon = as_duration(horizon, "horizon", timeline.times.is_datetime)
     start = 0 * horizon if gap is None else as_duration(gap, "gap", timeline.times.is_datetime)
@@ -154,9 +155,9 @@ class _Timeline:
 
     @classmethod
     def of(cls, events, patient_id, time, code):
-        patient = column_of(events, patient_id, "events", fixed="patient_id")
-        codes = column_of(events, code, "events", fixed="code")
-        column = column_of(events, time, "events", fixed="time")
+        patient = _column(events, patient_id, "patient_id")
+        codes = _column(events, code, "code")
+        column = _column(events, time, "time")
         refuse_nulls(patient.isna(), patient.name, "Drop those rows.")
         times = read_times(column, column.name)
         row = np.flatnonzero(~times.is_null)
@@ -206,7 +207,7 @@ def _find_index(timeline, index, events, visit_id):
             raise ValueError(
                 f"index={index!r} is not accepted; choose 'discharge', a list of codes, or times."
             )
-        visit = column_of(events, visit_id, "events", fixed="visit_id").iloc[timeline.row]
+        visit = _column(events, visit_id, "visit_id").iloc[timeline.row]
         visit_of = pd.factorize(visit)[0]
         frame = pd.DataFrame({"p": timeline.patient, "v": visit_of, "t": timeline.times.values})
         ends = frame[visit_of >= 0].groupby(["p", "v"])["t"].max().reset_index()
@@ -249,6 +250,10 @@ def _read_end(observation_end, timeline):
             f"must hold the patients of events."
         )
     return timeline.read(observation_end.iloc[row].reset_index(drop=True), "observation_end")
+
+
+def _column(events, name, role):
+    return column_of(events, name, "events", fixed=role, owner="make_samples")
 
 
 def _check_codes(codes, name):

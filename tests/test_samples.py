@@ -253,6 +253,15 @@ def test_bad_parameters_raise(params, error, message):
         make(**params)
 
 
+def test_what_is_no_frame_of_events_raises():
+    with pytest.raises(TypeError, match="events must be a pandas DataFrame, got Cohort"):
+        make_samples(Cohort(EVENTS), index=["a"], outcome_codes=["b"], horizon=3)
+    with pytest.raises(ValueError, match=r"another with make_samples\(\.\.\., code="):
+        make_samples(
+            EVENTS.rename(columns={"code": "icd"}), index=[0], outcome_codes=[0], horizon=3
+        )
+
+
 def test_events_without_any_time_raise():
     with pytest.raises(ValueError, match="has no time in column 'time'"):
         make(EVENTS.assign(time=np.nan))

@@ -148,6 +148,7 @@ class BaseVisitLSTM(BaseEstimator):
                 score = self._score_of(
                     sequences[apart], _safe_indexing(y, apart), weight[apart], learnt
                 )
+                self._try_out(score, net)
                 with stopping_early(net, validation, self.n_iter_no_change, score):
                     net.partial_fit(training)
         self._keep(net, sequences.vocabulary, random_state, coverage)
@@ -167,6 +168,19 @@ class BaseVisitLSTM(BaseEstimator):
             return scorer(fitted, X, y, **weights)
 
         return score
+
+    def _try_out(self, score, net):
+        """Raise before any training if the score cannot be computed."""
+        if score is None:
+            return
+        net.module_.eval()
+        try:
+            score(net)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"scoring={self.scoring!r} does not score a {type(self).__name__} on a validation "
+                f"split: {error} Choose another scorer, or None for the loss."
+            ) from error
 
     def _train_further(self, sequences, target, weight, **task):
         """One epoch more, on a net built the first time."""

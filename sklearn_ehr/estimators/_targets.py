@@ -168,7 +168,14 @@ def check_labels(X, y, estimator):
         indicator.
     """
     require_y(y, estimator)
-    y = y.toarray() if sparse.issparse(y) else np.asarray(y)
+    try:
+        y = y.toarray() if sparse.issparse(y) else np.asarray(y)
+    except ValueError:
+        raise ValueError(
+            f"y must be one label a sample, or an indicator with as many columns for each; got a "
+            f"{type(y).__name__} of rows of different lengths. scikit-learn's MultiLabelBinarizer "
+            f"makes an indicator of lists of labels."
+        ) from None
     if y.ndim == 2 and y.shape[1] > 1:
         y = _as_indicator(y)
         check_consistent_length(X, y)

@@ -297,8 +297,10 @@ bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
 
     def _step_functions(self, values, start):
         StepFunction = _import_survival("return_array=False").functions.StepFunction
-        times = np.append(0.0, self.unique_times_)
-        values = np.column_stack([np.full(len(values), start), values])
+        times = self.unique_times_
+        if times[0] > 0:
+            times = np.append(0.0, times)
+            values = np.column_stack([np.full(len(values), start), values])
         return np.array([StepFunction(times, row) for row in values], dtype=object)
 
     def __sklearn_tags__(self):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, mean_poisson_deviance, roc_auc_score
 from sklearn.utils._param_validation import InvalidParameterError
+from skorch.callbacks import Callback
 
 from sklearn_ehr import (
     LSTMVisitClassifier,
@@ -28,15 +29,20 @@ def tiny(Estimator=LSTMVisitClassifier, **params):
 
 
 class Watch:
-    """A scorer that remembers what it was asked."""
+    """A scorer that remembers what it was asked; first it is tried before any training."""
 
     def __init__(self, metric):
-        self.metric, self.asked, self.scores = metric, [], []
+        self.metric, self.asked, self.answers = metric, [], []
 
     def __call__(self, estimator, X, y, **weights):
         self.asked.append((estimator, X, y, weights))
-        self.scores.append(self.metric(estimator, X, y))
-        return self.scores[-1]
+        self.answers.append(self.metric(estimator, X, y))
+        return self.answers[-1]
+
+    @property
+    def scores(self):
+        """Of each epoch."""
+        return self.answers[1:]
 
 
 def auc(estimator, X, y):
@@ -131,6 +137,30 @@ def test_visits_and_times_are_scored_by_a_function(data):
     for Estimator, target in [(LSTMVisitTagger, by_visit), (LSTMVisitSurvival, outcome)]:
         with pytest.raises(InvalidParameterError, match="scoring"):
             tiny(Estimator, scoring="accuracy").fit(X, target)
+
+
+@pytest.mark.parametrize(
+    ("Estimator", "scoring", "message"),
+    [
+        (LSTMVisitRegressor, "roc_auc", "scoring='roc_auc' does not score a LSTMVisitRegressor"),
+        (LSTMVisitRegressor, "f1", "scoring='f1'.*Choose another scorer, or None"),
+        (LSTMVisitClassifier, "neg_mean_squared_log_error", "scoring='neg_mean_squared_log_error'"),
+    ],
+)
+def test_scorer_that_does_not_fit_raises_before_any_training(data, Estimator, scoring, message):
+    class Epochs(Callback):
+        begun = 0
+
+        def on_epoch_begin(self, net, **kwargs):
+            Epochs.begun += 1
+
+    X, y = data
+    y = y - 0.5 if Estimator is LSTMVisitRegressor else np.where(y, -2, 1)
+    model = tiny(Estimator, scoring=scoring, callbacks=[Epochs()])
+    with pytest.raises(ValueError, match=message):
+        model.fit(X, y)
+    assert Epochs.begun == 0
+    assert not hasattr(model, "net_")
 
 
 def test_unknown_scorer_raises(data):

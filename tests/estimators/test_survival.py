@@ -154,6 +154,20 @@ def test_step_functions_begin_at_time_0(model):
     assert hazard(first) == model.predict_cumulative_hazard_function(X)[0, 0]
 
 
+def test_event_at_time_0_is_in_the_step_function():
+    pytest.importorskip("sksurv.functions")
+    y = np.rec.fromarrays([[True] * 4, [0.0, 0.0, 5.0, 9.0]])
+    model = LSTMVisitSurvival(
+        n_intervals=4, max_epochs=1, early_stopping=False, device="cpu", random_state=0
+    )
+    model.fit(X[:4], y)
+    assert model.unique_times_[0] == 0
+    survival = model.predict_survival_function(X[:4])
+    functions = model.predict_survival_function(X[:4], return_array=False)
+    np.testing.assert_array_equal([f(0) for f in functions], survival[:, 0])
+    np.testing.assert_array_equal([f(2) for f in functions], survival[:, 0])
+
+
 def test_without_scikit_survival_arrays_are_there_and_the_rest_names_the_extra(model, monkeypatch):
     monkeypatch.setitem(sys.modules, "sksurv", None)
     monkeypatch.setitem(sys.modules, "sksurv.functions", None)
