@@ -42,9 +42,8 @@ def scores_of(X, y, *, n_labelled, n_draws):
         "unlabelled patients": {"embedding_init": vectors},
         "the same, frozen": {"embedding_init": vectors, "freeze_embedding": True},
     }
-    draws = PatientShuffleSplit(
-        n_draws, train_size=n_labelled / len(np.unique(X.groups[pool])), random_state=0
-    )
+    n_labelled = min(n_labelled, len(np.unique(X.groups[pool])) // 2)
+    draws = PatientShuffleSplit(n_draws, train_size=n_labelled, random_state=0)
     scores = {name: [] for name in ways}
     for seed, (draw, _) in enumerate(draws.split(X[pool])):
         train = pool[draw]

@@ -118,6 +118,11 @@ def test_labels_are_made_of_a_cohort(make):
         make(EVENTS)
 
 
+def test_labels_are_in_a_frame():
+    with pytest.raises(TypeError, match="labels must be a pandas DataFrame, got list"):
+        make_visit_labels(Cohort(EVENTS), [["well"]])
+
+
 def test_next_visit_has_these_codes():
     y, names = make_next_visit_labels(Cohort(EVENTS))
     assert names.tolist() == ["a", "b", "c", "d"]

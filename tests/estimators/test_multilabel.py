@@ -100,6 +100,11 @@ def test_class_weights_are_for_one_label_a_sample(class_weight):
         tiny(class_weight=class_weight).fit(X, Y)
 
 
+def test_rows_of_different_lengths_raise():
+    with pytest.raises(ValueError, match=r"rows of different lengths.*MultiLabelBinarizer"):
+        tiny().fit(X, [[0, 1], [1]] * (N // 2))
+
+
 def test_partial_fit_goes_on():
     model = tiny().partial_fit(X, Y, classes=[0, 1, 2])
     first = model.predict_proba(X)
