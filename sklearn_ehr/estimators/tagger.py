@@ -107,12 +107,14 @@ class LSTMVisitTagger(BaseVisitLSTM):
             )
         labels, is_labelled = read_labels(flatten_labels(X, y, type(self).__name__))
         coding = LabelCoding.of(labels)
-        if not coding.is_multilabel:
-            check_two_classes(coding.classes, type(self).__name__)
         target = _place_target(X, coding, labels, is_labelled)
-        weight = check_weight(sample_weight, X) * (_count_labelled(X, is_labelled) > 0)
+        n_labelled = _count_labelled(X, is_labelled)
+        weight = check_weight(sample_weight, X) * (n_labelled > 0)
         if not weight.any():
             raise ValueError("sample_weight leaves every labelled visit a weight of zero.")
+        if not coding.is_multilabel:
+            used = np.repeat(weight > 0, n_labelled)
+            check_two_classes(np.unique(labels[used]), type(self).__name__)
         no_strata = np.zeros(len(X), dtype=np.int64)
         task = coding.task() | {"net": VisitTaggerNet}
         learnt = {"_coding": coding, "classes_": coding.classes}

@@ -231,6 +231,13 @@ def test_weights_of_zero_where_labels_are_raise():
         tiny().fit(X, y, sample_weight=np.r_[0, np.ones(N - 1)])
 
 
+def test_class_that_only_samples_without_weight_have_is_none():
+    y = [np.zeros(n, dtype=int) for n in LENGTHS]
+    y[0][:] = 1
+    with pytest.raises(ValueError, match="only one class"):
+        tiny().fit(X, y, sample_weight=np.r_[0, np.ones(N - 1)])
+
+
 def test_score_weighs_samples():
     model = tiny().fit(X, Y)
     weight = np.arange(N, dtype=float)
