@@ -243,6 +243,8 @@ def _read_end(observation_end, timeline):
         end = read_time(observation_end, "observation_end")
         align(timeline.times, end)
         return np.repeat(end.values, n_patients)
+    if observation_end.index.has_duplicates:
+        raise ValueError("observation_end holds several times for a patient; keep one.")
     row = observation_end.index.get_indexer(timeline.patients)
     if n_missing := np.count_nonzero(row < 0):
         raise ValueError(

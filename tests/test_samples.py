@@ -76,6 +76,8 @@ def test_observation_may_end_for_each_patient():
     assert make(observation_end=ends)[0]["patient_id"].tolist() == [1, 2, 4]
     with pytest.raises(ValueError, match="no entry for 1 of 5 patients"):
         make(observation_end=ends.drop(5))
+    with pytest.raises(ValueError, match="several times for a patient"):
+        make(observation_end=pd.concat([ends, ends[:1]]))
 
 
 def test_who_had_the_outcome_before_can_be_excluded():
