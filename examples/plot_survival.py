@@ -66,7 +66,7 @@ for model in (lstm, cox):
 sequences = lstm[0].transform(X[test])
 times = lstm[-1].unique_times_[:-1]
 survival = {
-    "LSTM": lstm[-1].predict_survival_function(sequences)[:, :-1],
+    "LSTM": lstm[-1].predict_survival_function(sequences, return_array=True)[:, :-1],
     "Cox": np.array([f(times) for f in cox.predict_survival_function(X[test])]),
 }
 print(f"{'':8}{'concordance':>12}{'integrated Brier score':>24}")

@@ -36,8 +36,8 @@ def refuse_overlaps(sequences):
         return
     first, last = times.T
     overlaps = np.zeros(len(first), dtype=bool)
-    # The null times of a static visit compare as false.
-    overlaps[1:] = first[1:] <= last[:-1]
+    # Static events are known from the start, whatever their known time.
+    overlaps[1:] = (first[1:] <= last[:-1]) & ~sequences.is_static[:-1]
     starts = sequences.sample_offsets[:-1][sequences.lengths > 0]
     overlaps[starts] = False
     if n_overlapping := np.count_nonzero(overlaps):
@@ -46,6 +46,22 @@ def refuse_overlaps(sequences):
             f"was known when that one ended, so nothing can be said as of its end. Group events "
             f"with VisitSequenceTransformer(visits='time'), 'day' or a gap; where facts are "
             f"recorded late (known_time), with a gap that is long enough for them."
+        )
+
+
+def refuse_late_facts(sequences):
+    """Raise where a visit holds what became known only after the end of the next one."""
+    if sequences.known_times is None:
+        return
+    last = sequences.known_times[:, 1]
+    is_late = np.zeros(len(last), dtype=bool)
+    is_late[1:] = (last[:-1] > last[1:]) & ~sequences.is_static[:-1]
+    is_late[sequences.sample_offsets[:-1][sequences.lengths > 0]] = False
+    if n_late := np.count_nonzero(is_late):
+        raise ValueError(
+            f"{n_late} visit(s) of X end before all of the one before was known (known_time), so "
+            f"their answers would look ahead. Group events with VisitSequenceTransformer(visits=a "
+            f"gap that is long enough for them), or leave out what is recorded late."
         )
 
 

@@ -181,6 +181,27 @@ def as_duration(length, name, is_datetime):
     return duration
 
 
+def add_duration(values, length, name):
+    """Times later by a length of time, as `as_duration` checks it.
+
+    Raises
+    ------
+    ValueError
+        If the unit of the times cannot hold the result.
+    """
+    step = length
+    if values.dtype.kind == "M":
+        step = int(length.astype(np.int64)) * _NANOSECONDS[np.datetime_data(length.dtype)[0]]
+        step = -(-step // _NANOSECONDS[np.datetime_data(values.dtype)[0]])
+    # Beyond int64 numpy would wrap around, to times long past.
+    if values.dtype.kind != "f" and int(values.max().astype(np.int64)) + step >= 2**63:
+        raise ValueError(
+            f"{name}={length!r} reaches beyond the times that {values.dtype} can hold. Take a "
+            f"shorter one, or convert times with .dt.as_unit('us')."
+        )
+    return values + length
+
+
 def look_back(end, length, closed):
     """Start of a window of this length before each end, in the unit of the ends.
 

@@ -48,11 +48,7 @@ class ValueBins:
                 "value_bins needs the values of events, and events has no such column. Name it "
                 "with Cohort(..., value=...), or leave value_bins=None."
             )
-        if key_kind(table.codes) != "string":
-            raise TypeError(
-                f"value_bins makes codes such as 'code//Q1', and the codes of events are of type "
-                f"{key_kind(table.codes)}. Convert them with .astype(str)."
-            )
+        _check_texts(table.codes)
         is_seen = np.zeros(len(table), dtype=bool)
         is_seen[cohort._visible()[0]] = True
         event = np.flatnonzero(is_seen & np.isfinite(table.value))
@@ -69,12 +65,13 @@ class ValueBins:
         # Equal quantiles have the same value next, so that one edge stands for them.
         before = np.column_stack([np.full(len(starts), -1), next_value[:, :-1]])
         parts = (before < next_value) & (next_value < stops[:, None])
-        edges = (value[highest_below[parts]] + value[next_value[parts]]) / 2
+        edges = value[highest_below[parts]] / 2 + value[next_value[parts]] / 2
         return cls(table.codes[code[starts]], offsets_from_lengths(parts.sum(axis=1)), edges)
 
     def apply(self, cohort):
         """The cohort with ``code//Q1``, ``code//Q2`` and so on for codes with a value."""
         table = cohort._events
+        _check_texts(table.codes)
         row = pd.Index(self.codes).get_indexer(pd.Index(table.codes))
         names, first = self._names()
         codes, position = np.unique(np.concatenate([table.codes, names]), return_inverse=True)
@@ -108,6 +105,14 @@ class ValueBins:
         codes = np.repeat(self.codes, n_bins)
         names = [f"{code}//Q{q}" for code, q in zip(codes, number, strict=True)]
         return np.array(names, dtype=object), first
+
+
+def _check_texts(codes):
+    if key_kind(codes) != "string":
+        raise TypeError(
+            f"value_bins makes codes such as 'code//Q1', and the codes of events are of type "
+            f"{key_kind(codes)}. Convert them with .astype(str)."
+        )
 
 
 def _starts_of_next(is_start):

@@ -1,5 +1,7 @@
 """Which labels the visits of a cohort have, for `LSTMVisitTagger`."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -67,7 +69,9 @@ def make_visit_labels(X, labels, *, label="label", visit_id="visit_id", visits="
         )
     patient = column_of(labels, X._patient_column, "labels", fixed="patient_id")
     visit = column_of(labels, visit_id, "labels", fixed="visit_id", owner="make_visit_labels")
-    names = [label] if isinstance(label, str) else list(label)
+    names = list(label) if pd.api.types.is_list_like(label) else [label]
+    if not names:
+        raise ValueError("label=[] names no column of labels; give one or more.")
     columns = [
         column_of(labels, name, "labels", fixed="label", owner="make_visit_labels")
         for name in names
@@ -87,6 +91,8 @@ def make_visit_labels(X, labels, *, label="label", visit_id="visit_id", visits="
     has_id = ~pd.isna(visits_of_X.visit_ids)
     ids = pd.Series(visits_of_X.visit_ids[has_id]).infer_objects()
     patients = pd.Series(X.groups[sample[has_id]])
+    if not len(ids):
+        raise ValueError("X has no visit with an id to find labels by.")
     for ours, theirs in ((patients, patient), (ids, visit)):
         _check_same_kind(ours, theirs)
     row = np.full(len(sample), -1)
@@ -98,7 +104,7 @@ def make_visit_labels(X, labels, *, label="label", visit_id="visit_id", visits="
         )
     # Position -1, which no row has, becomes null.
     found = [column.reset_index(drop=True).reindex(row).to_numpy() for column in columns]
-    found = found[0] if isinstance(label, str) else np.stack(found, axis=1)
+    found = np.stack(found, axis=1) if pd.api.types.is_list_like(label) else found[0]
     return _split_dated(visits_of_X, found)
 
 
@@ -109,8 +115,9 @@ def make_next_visit_labels(X, *, groups=None, visits="auto"):
     ----------
     X : Cohort
     groups : mapping or Series from code to group, default=None
-        Coarser codes to predict, such as chapters; a code that is not in it is not predicted. None:
-        each code is a group, and labels take as many numbers as visits times codes.
+        Coarser codes to predict, such as chapters; a code that is not in it is not predicted. The
+        labels are the same for every cohort then, in training and later. None: each code that `X`
+        has is a group, and labels take as many numbers as visits times codes.
     visits : {"auto", "id", "day", "time"}, timedelta or float, default="auto"
         As in the `VisitSequenceTransformer` that will make the sequences.
 
@@ -120,14 +127,19 @@ def make_next_visit_labels(X, *, groups=None, visits="auto"):
         Of each sample an array of shape (n_visits, n_groups), float32: 1 for each group that the
         next visit has; NaN for the last visit, whose next one is not known.
     names : ndarray of shape (n_groups,)
-        The groups, ascending.
+        The groups, ascending: all of `groups`, or the codes of `X`.
 
     Raises
     ------
     ValueError
         If no code of `X` has a group.
     TypeError
-        If `X` is no cohort.
+        If `X` is no cohort, or `groups` no mapping or Series.
+
+    Notes
+    -----
+    The next visit is the one that ends next, as visits are ordered. Of visits that overlap it may
+    hold codes of before the end of this one.
 
     Examples
     --------
@@ -142,12 +154,21 @@ def make_next_visit_labels(X, *, groups=None, visits="auto"):
     """
     _check_is_cohort(X)
     sequences = group_events(X, visits)
-    codes = pd.Series(X._events.codes)
-    group_of_code = codes if groups is None else codes.map(groups)
-    seen = np.zeros(len(codes), dtype=bool)
-    seen[sequences.tokens] = True
-    position, names = pd.factorize(group_of_code.where(seen), sort=True)
-    if not len(names):
+    codes = pd.Index(X._events.codes)
+    seen = np.unique(sequences.tokens)
+    if groups is None:
+        groups = pd.Series(codes[seen], index=codes[seen])
+    elif not isinstance(groups, Mapping | pd.Series):
+        raise TypeError(
+            f"groups must be a mapping or a Series from code to group, got {type(groups).__name__}."
+        )
+    groups = pd.Series(groups).dropna()
+    if groups.index.has_duplicates:
+        raise ValueError("groups has several groups for a code; keep one.")
+    of_group, names = pd.factorize(groups, sort=True)
+    # Position -1, of a code without a group, stays -1.
+    position = np.append(of_group, -1)[groups.index.get_indexer(codes)]
+    if (position[seen] < 0).all():
         raise ValueError(
             "No code of X has a group: check that groups maps codes as events has them."
         )

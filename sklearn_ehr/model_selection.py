@@ -9,8 +9,10 @@ from sklearn.model_selection import (
     train_test_split,
 )
 from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import check_consistent_length
 
-from ._times import Times, align, as_duration, read_time
+from ._times import Times, add_duration, align, as_duration, read_time
 from .cohort import Cohort
 
 _N_UNITS = 2_000
@@ -38,7 +40,8 @@ class _PatientSplitter:
         Raises
         ------
         ValueError
-            If neither `groups` nor `X` tells the patients, or `y` is needed and missing.
+            If neither `groups` nor `X` tells the patients, or `y` is needed and missing, or more
+            than one label a sample.
         """
         yield from super().split(X, y, _patients_of(X, groups, type(self).__name__))
 
@@ -101,6 +104,12 @@ class StratifiedPatientKFold(_PatientSplitter, StratifiedGroupKFold):
             raise ValueError(
                 "StratifiedPatientKFold needs y, the class of each sample, to spread classes over "
                 "the folds; pass it, or use PatientKFold."
+            )
+        if not _is_one_class_each(y):
+            raise ValueError(
+                "StratifiedPatientKFold needs one class a sample in y; got numbers, several "
+                "labels, times to events or labels of visits. Use PatientKFold, or split by a "
+                "class: cv=list(StratifiedPatientKFold().split(X, y_class))."
             )
         patients, patient = np.unique(groups, return_inverse=True)
         if len(patients) > _N_UNITS:
@@ -209,22 +218,24 @@ class TemporalPatientSplit(BaseCrossValidator):
         is_datetime = time.dtype.kind == "M"
         settled = time
         if self.horizon is not None:
-            settled = time + as_duration(self.horizon, "horizon", is_datetime)
+            horizon = as_duration(self.horizon, "horizon", is_datetime)
+            settled = add_duration(time, horizon, "horizon")
         is_test = time >= date
         is_train = (settled < date) & ~np.isin(groups, groups[is_test])
         for side, name in ((is_train, "before"), (is_test, "after")):
             if not side.any():
+                shorter = "" if self.horizon is None else f", or a shorter horizon={self.horizon!r}"
                 raise ValueError(
                     f"No sample is left {name} date={self.date!r}: {len(time)} samples, "
                     f"{np.count_nonzero(is_test)} predicted at the date or later. Choose another "
-                    f"date, or a shorter horizon={self.horizon!r}."
+                    f"date{shorter}."
                 )
         yield np.flatnonzero(is_train), np.flatnonzero(is_test)
 
     def _read_date(self, X, time):
         date = read_time(self.date, "date")
         # Sequences do not know the zone of their times, which are in UTC.
-        zone = X._events.zone if isinstance(X, Cohort) else None
+        zone = X._events.zone if isinstance(X, Cohort) else date.zone
         align(Times(time, "prediction_time", zone), date)
         return date.values[0]
 
@@ -269,8 +280,18 @@ def split_off_patients(y, groups, fraction, random_state):
     return np.flatnonzero(~is_apart), np.flatnonzero(is_apart)
 
 
+def _is_one_class_each(y):
+    try:
+        return type_of_target(y) in ("binary", "multiclass")
+    except TypeError:
+        # A structured array, such as times to events.
+        return False
+
+
 def _patients_of(X, groups, splitter):
-    if groups is None:
+    if groups is not None:
+        check_consistent_length(X, groups)
+    else:
         groups = getattr(X, "groups", None)
     if groups is None:
         raise ValueError(

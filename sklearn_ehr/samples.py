@@ -1,6 +1,7 @@
 """Who is predicted when, and what happened to them then."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from numbers import Number
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ import pandas as pd
 from ._events import column_of, key_kind, refuse_nulls, require_frame
 from ._ragged import run_starts, search_ranges
 from ._sorting import order_by
-from ._times import Times, align, as_duration, read_time, read_times
+from ._times import Times, add_duration, align, as_duration, read_time, read_times
 
 
 def make_samples(
@@ -29,22 +30,24 @@ def make_samples(
     """Make samples of events: an index time for each, and whether an outcome followed.
 
     A sample is predicted at its index time `t` and has the outcome if one of `outcome_codes` comes
-    in ``(t + gap, t + gap + horizon]``: never at `t`, when the model may see it.
+    in ``(t + gap, t + gap + horizon]``: never at `t`, when the model may see it. Events count at
+    their `time`; where they are known later, name the column of that (``time="known_time"``).
 
     Parameters
     ----------
     events : DataFrame
-        Long frame as of `Cohort`. Events without a time are left out.
+        Long frame as of `Cohort`. Events without a time are left out. As in a `Cohort`, a midnight
+        among times of day stands for a whole day, known when it has ended.
     index : list of codes, "discharge", or time or list of times
         When a sample is predicted. Codes: once a patient, at the first of them; a list of texts
         holds codes. "discharge": at the last event of each visit that has an id. Times (datetimes
         or numbers): at each, for every patient who has an event by then.
     outcome_codes : list
-        Codes of the outcome.
+        Codes of the outcome, whole ones as they stand in `events`.
     horizon : Timedelta, str or number
         How long the outcome is looked for; a number in the unit of numeric times.
     gap : Timedelta, str or number, default=None
-        How long after the index time the looking starts; None: at once.
+        How long after the index time the looking starts; None or 0: at once.
     observation_end : datetime, str, number or Series, default=None
         Until when is known what happened: to all, or as a Series to the patients of its index.
         None: the latest event of all. Not a patient's own: who has no more events is known to have
@@ -69,8 +72,8 @@ def make_samples(
     Raises
     ------
     ValueError
-        If a column is missing, a parameter is not accepted, no event fits `index`, or no sample is
-        left.
+        If a column is missing, a parameter is not accepted, no event has one of the codes given, no
+        sample is left, or the unit of times cannot hold those looked for.
     TypeError
         If `events` is no frame, or a length or time does not fit the times of events.
 
@@ -99,32 +102,40 @@ def make_samples(
         raise ValueError(f"incomplete={incomplete!r} is not accepted; choose 'drop' or 'mark'.")
     require_frame(events, "events")
     timeline = _Timeline.of(events, patient_id, time, code)
-    horizon = as_duration(horizon, "horizon", timeline.times.is_datetime)
-    start = 0 * horizon if gap is None else as_duration(gap, "gap", timeline.times.is_datetime)
-    stop = start + horizon
-
     patient, at = _find_index(timeline, index, events, visit_id)
-    rules = [("index event", patient)]
+    if not replace(timeline.times, values=at).resolved_to_days():
+        timeline = timeline.with_ended_days()
+        patient, at = _find_index(timeline, index, events, visit_id)
+    is_datetime = timeline.times.is_datetime
+    horizon = as_duration(horizon, "horizon", is_datetime)
+    gap = None if _is_zero(gap) else as_duration(gap, "gap", is_datetime)
+    start = at if gap is None else add_duration(at, gap, "gap")
+    stop = add_duration(start, horizon, "horizon")
+    outcome_codes = timeline.check_codes(outcome_codes, "outcome_codes")
+
+    kept, rules = np.arange(len(patient)), [("index event", patient)]
     if exclude is not None:
-        codes = outcome_codes if isinstance(exclude, str) and exclude == "outcome" else exclude
-        earliest = timeline.next_event(patient, None, _check_codes(codes, "exclude"))
-        kept = ~(earliest <= at)
-        patient, at = patient[kept], at[kept]
-        rules.append(("no excluded code by then", patient))
+        is_outcome = isinstance(exclude, str) and exclude == "outcome"
+        codes = outcome_codes if is_outcome else timeline.check_codes(exclude, "exclude")
+        kept = np.flatnonzero(~(timeline.next_event(patient, None, codes) <= at))
+        rules.append(("no excluded code by then", patient[kept]))
     observed_until = _read_end(observation_end, timeline)[patient]
-    kept = observed_until >= at
+    needed, whole = at, "observed then"
     if incomplete == "drop":
-        kept = observed_until >= at + stop
-    patient, at, observed_until = patient[kept], at[kept], observed_until[kept]
-    whole = "gap + horizon" if gap is not None else "horizon"
-    rules.append((f"observed for {whole}" if incomplete == "drop" else "observed then", patient))
-    if not len(patient):
+        needed = stop
+        whole = "observed for horizon" if gap is None else "observed for gap + horizon"
+    kept = kept[observed_until[kept] >= needed[kept]]
+    rules.append((whole, patient[kept]))
+    if not len(kept):
         left = ", ".join(f"{rule}: {len(p)}" for rule, p in rules)
         raise ValueError(f"No sample is left ({left}). Look at index, horizon and exclude.")
+    patient, at, start, stop, observed_until = (
+        values[kept] for values in (patient, at, start, stop, observed_until)
+    )
+    timeline.check_days_are_told_apart(at)
 
-    codes = _check_codes(outcome_codes, "outcome_codes")
-    found = timeline.next_event(patient, at + start, codes)
-    has_outcome = (found <= at + stop) & (found <= observed_until)
+    found = timeline.next_event(patient, start, outcome_codes)
+    has_outcome = (found <= stop) & (found <= observed_until)
     samples = pd.DataFrame(
         {
             timeline.column: timeline.patients[patient],
@@ -133,7 +144,7 @@ def make_samples(
         }
     )
     if incomplete == "mark":
-        samples["complete"] = observed_until >= at + stop
+        samples["complete"] = observed_until >= stop
         samples["outcome"] = samples["outcome"].where(samples["complete"] | has_outcome)
     attrition = pd.DataFrame(
         [(rule, len(p), len(np.unique(p))) for rule, p in rules],
@@ -152,13 +163,15 @@ class _Timeline:
     times: Times
     code: pd.Series
     row: np.ndarray
+    has_ended_days: bool = False
 
     @classmethod
     def of(cls, events, patient_id, time, code):
         patient = _column(events, patient_id, "patient_id")
         codes = _column(events, code, "code")
         column = _column(events, time, "time")
-        refuse_nulls(patient.isna(), patient.name, "Drop those rows.")
+        for keys in (patient, codes):
+            refuse_nulls(keys.isna(), keys.name, "Drop those rows.")
         times = read_times(column, column.name)
         row = np.flatnonzero(~times.is_null)
         if not len(row):
@@ -166,10 +179,48 @@ class _Timeline:
                 f"events has no time in column {column.name!r}, so nothing comes after anything."
             )
         position, patients = pd.factorize(patient.iloc[row], sort=True)
-        order = order_by(position, times.values[row])
-        row = row[order]
-        times = Times(times.values[row], times.name, times.zone)
-        return cls(patient.name, np.asarray(patients), position[order], times, codes.iloc[row], row)
+        times = replace(times, values=times.values[row])
+        timeline = cls(patient.name, np.asarray(patients), position, times, codes.iloc[row], row)
+        return timeline._sorted()
+
+    def _sorted(self):
+        order = order_by(self.patient, self.times.values)
+        return replace(
+            self,
+            patient=self.patient[order],
+            times=replace(self.times, values=self.times.values[order]),
+            code=self.code.iloc[order],
+            row=self.row[order],
+        )
+
+    def with_ended_days(self):
+        """Events of whole days at the end of these, where others have a time of day."""
+        whole = self.times.starts_day() if self.times.is_datetime else np.zeros(0, dtype=bool)
+        if not whole.any():
+            return self
+        return replace(self, times=self.times.end_of_day(whole), has_ended_days=True)._sorted()
+
+    def check_days_are_told_apart(self, at):
+        """Raise where a `Cohort` of these predictions would see whole days that are still ahead."""
+        if self.has_ended_days and replace(self.times, values=at).resolved_to_days():
+            raise ValueError(
+                "All samples left are predicted at midnights, as their index events are whole days "
+                "among times of day: it could not be told what was known by then. Give events of "
+                "whole days a time of day, such as their last second."
+            )
+
+    def check_codes(self, codes, name):
+        """Codes as a list, of which events have at least one."""
+        if isinstance(codes, str) or not pd.api.types.is_list_like(codes) or not len(codes):
+            raise ValueError(
+                f"{name} must be a list of codes, and not empty; got a {type(codes).__name__}."
+            )
+        if not self.code.isin(codes).any():
+            raise ValueError(
+                f"No event has a code of {name}. Give whole codes as they stand in events, of the "
+                f"same type ({key_kind(self.code)})."
+            )
+        return list(codes)
 
     def next_event(self, patient, after, codes):
         """Time of each patient's first event of these codes after a time; null without one."""
@@ -258,7 +309,5 @@ def _column(events, name, role):
     return column_of(events, name, "events", fixed=role, owner="make_samples")
 
 
-def _check_codes(codes, name):
-    if isinstance(codes, str) or not pd.api.types.is_list_like(codes) or not len(codes):
-        raise ValueError(f"{name} must be a list of codes, got {type(codes).__name__}.")
-    return list(codes)
+def _is_zero(gap):
+    return gap is None or (isinstance(gap, Number) and gap == 0)

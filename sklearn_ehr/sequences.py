@@ -136,7 +136,7 @@ class VisitSequences(SampleIndexing):
             )
         first, last = self.visit_times.T
         gaps = np.zeros(len(first))
-        gaps[1:] = _positive_days(first[1:] - last[:-1])
+        gaps[1:] = _positive_days(first[1:], last[:-1])
         starts = self.sample_offsets[:-1]
         gaps[starts[starts < len(gaps)]] = 0
         return gaps
@@ -153,14 +153,14 @@ class VisitSequences(SampleIndexing):
         if self.prediction_times is not None:
             seen = self.lengths > 0
             last = self.sample_offsets[1:][seen] - 1
-            waits[last] = _positive_days(self.prediction_times[seen] - self.visit_times[last, 1])
+            waits[last] = _positive_days(self.prediction_times[seen], self.visit_times[last, 1])
         return waits
 
     def _waits_by_visit(self):
         """Time from each visit's last event until all its events are known."""
         if self.known_times is None:
             return np.zeros(len(self.is_static))
-        return _positive_days(self.known_times[:, 1] - self.visit_times[:, 1])
+        return _positive_days(self.known_times[:, 1], self.visit_times[:, 1])
 
     def _age_of_visits(self):
         """Time from each visit's last event to the prediction, or to the sample's last event."""
@@ -170,7 +170,7 @@ class VisitSequences(SampleIndexing):
             end = np.repeat(last[self.sample_offsets[1:][seen] - 1], self.lengths[seen])
         else:
             end = np.repeat(self.prediction_times, self.lengths)
-        return _positive_days(end - last)
+        return _positive_days(end, last)
 
     def to_padded(self):
         """Pad to the longest sample and the largest visit.
@@ -314,11 +314,14 @@ class VisitSequences(SampleIndexing):
         return other
 
 
-def _positive_days(difference):
+def _positive_days(end, start):
     """Durations in days, numbers in their unit; those below 0 and null ones as 0."""
-    if difference.dtype.kind == "m":
-        difference = difference / np.timedelta64(1, "D")
-    return np.fmax(difference, 0)
+    if end.dtype.kind != "M":
+        return np.fmax(end - start, 0)
+    if end.dtype == "datetime64[ns]":
+        # Differences of nanoseconds do not span the times that these do.
+        end, start = end.astype("datetime64[us]"), start.astype("datetime64[us]")
+    return np.fmax((end - start) / np.timedelta64(1, "D"), 0)
 
 
 def _as_three_dimensional(codes):

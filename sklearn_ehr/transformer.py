@@ -212,7 +212,8 @@ deduplicate, value_bins
     windows : tuple or list of timedelta, str or float, default=()
         For each length of time a block that counts the visits alone whose last event lies within it
         before the prediction (of whole histories: before the sample's last event), such as "90D"; a
-        number in the unit of numeric times.
+        number in the unit of numeric times. An age of just that length lies outside, as under a
+        lookback of ``closed="right"``.
     sparse_output : bool, default=True
         Return a CSR matrix; otherwise an array, as `HistGradientBoostingClassifier` and output of
         pandas frames (`set_output`) need it.

@@ -137,9 +137,14 @@ def test_codes_can_be_grouped_and_left_out():
     groups = {"a": "vowel", "b": "consonant", "d": "consonant", "z": "never seen"}
     for mapping in (groups, pd.Series(groups)):
         y, names = make_next_visit_labels(Cohort(EVENTS), groups=mapping)
-        assert names.tolist() == ["consonant", "vowel"]
-        assert y[0][0].tolist() == [0, 1]
-        assert y[1][0].tolist() == [1, 0]
+        # The columns do not depend on the cohort.
+        assert names.tolist() == ["consonant", "never seen", "vowel"]
+        assert y[0][0].tolist() == [0, 0, 1]
+        assert y[1][0].tolist() == [1, 0, 0]
+    with pytest.raises(TypeError, match="groups must be a mapping or a Series"):
+        make_next_visit_labels(Cohort(EVENTS), groups=["a"])
+    with pytest.raises(ValueError, match="several groups for a code"):
+        make_next_visit_labels(Cohort(EVENTS), groups=pd.Series({"a": 1}).loc[["a", "a"]])
     with pytest.raises(ValueError, match="No code of X has a group"):
         make_next_visit_labels(Cohort(EVENTS), groups={"z": "never seen"})
 

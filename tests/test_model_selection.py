@@ -30,6 +30,7 @@ from sklearn_ehr import (
     StratifiedPatientKFold,
     VisitSequences,
 )
+from sklearn_ehr.datasets import make_visits
 from sklearn_ehr.model_selection import split_off_patients
 
 PAIRS = [
@@ -322,3 +323,19 @@ def test_split_off_follows_the_random_state():
 def test_split_off_the_only_patient_is_an_error():
     with pytest.raises(ValueError, match="n_samples=0"):
         split_off([0, 1, 0], ["Ann"] * 3)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        np.linspace(0, 1, 40),
+        np.eye(40, 3, dtype=int),
+        np.rec.fromarrays([[True] * 40, np.arange(40.0)]),
+        np.array([np.zeros(2 + i % 2) for i in range(40)], dtype=object),
+    ],
+    ids=["numbers", "several labels", "times to events", "labels of visits"],
+)
+def test_stratified_folds_of_what_is_no_class_raise(y):
+    X, _ = make_visits(40, random_state=0)
+    with pytest.raises(ValueError, match=r"needs one class a sample.*PatientKFold"):
+        next(StratifiedPatientKFold(3).split(X, y))

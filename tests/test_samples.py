@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -43,6 +45,7 @@ def test_horizon_and_gap_are_open_at_their_start_and_closed_at_their_end():
     assert rows(make(horizon=5)[0])[0] == [1, 0, 1]
     assert rows(make(horizon=4)[0])[0] == [1, 0, 0]
     assert rows(make(horizon=4, gap=1)[0])[0] == [1, 0, 1]
+    assert rows(make(horizon=4, gap=0)[0]) == rows(make(horizon=4)[0])
     assert rows(make(horizon=4, gap=5)[0])[0] == [1, 0, 0]
     # At the index time the model may see it.
     assert rows(make(index=["STROKE"], outcome_codes=["STROKE"])[0])[0] == [1, 5, 0]
@@ -217,14 +220,91 @@ def test_samples_are_those_of_a_slow_look_at_every_event(
         "observation_end": end,
         "exclude": exclude,
     }
-    if not wanted:
-        with pytest.raises(ValueError, match=r"No sample is left|No event fits index"):
+    asked = [outcome_codes] if exclude in (None, "outcome") else [outcome_codes, exclude]
+    if not wanted or not all(set(codes) & set(events["code"]) for codes in asked):
+        refusals = r"No sample is left|No event fits index|No event has a code of"
+        with pytest.raises(ValueError, match=refusals):
             make_samples(events, **params)
         return
     samples, attrition = make_samples(events.sample(frac=1, random_state=0), **params)
     assert rows(samples) == wanted
     assert attrition["n_samples"].iloc[-1] == len(wanted)
     assert (attrition["n_samples"].diff().dropna() <= 0).all()
+
+
+def test_whole_days_among_times_of_day_count_when_they_have_ended():
+    events = pd.DataFrame(
+        [
+            (1, "2020-01-05 14:00", "DM"),
+            (1, "2020-01-05 00:00", "STROKE"),
+            (2, "2020-02-03 00:00", "DM"),
+            (2, "2020-02-03 15:00", "STROKE"),
+            (3, "2020-03-01 09:00", "DM"),
+        ],
+        columns=["patient_id", "time", "code"],
+    ).astype({"time": "datetime64[s]"})
+    samples, _ = make(events, horizon="3D", observation_end="2021-01-01")
+    assert samples["outcome"].tolist() == [1, 0, 0]
+    assert samples["prediction_time"].tolist() == [
+        pd.Timestamp("2020-01-05 14:00"),
+        pd.Timestamp("2020-02-04"),
+        pd.Timestamp("2020-03-01 09:00"),
+    ]
+    seen = Cohort(events, samples).visible_events()
+    assert seen.groupby("patient_id")["code"].agg(sorted).tolist() == [
+        ["DM"],
+        ["DM", "STROKE"],
+        ["DM"],
+    ]
+    ends = pd.to_datetime(pd.Series({1: "2020-01-01", 2: "2021-01-01", 3: "2020-01-01"}))
+    with pytest.raises(ValueError, match="All samples left are predicted at midnights"):
+        make(events, horizon="3D", observation_end=ends)
+
+
+@settings(deadline=None)
+@given(
+    table=st.lists(
+        st.tuples(st.integers(1, 3), st.integers(0, 12), st.sampled_from("ab")),
+        min_size=2,
+        max_size=20,
+        unique=True,
+    ),
+    index=st.sampled_from([["a"], [pd.Timestamp("2020-01-02")], "discharge"]),
+    n_days=st.integers(1, 2),
+)
+def test_labels_and_what_a_cohort_sees_never_overlap(table, index, n_days):
+    events = pd.DataFrame(table, columns=["patient_id", "time", "code"])
+    events["time"] = pd.Timestamp("2020-01-01") + pd.to_timedelta(events["time"] * 6, "h")
+    events["visit_id"] = range(len(events))
+    horizon = pd.Timedelta(days=n_days)
+    try:
+        samples, _ = make_samples(
+            events, index=index, outcome_codes=["b"], horizon=horizon, observation_end="2021-01-01"
+        )
+    except ValueError as error:
+        assert re.search("No sample|No event|midnights", str(error))
+        return
+    cohort = Cohort(events, samples)
+    by_day = (samples["prediction_time"] == samples["prediction_time"].dt.normalize()).all()
+    for i, (patient, at, outcome) in enumerate(samples.itertuples(index=False)):
+        mine = events[(events["patient_id"] == patient) & (events["code"] == "b")]
+        is_day = (mine["time"] == mine["time"].dt.normalize()) & (not by_day)
+        known = mine["time"] + is_day.astype(int) * pd.Timedelta("1D")
+        assert outcome == ((known > at) & (known <= at + horizon)).any()
+        visible = cohort[i].visible_events()
+        assert (visible["code"] == "b").sum() == (known <= at).sum()
+        if isinstance(index, str) or index == ["a"]:
+            assert len(visible)
+
+
+def test_lengths_that_times_cannot_hold_raise():
+    time = pd.Timestamp("2020-01-01") + pd.to_timedelta(EVENTS["time"], "D")
+    in_ns = EVENTS.assign(time=time.astype("datetime64[ns]"))
+    with pytest.raises(ValueError, match=r"horizon=.* reaches beyond .*datetime64\[ns\]"):
+        make(in_ns, horizon="100000D")
+    assert len(make(in_ns, horizon="10D")[0]) == len(make(horizon=10)[0])
+    with pytest.raises(ValueError, match=r"horizon=.* reaches beyond .*int64"):
+        make(horizon=2**63 - 1)
 
 
 @pytest.mark.parametrize(
@@ -237,6 +317,9 @@ def test_samples_are_those_of_a_slow_look_at_every_event(
         ({"horizon": "30D"}, TypeError, "horizon='30D' is no number"),
         ({"horizon": 0}, ValueError, "horizon=0"),
         ({"gap": -1}, ValueError, "gap=-1"),
+        ({"outcome_codes": ["stroke"]}, ValueError, "No event has a code of outcome_codes"),
+        ({"outcome_codes": [7]}, ValueError, r"of the same type \(string\)"),
+        ({"exclude": ["flu"]}, ValueError, "No event has a code of exclude"),
         ({"outcome_codes": "STROKE"}, ValueError, "outcome_codes must be a list"),
         ({"outcome_codes": []}, ValueError, "outcome_codes must be a list"),
         ({"exclude": "FLU"}, ValueError, "exclude must be a list"),

@@ -129,3 +129,22 @@ def test_dates_and_horizons_that_do_not_fit_raise(date, horizon, error, message)
 def test_without_prediction_times_raises(X):
     with pytest.raises(ValueError, match="needs the prediction time of each sample"):
         sides(X, 5)
+
+
+def test_sequences_of_aware_times_take_an_aware_date():
+    day = pd.Timestamp("2020-01-01 09:00", tz="Asia/Tokyo")
+    X = cohort_of([1, 2, 3], [day, day + pd.Timedelta("1D"), day + pd.Timedelta("2D")])
+    sequences = VisitSequenceTransformer(min_frequency=1).fit_transform(X)
+    assert sides(sequences, day + pd.Timedelta("1D")) == ([0], [1, 2])
+
+
+def test_horizon_that_times_cannot_hold_raises():
+    day = pd.Series(pd.to_datetime(["2020-01-01", "2020-01-02"])).astype("datetime64[ns]")
+    with pytest.raises(ValueError, match=r"horizon=.* reaches beyond"):
+        sides(cohort_of([1, 2], day), "2020-01-02", horizon="100000D")
+
+
+def test_groups_of_another_length_raise():
+    X = cohort_of([1, 2, 3], [1, 4, 9])
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        next(TemporalPatientSplit(5).split(X, groups=[1, 2]))

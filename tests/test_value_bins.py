@@ -207,3 +207,11 @@ def test_values_lift_what_only_values_tell_from_chance_to_near_the_true_risk():
     assert abs(auc["lstm", None] - 0.5) < 0.06
     assert auc["lr", 4] > best - 0.06
     assert auc["lstm", 4] > best - 0.1
+
+
+def test_codes_that_are_no_texts_raise_after_fitting_too():
+    events = pd.DataFrame({"patient_id": [1, 2], "code": ["a", "a"], "value": [1.0, 2.0]})
+    events["time"] = 0
+    model = VisitSequenceTransformer(min_frequency=1, value_bins=2).fit(Cohort(events))
+    with pytest.raises(TypeError, match="codes of events are of type number"):
+        model.transform(Cohort(events.assign(code=7)))

@@ -118,12 +118,16 @@ class BaseVisitLSTM(BaseEstimator):
         """
         return self._outputs(X, VisitLSTM.encode)
 
-    def _train(self, sequences, y, target, weight, strata, *, learnt, by_visit=False, **task):
+    def _train(
+        self, sequences, y, target, weight, strata, *, learnt, given=None, by_visit=False, **task
+    ):
         """Build a net and fit it, keeping the best weights of a validation split.
 
-        `target` is `y` as the net takes it, `learnt` holds the attributes that the estimator needs
-        to answer, and `task` the arguments of `_build_net` that depend on what is predicted.
+        `target` is `y` as the net takes it, `given` the sample weights to score with if not those
+        to train with, `learnt` holds the attributes that the estimator needs to answer, and `task`
+        the arguments of `_build_net` that depend on what is predicted.
         """
+        given = weight if given is None else given
         random_state = check_random_state(self.random_state)
         split_seed, seed = random_state.randint(_LARGEST_SEED, size=2)
         times = read_times(sequences, by_visit) if self.time_gaps else None
@@ -132,7 +136,7 @@ class BaseVisitLSTM(BaseEstimator):
             # A weight of 0 leaves a sample out, of the split and of batches too.
             used = np.flatnonzero(weight)
             sequences, data, y = sequences[used], data.take(used), _safe_indexing(y, used)
-            weight, strata = weight[used], strata[used]
+            weight, given, strata = weight[used], given[used], strata[used]
         kept, apart = self._split(sequences, strata, int(split_seed))
         vectors = self._code_vectors(sequences, int(seed))
         net = self._build_net(sequences, **task)
@@ -146,13 +150,26 @@ class BaseVisitLSTM(BaseEstimator):
                 apart = apart[sequences.lengths[apart].argsort(kind="stable")]
                 validation = data.take(apart).weighted_to_one()
                 score = self._score_of(
-                    sequences[apart], _safe_indexing(y, apart), weight[apart], learnt
+                    sequences[apart], _safe_indexing(y, apart), given[apart], learnt
                 )
-                self._try_out(score, net)
+                if score is not None:
+                    # Before any training, as it may not fit the estimator.
+                    net.module_.eval()
+                    score(net)
                 with stopping_early(net, validation, self.n_iter_no_change, score):
                     net.partial_fit(training)
         self._keep(net, sequences.vocabulary, random_state, coverage)
         vars(self).update(learnt)
+        if "valid_score" in self.history_ and self.history_["valid_score"].nunique() == 1 < len(
+            self.history_
+        ):
+            warnings.warn(
+                f"scoring={self.scoring!r} was the same after every epoch, so the weights are "
+                f"those of the first. Scores at a threshold, such as 'f1', do not tell models "
+                f"of a rare outcome apart; 'roc_auc' does, or None for the loss.",
+                UserWarning,
+                stacklevel=4,
+            )
 
     def _score_of(self, X, y, weight, learnt):
         """Function that scores a net as this estimator's, on samples for early stopping."""
@@ -165,22 +182,20 @@ class BaseVisitLSTM(BaseEstimator):
         def score(net):
             fitted = copy(self)
             vars(fitted).update(learnt, net_=net, vocabulary_=X.vocabulary)
-            return scorer(fitted, X, y, **weights)
+            try:
+                value = scorer(fitted, X, y, **weights)
+                if isinstance(value, Real) and np.isfinite(value):
+                    return value
+                reason = "it gives no finite number, as where a class or label is missing there"
+            except (AttributeError, TypeError, ValueError) as error:
+                reason = error
+            raise ValueError(
+                f"scoring={self.scoring!r} does not score a {type(self).__name__} on its "
+                f"validation split ({reason}). Choose another scorer, None for the loss, or a "
+                f"larger validation_fraction."
+            )
 
         return score
-
-    def _try_out(self, score, net):
-        """Raise before any training if the score cannot be computed."""
-        if score is None:
-            return
-        net.module_.eval()
-        try:
-            score(net)
-        except (AttributeError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"scoring={self.scoring!r} does not score a {type(self).__name__} on a validation "
-                f"split: {error} Choose another scorer, or None for the loss."
-            ) from error
 
     def _train_further(self, sequences, target, weight, **task):
         """One epoch more, on a net built the first time."""

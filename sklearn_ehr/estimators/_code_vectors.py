@@ -40,12 +40,12 @@ def make_code_vectors(X, *, embedding_dim=128, random_state=None):
     Returns
     -------
     DataFrame of shape (n_codes, embedding_dim), float32
-        The codes are its index.
+        The codes are its index, without those that share no visit with another.
 
     Raises
     ------
     ValueError
-        If `X` has no vocabulary.
+        If `X` has no vocabulary, or no two codes share visits more often than by chance.
 
     Notes
     -----
@@ -103,13 +103,21 @@ def vectors_given(embedding_init, vocabulary, embedding_dim):
             )
         vectors = frame.to_numpy(dtype=np.float32)
     except (TypeError, ValueError):
-        vectors = np.empty((0, 0))
-    if vectors.shape[1:] != (embedding_dim,) or not np.isfinite(vectors).all():
         raise ValueError(
-            f"embedding_init must hold a vector of embedding_dim={embedding_dim} finite numbers "
-            f"for each code (a mapping from code to vector, or a frame with codes as its index); "
-            f"got a {type(embedding_init).__name__} that makes an array of shape {vectors.shape}. "
-            f"Set embedding_dim to the vectors' length."
+            f"embedding_init must hold vectors of numbers, all of one length: a mapping from code "
+            f"to vector, or a frame with codes as its index (frame.set_index of their column); got "
+            f"a {type(embedding_init).__name__} of something else."
+        ) from None
+    if vectors.shape[1:] != (embedding_dim,):
+        raise ValueError(
+            f"embedding_init must hold vectors of embedding_dim={embedding_dim} numbers; got a "
+            f"{type(embedding_init).__name__} that makes an array of shape {vectors.shape}. Set "
+            f"embedding_dim to the vectors' length."
+        )
+    if n_null := np.count_nonzero(~np.isfinite(vectors).all(axis=1)):
+        raise ValueError(
+            f"embedding_init has {n_null} vector(s) with NaN or infinite numbers. Leave those "
+            f"codes out: they start at random."
         )
     if frame.index.has_duplicates:
         raise ValueError("embedding_init holds several vectors for a code; keep one.")
@@ -149,13 +157,18 @@ def vectors_from_visits(sequences, embedding_dim, seed):
     ppmi = sparse.csr_matrix(
         (information[kept], (together.row[kept], together.col[kept])), shape=together.shape
     )
+    if not ppmi.nnz:
+        raise ValueError(
+            "No two codes share visits more often than by chance, so there are no vectors to make "
+            "of them. Leave embedding_init=None."
+        )
     vectors = np.zeros((len(tokens), embedding_dim), dtype=np.float32)
     n_components = min(embedding_dim, len(tokens) - 1)
-    if ppmi.nnz and n_components > 0:
-        svd = TruncatedSVD(n_components, random_state=seed)
-        vectors[:, :n_components] = svd.fit_transform(ppmi) / np.sqrt(
-            np.maximum(svd.singular_values_, 1e-12)
-        )
-        vectors /= np.sqrt(np.mean(vectors**2))
-    seen = np.flatnonzero(alone)
-    return tokens[seen], vectors[seen]
+    svd = TruncatedSVD(n_components, random_state=seed)
+    vectors[:, :n_components] = svd.fit_transform(ppmi) / np.sqrt(
+        np.maximum(svd.singular_values_, 1e-12)
+    )
+    # A code that shares no visit with another would start blind: it stays random.
+    shares = np.flatnonzero(ppmi.getnnz(axis=1))
+    vectors = vectors[shares]
+    return tokens[shares], vectors / np.sqrt(np.mean(vectors**2))

@@ -139,13 +139,16 @@ class VisitTaggerNet(VisitNet):
     def infer(self, x, **fit_params):
         """Return the module's output after each visit of a batch."""
         visits, _ = x
-        return self.module_.forward_by_visit(visits.to(self.device)).squeeze(-1)
+        return self.module_.forward_by_visit(visits.to(self.device))
 
     def get_loss(self, y_pred, y_true, X, training=False):
         """Return the mean of the samples' weighted sums of losses over labelled visits."""
         visits, weight = X
         y_true = y_true.to(self.device)
         is_missing = ~(y_true >= 0)
+        if y_pred.shape[1] == 1:
+            # A column of logits where the target is one, of one label or of two classes.
+            y_pred = y_pred.view_as(y_true)
         loss = self.criterion_(y_pred, y_true.masked_fill(is_missing, 0))
         loss = _mean_over_outcomes(loss.masked_fill(is_missing, 0))
         weight = weight.repeat_interleave(visits.lengths).to(self.device)

@@ -17,19 +17,22 @@ def read_survival(X, y, estimator):
     Raises
     ------
     ValueError
-        If `y` is missing or not structured, of another length, without any event, or has an event
-        that is no class or a time that is negative or not finite.
+        If `y` is missing or not structured, of another length or more dimensions, or has a negative
+        event or a time that is negative or not finite.
     """
     require_y(y, estimator)
     check_consistent_length(X, y)
     fields = getattr(getattr(y, "dtype", None), "names", None) or ()
+    if fields and y.ndim != 1:
+        raise ValueError(f"y must have one dimension, an event and time a sample; got {y.shape}.")
     kinds = [y.dtype[name].kind for name in fields]
     if len(kinds) != 2 or kinds[0] not in "biu" or kinds[1] not in "iuf":
         raise ValueError(
             f"{estimator} needs y as a structured array of two fields, the event (boolean, or an "
-            f"integer from 1 on for competing events, 0 for censored) and the time; got a "
-            f"{type(y).__name__} with fields of kinds {kinds}. Make one with "
-            f"sksurv.util.Surv.from_arrays(event, time), or numpy.rec.fromarrays([event, time])."
+            f"integer from 1 on for competing events, 0 for censored) and the time as a number; "
+            f"got a {type(y).__name__} with fields of kinds {kinds}. Make one with "
+            f"sksurv.util.Surv.from_arrays(event, time), numpy.rec.fromarrays([event, time]), or "
+            f"frame[[event, time]].to_records(index=False)."
         )
     event, time = y[fields[0]].astype(np.int64), y[fields[1]].astype(np.float64)
     if n_other := int(np.count_nonzero(~np.isfinite(time) | (time < 0))):

@@ -200,7 +200,15 @@ def as_labels(y):
     # numpy first: scikit-learn makes floats of pandas' nullable and categorical bools.
     y = column_or_1d(np.asarray(y), warn=True)
     _refuse_null(y)
-    return pd.Series(y).infer_objects().to_numpy() if y.dtype == object else y
+    if y.dtype != object:
+        return y
+    kind = pd.api.types.infer_dtype(y)
+    if kind in ("mixed", "mixed-integer"):
+        raise ValueError(
+            f"y mixes labels of several types ({kind}). Give all as texts or all as numbers; sets "
+            f"of labels become an indicator with sklearn.preprocessing.MultiLabelBinarizer."
+        )
+    return pd.Series(y).infer_objects().to_numpy()
 
 
 def check_two_classes(classes, estimator):
@@ -250,9 +258,13 @@ def _refuse_null(y):
 def _as_floats(values, name):
     """Numbers as an array; the conversions of numpy and scikit-learn print what is no number."""
     try:
-        return np.asarray(values, dtype=np.float64)
+        array = np.asarray(values)
+        if array.dtype.kind in "mM":
+            raise TypeError
+        return array.astype(np.float64)
     except (TypeError, ValueError):
         raise ValueError(
             f"{name} must hold a number for each sample; got a {type(values).__name__} that does "
-            f"not convert to float."
+            f"not convert to float. Make lengths of time numbers by dividing by "
+            f"pandas.Timedelta('1D')."
         ) from None

@@ -68,7 +68,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         outcome where it can be.
     scoring : str or callable, default=None
         Scorer of scikit-learn that says instead of the loss which epoch is the best, such as
-        "average_precision"; the higher, the better.
+        "average_precision"; the higher, the better. It is weighed by `sample_weight` alone.
     validation_fraction : float, default=0.1
         Share of the patients set apart.
     n_iter_no_change : int, default=5
@@ -215,7 +215,8 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
             check_two_classes(np.unique(y[weight > 0]), type(self).__name__)
         strata = strata_of_labels(encoded)
         target, learnt = coding.as_target(encoded), _learnt(coding)
-        self._train(X, y, target, weight, strata, learnt=learnt, **coding.task())
+        given = check_weight(sample_weight, X)
+        self._train(X, y, target, weight, strata, learnt=learnt, given=given, **coding.task())
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)

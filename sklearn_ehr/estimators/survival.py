@@ -1,5 +1,6 @@
 """When an event will happen, given a history of visits and outcomes that may be censored."""
 
+from importlib.util import find_spec
 from numbers import Integral
 
 import numpy as np
@@ -88,7 +89,7 @@ bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
     >>> model.fit(X[:150], y[:150]).predict(X[150:]).shape
     (50,)
     >>> sequences = model[0].transform(X[150:])
-    >>> model[1].predict_survival_function(sequences).shape
+    >>> model[1].predict_survival_function(sequences, return_array=True).shape
     (50, 6)
     """
 
@@ -184,7 +185,7 @@ bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         cause = np.append(0, event_types)
         cause = np.where(np.isin(event, cause), np.searchsorted(cause, event), 0)
         target = place_in_intervals(cause, time, ends)
-        offset = common_log_odds(target[used], weight[used], len(event_types))
+        offset = common_log_odds(target[used], weight[used] / weight[used].mean(), len(event_types))
         self._train(
             X,
             y,
@@ -217,37 +218,49 @@ bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
             return _incidence(log_hazards).sum(axis=2)
         return -_log_survival(log_hazards).sum(axis=1)
 
-    def predict_survival_function(self, X, return_array=True):
+    def predict_survival_function(self, X, return_array=None):
         """Return the probability of no event until each of `unique_times_`.
 
         Parameters
         ----------
         X : VisitSequences or array-like of shape (n_samples, n_visits, n_codes)
-        return_array : bool, default=True
-            False returns scikit-survival's step functions, which begin with 1 at time 0.
+        return_array : bool, default=None
+            False returns scikit-survival's step functions, which begin with 1 at time 0; None does
+            so where it is installed, as its scorers expect.
 
         Returns
         -------
         ndarray of shape (n_samples, n_times), or (n_samples,) of StepFunction
+
+        Raises
+        ------
+        ImportError
+            If ``return_array=False`` and scikit-survival is not installed.
         """
         survival = np.exp(_log_survival(self._log_hazards(X)))
-        return survival if return_array else self._step_functions(survival, start=1.0)
+        return self._curves(survival, 1.0, return_array)
 
-    def predict_cumulative_hazard_function(self, X, return_array=True):
+    def predict_cumulative_hazard_function(self, X, return_array=None):
         """Return the cumulative hazard of any event, minus the logarithm of survival.
 
         Parameters
         ----------
         X : VisitSequences or array-like of shape (n_samples, n_visits, n_codes)
-        return_array : bool, default=True
-            False returns scikit-survival's step functions, which begin with 0 at time 0.
+        return_array : bool, default=None
+            False returns scikit-survival's step functions, which begin with 0 at time 0; None does
+            so where it is installed.
 
         Returns
         -------
         ndarray of shape (n_samples, n_times), or (n_samples,) of StepFunction
+
+        Raises
+        ------
+        ImportError
+            If ``return_array=False`` and scikit-survival is not installed.
         """
         hazard = -_log_survival(self._log_hazards(X))
-        return hazard if return_array else self._step_functions(hazard, start=0.0)
+        return self._curves(hazard, 0.0, return_array)
 
     def predict_cumulative_incidence(self, X):
         """Return the probability that each event has happened by each of `unique_times_`.
@@ -295,7 +308,12 @@ bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         with torch.inference_mode():
             return criterion.log_hazards(outputs.to(criterion.offset.device)).cpu().numpy()
 
-    def _step_functions(self, values, start):
+    def _curves(self, values, start, return_array):
+        """Values as they are, or as step functions that begin with `start` at time 0."""
+        if return_array is None:
+            return_array = find_spec("sksurv") is None
+        if return_array:
+            return values
         StepFunction = _import_survival("return_array=False").functions.StepFunction
         times = self.unique_times_
         if times[0] > 0:

@@ -5,7 +5,7 @@ from sklearn.base import _fit_context
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
-from .._as_of import count_static
+from .._as_of import count_static, refuse_late_facts
 from .._ragged import offsets_from_lengths, split_by_sample
 from ..nn import VisitLSTM
 from ._base import BaseVisitLSTM
@@ -97,7 +97,8 @@ class LSTMVisitTagger(BaseVisitLSTM):
         ------
         ValueError
             If the network is to be bidirectional, labels do not fit the visits, are all missing, or
-            of one class, or weights are negative or all 0.
+            of one class, weights are negative or all 0, or part of a visit became known after the
+            next one (`known_time`).
         """
         X = as_sequences(X)
         if self.bidirectional:
@@ -105,6 +106,7 @@ class LSTMVisitTagger(BaseVisitLSTM):
                 "LSTMVisitTagger needs bidirectional=False: reading visits from the last one on, "
                 "it would label a visit by what is still to come."
             )
+        refuse_late_facts(X)
         labels, is_labelled = read_labels(flatten_labels(X, y, type(self).__name__))
         coding = LabelCoding.of(labels)
         target = _place_target(X, coding, labels, is_labelled)
@@ -178,12 +180,15 @@ class LSTMVisitTagger(BaseVisitLSTM):
         labels, is_labelled = read_labels(flatten_labels(X, y, type(self).__name__))
         if labels.ndim == 2:
             is_labelled = ~np.isnan(labels).any(axis=1)
+            if not is_labelled.any():
+                raise ValueError("y has no visit with all of its labels, so there is no score.")
             labels = labels[is_labelled].astype(np.int64)
         weight = np.repeat(check_weight(sample_weight, X), np.diff(_dated_offsets(X)))
         return accuracy_score(labels, predicted[is_labelled], sample_weight=weight[is_labelled])
 
     def _proba(self, X):
         """Probabilities for the dated visits, one after the other."""
+        refuse_late_facts(X)
         outputs = self._outputs(X, VisitLSTM.forward_by_visit)[~X.is_static]
         return self._coding.to_proba(self._coding.to_logits(outputs))
 

@@ -207,3 +207,16 @@ def test_bidirectional_network_raises():
 def test_not_fitted_raises_first():
     with pytest.raises(NotFittedError):
         LSTMVisitClassifier().predict_proba_by_visit(VisitSequences.from_padded([[[2]]]))
+
+
+def test_static_facts_are_known_from_the_start():
+    events = make_events("static")
+    is_static = events["time"].isna()
+    start = pd.Timestamp("2020-01-01")
+    events["known_time"] = events["time"].where(~is_static, start + pd.Timedelta("9000D"))
+    cohort = Cohort(events, null_time="static")
+    transformer, model = fit(cohort)
+    risks = model.predict_proba_by_visit(transformer.transform(cohort))
+    sound = transformer.transform(Cohort(events.drop(columns="known_time"), null_time="static"))
+    for got, wanted in zip(risks, model.predict_proba_by_visit(sound), strict=True):
+        np.testing.assert_allclose(got, wanted, atol=1e-6)

@@ -114,14 +114,16 @@ def test_svd_vectors_give_back_the_mutual_information_of_codes():
     sequences = VisitSequences.from_padded(codes)
     before = sequences.tokens.copy()
     tokens, vectors = vectors_from_visits(sequences, 9, seed=0)
-    assert tokens.tolist() == [2, 3, 4, 5, 6, 7, 8]
-    assert vectors.shape == (7, 9)
+    information = by_hand(visits, 7)
+    shares = np.flatnonzero(information.any(axis=0))
+    assert tokens.tolist() == (shares + 2).tolist()
+    assert vectors.shape == (len(shares), 9)
     np.testing.assert_array_equal(sequences.tokens, before)
     np.testing.assert_allclose(np.mean(vectors**2), 1, rtol=1e-5)
     # The singular vectors of a symmetric matrix: their products are its absolute value, but for
     # the smallest one, which a truncated decomposition leaves out; it is a randomised one.
-    u, s, _ = np.linalg.svd(by_hand(visits, 7))
-    wanted = (u[:, :6] * s[:6]) @ u[:, :6].T
+    u, s, _ = np.linalg.svd(information)
+    wanted = ((u[:, :6] * s[:6]) @ u[:, :6].T)[np.ix_(shares, shares)]
     got = vectors @ vectors.T
     np.testing.assert_allclose(got / np.trace(got), wanted / np.trace(wanted), atol=1e-3)
 
@@ -192,19 +194,32 @@ def test_codes_of_the_same_visits_are_alike():
 @pytest.mark.parametrize(
     "codes", [[[[2]], [[3]]], [[[2, 2]], [[2, 0]]], [[[1]], [[1]]], [[[0]], [[0]]]]
 )
-def test_svd_of_codes_that_share_no_visit_does_no_harm(codes):
-    model = tiny(embedding_init="svd", early_stopping=False).fit(np.array(codes), [0, 1])
-    assert np.isfinite(model.predict_proba(np.array(codes))).all()
+def test_svd_of_codes_that_share_no_visit_raises(codes):
+    model = tiny(embedding_init="svd", early_stopping=False)
+    with pytest.raises(ValueError, match="No two codes share visits"):
+        model.fit(np.array(codes), [0, 1])
+
+
+def test_code_that_shares_no_visit_stays_random():
+    codes = np.array([[[2, 3]], [[2, 3]], [[4, 5]], [[6, 0]], [[7, 0]]])
+    y = [0, 1, 0, 1, 0]
+    params = {"early_stopping": False, "embedding_dim": 4, "lr": 1e-20}
+    model = tiny(embedding_init="svd", freeze_embedding=True, **params).fit(codes, y)
+    plain = tiny(**params).fit(codes, y)
+    assert model.embedding_coverage_ == 4 / 6
+    np.testing.assert_allclose(embedding_of(model)[6:], embedding_of(plain)[6:], atol=1e-15)
+    assert np.abs(embedding_of(model)[2:]).max(axis=1).min() > 0
 
 
 @pytest.mark.parametrize(
     ("embedding_init", "message"),
     [
         ({"C001": [1.0, 2.0, 3.0]}, r"embedding_dim=2 .*shape \(1, 3\).*Set embedding_dim"),
-        ({"C001": [1.0, 2.0], "C002": [1.0]}, "embedding_dim=2"),
-        ({"C001": [1.0, np.nan]}, "finite"),
-        ({"C001": ["a", "b"]}, "finite numbers"),
-        ({}, "embedding_dim=2"),
+        ({"C001": [1.0, 2.0], "C002": [1.0]}, "all of one length"),
+        ({"C001": [1.0, np.nan]}, r"1 vector\(s\) with NaN"),
+        ({"C001": ["a", "b"]}, "vectors of numbers"),
+        (pd.DataFrame({"code": ["C001"], "x": [1.0]}), "set_index"),
+        ({}, "vectors of numbers"),
         ({"elsewhere": [1.0, 2.0]}, "none for a code of the vocabulary"),
         ({7: [1.0, 2.0]}, "none for a code of the vocabulary"),
         (pd.DataFrame([[1.0, 2.0]] * 2, index=["C001"] * 2), "several vectors for a code"),

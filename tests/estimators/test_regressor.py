@@ -166,3 +166,9 @@ def test_cross_validation_over_patients():
     model = make_pipeline(VisitSequenceTransformer(min_frequency=5), tiny())
     scores = cross_val_score(model, X, X.samples["risk"], cv=PatientKFold(3))
     assert np.isfinite(scores).all()
+
+
+@pytest.mark.parametrize("dtype", ["timedelta64[ns]", "datetime64[s]"])
+def test_times_are_no_numbers(dtype):
+    with pytest.raises(ValueError, match=r"divid.* by pandas.Timedelta"):
+        LSTMVisitRegressor().fit(np.full((3, 1, 1), 2), np.arange(3).astype(dtype))

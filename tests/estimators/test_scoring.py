@@ -131,7 +131,9 @@ def test_visits_and_times_are_scored_by_a_function(data):
     model = tiny(LSTMVisitTagger, scoring=watch).fit(X, by_visit)
     assert model.history_["valid_score"].tolist() == watch.scores
     outcome = np.rec.fromarrays([y == 1, 1.0 + np.arange(300) % 9], names=["event", "time"])
-    watch = Watch(lambda e, X, y: -e.predict_survival_function(X)[y.event].mean())
+    watch = Watch(
+        lambda e, X, y: -e.predict_survival_function(X, return_array=True)[y.event].mean()
+    )
     model = tiny(LSTMVisitSurvival, scoring=watch).fit(X, outcome)
     assert model.history_["valid_score"].tolist() == watch.scores
     for Estimator, target in [(LSTMVisitTagger, by_visit), (LSTMVisitSurvival, outcome)]:
@@ -143,7 +145,7 @@ def test_visits_and_times_are_scored_by_a_function(data):
     ("Estimator", "scoring", "message"),
     [
         (LSTMVisitRegressor, "roc_auc", "scoring='roc_auc' does not score a LSTMVisitRegressor"),
-        (LSTMVisitRegressor, "f1", "scoring='f1'.*Choose another scorer, or None"),
+        (LSTMVisitRegressor, "f1", r"scoring='f1'.*Choose another scorer, None for the loss"),
         (LSTMVisitClassifier, "neg_mean_squared_log_error", "scoring='neg_mean_squared_log_error'"),
     ],
 )
@@ -183,3 +185,27 @@ def test_failing_scorer_leaves_no_half_fitted_model(data):
     with pytest.raises(ZeroDivisionError):
         model.fit(*data)
     assert not [name for name in vars(model) if name.endswith("_")]
+
+
+@pytest.mark.parametrize("value", [float("nan"), None, "high"])
+def test_score_that_is_no_finite_number_raises(data, value):
+    with pytest.raises(ValueError, match=r"gives no finite number.*validation_fraction"):
+        tiny(scoring=lambda e, X, y: value).fit(*data)
+
+
+def test_score_that_never_changes_warns(data):
+    with pytest.warns(UserWarning, match="was the same after every epoch.*roc_auc"):
+        tiny(scoring=lambda e, X, y: 0.0).fit(*data)
+
+
+def test_class_weights_do_not_weigh_the_score(data):
+    X, y = data
+    watch = Watch(auc)
+    tiny(scoring=watch, class_weight="balanced").fit(X, y)
+    assert all(weights == {} for *_, weights in watch.asked)
+
+
+def test_scorer_without_weights_raises_by_name_where_weights_are_given(data):
+    X, y = data
+    with pytest.raises(ValueError, match=r"does not score a LSTMVisitClassifier.*sample_weight"):
+        tiny(scoring=lambda e, X, y: 0.5).fit(X, y, sample_weight=1 + np.arange(len(y)) % 2)

@@ -98,7 +98,7 @@ def test_common_odds_count_who_is_at_risk_by_weight():
 
 def test_history_reports_the_likelihood():
     fitted = untrained(n_intervals=5).fit(X, Y)
-    survival = np.column_stack([np.ones(N), fitted.predict_survival_function(X)])
+    survival = np.column_stack([np.ones(N), fitted.predict_survival_function(X, return_array=True)])
     k = np.searchsorted(fitted.unique_times_, Y.time)
     ends = np.append(0, fitted.unique_times_)
     half_over = np.searchsorted((ends[1:] + ends[:-1]) / 2, Y.time, side="right")
@@ -109,9 +109,9 @@ def test_history_reports_the_likelihood():
 
 
 def test_risk_is_learnt_and_curves_are_right(model):
-    risk, survival = model.predict(X), model.predict_survival_function(X)
+    risk, survival = model.predict(X), model.predict_survival_function(X, return_array=True)
     hazard, incidence = (
-        model.predict_cumulative_hazard_function(X),
+        model.predict_cumulative_hazard_function(X, return_array=True),
         model.predict_cumulative_incidence(X),
     )
     n_times = len(model.unique_times_)
@@ -134,13 +134,25 @@ def test_metrics_of_scikit_survival_take_what_is_returned(model):
     best = metrics.concordance_index_censored(Y.event, Y.time, 1.0 * IS_ILL)[0]
     assert index == model.score(X, Y) > best - 0.01
     times = model.unique_times_[:-1]
-    arrays = model.predict_survival_function(X)[:, :-1]
+    arrays = model.predict_survival_function(X, return_array=True)[:, :-1]
     functions = model.predict_survival_function(X, return_array=False)
     brier = metrics.integrated_brier_score(Y, Y, arrays, times)
     also = metrics.integrated_brier_score(Y, Y, np.array([f(times) for f in functions]), times)
     assert brier == pytest.approx(also)
     everyone = np.tile(np.exp(-times / 60), (N, 1))
     assert brier < metrics.integrated_brier_score(Y, Y, everyone, times)
+
+
+def test_scorers_of_scikit_survival_take_the_estimator(model):
+    metrics = pytest.importorskip("sksurv.metrics")
+    times = model.unique_times_[:-1]
+    scorer = metrics.as_integrated_brier_score_scorer(model, times=times).fit(X, Y)
+    arrays = scorer.estimator_.predict_survival_function(X, return_array=True)[:, :-1]
+    brier = metrics.integrated_brier_score(Y, Y, arrays, times)
+    assert scorer.score(X, Y) == pytest.approx(-brier)
+    by_default = model.predict_survival_function(X)
+    assert by_default.shape == (N,)
+    assert by_default[0](times[2]) == model.predict_survival_function(X, return_array=True)[0, 2]
 
 
 def test_step_functions_begin_at_time_0(model):
@@ -150,8 +162,8 @@ def test_step_functions_begin_at_time_0(model):
     hazard = model.predict_cumulative_hazard_function(X, return_array=False)[0]
     assert survival(0) == survival(first / 2) == 1
     assert hazard(0) == hazard(first / 2) == 0
-    assert survival(first) == model.predict_survival_function(X)[0, 0]
-    assert hazard(first) == model.predict_cumulative_hazard_function(X)[0, 0]
+    assert survival(first) == model.predict_survival_function(X, return_array=True)[0, 0]
+    assert hazard(first) == model.predict_cumulative_hazard_function(X, return_array=True)[0, 0]
 
 
 def test_event_at_time_0_is_in_the_step_function():
@@ -162,7 +174,7 @@ def test_event_at_time_0_is_in_the_step_function():
     )
     model.fit(X[:4], y)
     assert model.unique_times_[0] == 0
-    survival = model.predict_survival_function(X[:4])
+    survival = model.predict_survival_function(X[:4], return_array=True)
     functions = model.predict_survival_function(X[:4], return_array=False)
     np.testing.assert_array_equal([f(0) for f in functions], survival[:, 0])
     np.testing.assert_array_equal([f(2) for f in functions], survival[:, 0])
@@ -204,7 +216,7 @@ def test_curve_of_same_histories_is_that_of_kaplan_and_meier():
     fitted = fit_to_same_histories(Y)
     times, wanted = nonparametric.kaplan_meier_estimator(Y.event, Y.time)
     at = np.searchsorted(times, fitted.unique_times_, side="right") - 1
-    got = fitted.predict_survival_function(SAME_HISTORY[:1])[0]
+    got = fitted.predict_survival_function(SAME_HISTORY[:1], return_array=True)[0]
     # In the last interval few are at risk, and who is lost in it counts in full or not at all.
     assert np.abs(got - wanted[at])[:-1].max() < 0.002
 
@@ -229,7 +241,9 @@ def test_incidence_of_competing_events_is_that_of_aalen_and_johansen(competing):
     at = np.searchsorted(times, fitted.unique_times_, side="right") - 1
     incidence = fitted.predict_cumulative_incidence(SAME_HISTORY[:1])
     assert np.abs(incidence[0] - wanted[1:, at]).max() < 0.02
-    total = incidence.sum(axis=1) + fitted.predict_survival_function(SAME_HISTORY[:1])
+    total = incidence.sum(axis=1) + fitted.predict_survival_function(
+        SAME_HISTORY[:1], return_array=True
+    )
     np.testing.assert_allclose(total, 1)
     np.testing.assert_allclose(fitted.predict(SAME_HISTORY[:1]), incidence.sum(axis=2))
 
@@ -240,7 +254,7 @@ def test_death_as_censoring_is_visibly_wrong(competing):
     unaware = fit_to_same_histories(outcome(competing.event == 1, competing.time))
     # Of rates 1/100 and 1/40, in the long run.
     happened = 40 / 140
-    wrong = 1 - unaware.predict_survival_function(SAME_HISTORY[:1])[0, -1]
+    wrong = 1 - unaware.predict_survival_function(SAME_HISTORY[:1], return_array=True)[0, -1]
     right = aware.predict_cumulative_incidence(SAME_HISTORY[:1])[0, 0, -1]
     assert abs(right - happened) < 0.05
     assert wrong > happened + 0.3
@@ -264,7 +278,7 @@ def test_each_event_is_learnt_by_its_own_codes():
 
 def test_one_interval_is_enough():
     fitted = tiny(n_intervals=1).fit(X, Y)
-    assert fitted.predict_survival_function(X).shape == (N, 1)
+    assert fitted.predict_survival_function(X, return_array=True).shape == (N, 1)
 
 
 def test_sample_weights_of_zero_hide_events_and_times():
@@ -307,3 +321,15 @@ def test_works_in_cross_validation_over_patients():
     y = outcome(time < 90, np.minimum(time, 90))
     model = make_pipeline(VisitSequenceTransformer(min_frequency=5), tiny())
     assert np.isfinite(cross_val_score(model, X, y, cv=PatientKFold(3))).all()
+
+
+def test_scale_of_sample_weights_does_not_matter():
+    weight = 1.0 + np.arange(N) % 3
+    one = tiny().fit(X, Y, sample_weight=weight)
+    other = tiny().fit(X, Y, sample_weight=weight / 2**20)
+    np.testing.assert_allclose(one.predict(X), other.predict(X), rtol=1e-4)
+
+
+def test_column_of_outcomes_raises():
+    with pytest.raises(ValueError, match="y must have one dimension"):
+        tiny().fit(X, Y.reshape(-1, 1))

@@ -12,6 +12,7 @@ from sklearn_ehr import (
     VisitSequenceTransformer,
     make_next_visit_labels,
 )
+from sklearn_ehr.datasets import make_visits
 
 N = 60
 RNG = np.random.default_rng(0)
@@ -273,3 +274,40 @@ def test_cross_val_predict_and_searches_take_ragged_labels(next_visit):
     grid = {"lstmvisittagger__hidden_dim": [4, 8]}
     search = GridSearchCV(model, grid, cv=PatientKFold(3)).fit(X, y)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+@pytest.mark.parametrize("as_column", [np.float32, object])
+def test_a_single_column_of_labels_is_one_label_of_several(as_column):
+    y = [(labels == "ill").astype(float)[:, None].astype(as_column) for labels in Y]
+    model = trained().fit(X, y)
+    assert [p.shape for p in model.predict_proba(X)] == [(n, 1) for n in LENGTHS]
+    assert model.score(X, y) > 0.97
+    assert model.classes_.tolist() == [0]
+
+
+def test_labels_of_one_group_are_learnt():
+    cohort, _ = make_visits(80, random_state=0)
+    y, _ = make_next_visit_labels(cohort, groups={"C001": "first"})
+    model = make_pipeline(VisitSequenceTransformer(), tiny()).fit(cohort, y)
+    assert 0 <= model.score(cohort, y) <= 1
+
+
+def late_events():
+    """Of the first visit part becomes known only after the second."""
+    table = [(p, 10 * p + v, 5 * v, 5 * v, "a") for p in range(8) for v in (0, 1)]
+    table += [(p, 10 * p, 0, 9 if p % 2 else 1, "b") for p in range(8)]
+    names = ["patient_id", "visit_id", "time", "known_time", "code"]
+    return pd.DataFrame(table, columns=names)
+
+
+def test_facts_that_become_known_after_the_next_visit_raise():
+    y = [np.array(["x", "y"])] * 8
+    events = late_events()
+    transformer = VisitSequenceTransformer(min_frequency=1).fit(Cohort(events))
+    late = transformer.transform(Cohort(events))
+    sound = transformer.transform(Cohort(events.assign(known_time=events["time"])))
+    with pytest.raises(ValueError, match=r"4 visit\(s\) of X end before .*known_time"):
+        tiny().fit(late, y)
+    model = tiny().fit(sound, y)
+    with pytest.raises(ValueError, match="look ahead"):
+        model.predict(late)
