@@ -39,7 +39,7 @@ def test_notebook_lines_run(monkeypatch, capsys):
 
 
 def test_lines_for_own_tables_show_what_they_say():
-    names = run("Cohort(events")
+    names = run("events = pd.DataFrame")
     assert names["X"].visible_events()["code"].tolist() == ["E11", "I10", "I10"]
     # E11 is 2, I10 is 3 and N18, which only the whole history has, is 4.
     assert names["codes"].tolist() == [[[2, 3], [4, 0]], [[3, 0], [0, 0]]]
@@ -47,11 +47,11 @@ def test_lines_for_own_tables_show_what_they_say():
 
 
 def test_lines_for_a_hold_out_set_take_the_cohort_of_the_lines_before():
-    names = run("PatientShuffleSplit(", run("Cohort(events"))
+    names = run("PatientShuffleSplit(", run("events = pd.DataFrame"))
     assert sorted([*names["X_train"].groups, *names["X_test"].groups]) == ["a", "b"]
 
 
 def test_lines_for_samples_take_the_events_of_the_lines_before():
-    names = run("make_samples(", run("Cohort(events"))
+    names = run("make_samples(", run("events = pd.DataFrame"))
     assert names["samples"].shape[1] == 3
-    assert names["attrition"]["n_samples"].iloc[-1] == len(names["samples"]) > 0
+    assert names["attrition"]["n_samples"].iloc[-1] == len(names["X"]) == len(names["y"]) > 0

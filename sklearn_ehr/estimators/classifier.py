@@ -308,7 +308,8 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
 
         It is what `predict_proba` returns for a cohort cut at the end of the visit, when all its
         events were known: also where a transformer's `max_visits` cuts histories short. Under a
-        lookback the history begins where it does in `X`.
+        lookback the history begins where it does in `X`. With `time_gaps` the last row, too, is as
+        of the end of its visit, when no time has passed.
 
         Parameters
         ----------

@@ -26,8 +26,11 @@ class LSTMVisitSurvival(BaseVisitLSTM):
 
     Parameters
     ----------
-    n_intervals : int, default=20
+    n_intervals : int, default=10
         Number of intervals, at most: they end at quantiles of the training samples' event times.
+        With many intervals and few samples the loss of the validation split may be lowest before
+        anything was learnt (`history_` shows it); fewer intervals, or a larger
+        `n_iter_no_change`, help.
     embedding_dim, embedding_init, freeze_embedding, hidden_dim, num_layers, aggregation, \
 bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         As in `LSTMVisitClassifier`.
@@ -102,7 +105,7 @@ bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
     def __init__(
         self,
         *,
-        n_intervals=20,
+        n_intervals=10,
         embedding_dim=128,
         embedding_init=None,
         freeze_embedding=False,

@@ -56,6 +56,16 @@ class LSTMVisitTagger(BaseVisitLSTM):
     make_visit_labels, make_next_visit_labels : Make `y`.
     LSTMVisitClassifier.predict_proba_by_visit : The risk of one outcome, visit by visit.
 
+    Notes
+    -----
+    Of scikit-learn's tools those work that call `score` (``cross_val_score``, ``GridSearchCV``) or
+    ``cross_val_predict(method="predict")``, with `PatientKFold`. Its metrics take flat labels::
+
+        def roc_auc(model, X, y):
+            truth, proba = np.concatenate([*y]), np.concatenate([*model.predict_proba(X)])
+            known = ~pd.isna(truth)
+            return roc_auc_score(truth[known].astype(int), proba[known, 1])
+
     Examples
     --------
     >>> from sklearn.pipeline import make_pipeline
