@@ -60,6 +60,38 @@ def test_bucketing(load):
     assert len(report.rows) == 3
 
 
+@pytest.mark.slow
+def test_quality(load, tmp_path):
+    pytest.importorskip("matplotlib")
+    quality = load("quality")
+    results = quality.main(n_patients=1200, n_folds=2, picture=tmp_path / "quality.png")
+    assert results.groupby("model").size().tolist() == [2] * 5
+    assert (tmp_path / "quality.png").stat().st_size > 5000
+    assert results["ROC AUC"].between(0.3, 0.8).all()
+
+
+def test_quality_measures_calibration(load):
+    measure = load("quality").measure
+    rng = np.random.default_rng(0)
+    log_odds = rng.normal(-1, 1, 200_000)
+    y = rng.random(len(log_odds)) < 1 / (1 + np.exp(-log_odds))
+    for slope, shift in [(1, 0), (2, 0), (1, 0.5)]:
+        told = measure(y, 1 / (1 + np.exp(-(slope * log_odds + shift))))
+        assert told["calibration slope"] == pytest.approx(1 / slope, rel=0.02)
+        if slope == 1:
+            assert told["calibration intercept"] == pytest.approx(-shift, abs=0.02)
+
+
+def test_a_fifth_of_the_patients_is_set_aside(load):
+    is_development = load("quality").is_development
+    groups = np.repeat(np.arange(20_000), 2)
+    kept = is_development(groups)
+    assert kept.mean() == pytest.approx(0.8, abs=0.02)
+    # By a fixed hash: the same patients on any machine, and whole.
+    assert kept[:20:2].tolist() == kept[1:20:2].tolist()
+    assert np.flatnonzero(~kept[:40:2]).tolist() == [0, 2, 8, 12, 16]
+
+
 def test_report_holds_ratios_against_bars(load, capsys, monkeypatch, tmp_path):
     module = load("_report")
     monkeypatch.setattr(module, "_HERE", tmp_path)
