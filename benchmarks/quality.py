@@ -2,8 +2,8 @@
 
 A fifth of the bundled data's patients, by a fixed hash, is set aside and not looked at. On the
 others, over patient-safe folds, it prints the mean and spread of ROC AUC, average precision, Brier
-score, calibration and fit time, and paired differences to the best other model. Run with
-``python benchmarks/quality.py``; about ten minutes on two cores.
+score, calibration and fit time, and paired differences to each other model. Run with
+``python benchmarks/quality.py``; about five minutes on two cores.
 """
 
 import time
