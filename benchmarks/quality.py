@@ -30,6 +30,7 @@ from sklearn_ehr.datasets import load_diabetes_readmission
 
 OURS = "LSTM, defaults"
 SCORES = ["ROC AUC", "average precision"]
+COUNTS = {"history": (), "history and last visit": (1,)}
 
 
 def is_development(groups):
@@ -40,7 +41,7 @@ def is_development(groups):
 def make_models(random_state=0):
     """Pipelines by their name, each from a cohort to probabilities."""
     models = {}
-    for name, last_visits in {"history": (), "history and last visit": (1,)}.items():
+    for name, last_visits in COUNTS.items():
         log_counts = CodeCountVectorizer(encoding="log1p", last_visits=last_visits)
         models[f"regression, {name}"] = GridSearchCV(
             make_pipeline(log_counts, LogisticRegression(max_iter=1000)),
@@ -48,7 +49,7 @@ def make_models(random_state=0):
             cv=StratifiedPatientKFold(3, shuffle=True, random_state=random_state),
             scoring="roc_auc",
         )
-    for name, last_visits in {"history": (), "history and last visit": (1,)}.items():
+    for name, last_visits in COUNTS.items():
         counts = CodeCountVectorizer(last_visits=last_visits, sparse_output=False)
         models[f"trees, {name}"] = make_pipeline(
             counts, HistGradientBoostingClassifier(random_state=random_state)

@@ -50,10 +50,10 @@ has_chapter = pd.DataFrame(
 of_stay = has_chapter.groupby([data.events[key] for key in stay]).any()
 
 samples = data.samples
-following = list(zip(samples["patient_id"], samples["prediction_time"] + 1, strict=True))
-is_followed = pd.Index(following).isin(of_stay.index)
+following = pd.MultiIndex.from_arrays([samples["patient_id"], samples["prediction_time"] + 1])
+is_followed = following.isin(of_stay.index)
 X = data.data[is_followed]
-y = of_stay.reindex(pd.Index(following)[is_followed]).to_numpy(dtype=int)
+y = of_stay.reindex(following[is_followed]).to_numpy(dtype=int)
 train, test = next(PatientShuffleSplit(1, test_size=0.25, random_state=0).split(X))
 print(f"{len(train):,} stays to train on, {len(test):,} to test on")
 

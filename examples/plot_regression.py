@@ -16,6 +16,7 @@ Real stays of patients with diabetes, predicted from all stays before.
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from sklearn.linear_model import PoissonRegressor, Ridge, SGDRegressor
 from sklearn.metrics import d2_absolute_error_score, d2_tweedie_score, r2_score
 from sklearn.pipeline import make_pipeline
@@ -39,7 +40,7 @@ def numbers_of_stays(kind):
 
 
 samples = data.samples
-following = list(zip(samples["patient_id"], samples["prediction_time"] + 1, strict=True))
+following = pd.MultiIndex.from_arrays([samples["patient_id"], samples["prediction_time"] + 1])
 days = numbers_of_stays("DAYS").reindex(following).to_numpy()
 procedures = numbers_of_stays("PROCEDURES").reindex(following).to_numpy()
 is_followed = ~np.isnan(days)

@@ -60,15 +60,15 @@ print(events.tail(3).to_string(index=False))
 # cared for elsewhere, and left out from then on (`exclude="outcome"` would leave out who had the
 # outcome before). So is who was not observed for 61 days, whatever happened: nobody knows yet.
 
-samples, attrition = make_samples(
-    events,
-    index="discharge",
-    outcome_codes=["ADMISSION"],
-    gap="1D",
-    horizon="60D",
-    observation_end=day_of_extract,
-    exclude=["C099"],
-)
+rules = {
+    "index": "discharge",
+    "outcome_codes": ["ADMISSION"],
+    "gap": "1D",
+    "horizon": "60D",
+    "observation_end": day_of_extract,
+    "exclude": ["C099"],
+}
+samples, attrition = make_samples(events, **rules)
 print(attrition.to_string(index=False))
 print(f"outcome: {samples['outcome'].mean():.1%} of {len(samples):,} samples")
 
@@ -92,16 +92,7 @@ for name, index in {
 # `incomplete="mark"` keeps samples that were not observed for long enough, with an outcome of NaN
 # unless it was seen. Counted as 0, they would teach that patients of late get better.
 
-marked, _ = make_samples(
-    events,
-    index="discharge",
-    outcome_codes=["ADMISSION"],
-    gap="1D",
-    horizon="60D",
-    observation_end=day_of_extract,
-    exclude=["C099"],
-    incomplete="mark",
-)
+marked, _ = make_samples(events, **rules, incomplete="mark")
 marked["month"] = marked["prediction_time"].dt.to_period("M").dt.to_timestamp()
 late = marked[marked["month"] >= "2004-01-01"]
 naive = late.fillna({"outcome": 0}).groupby("month")["outcome"].mean()

@@ -35,12 +35,7 @@ def refuse_overlaps(sequences):
     if times is None:
         return
     first, last = times.T
-    overlaps = np.zeros(len(first), dtype=bool)
-    # Static events are known from the start, whatever their known time.
-    overlaps[1:] = (first[1:] <= last[:-1]) & ~sequences.is_static[:-1]
-    starts = sequences.sample_offsets[:-1][sequences.lengths > 0]
-    overlaps[starts] = False
-    if n_overlapping := np.count_nonzero(overlaps):
+    if n_overlapping := _count_after_dated(sequences, first[1:] <= last[:-1]):
         raise ValueError(
             f"{n_overlapping} visit(s) of X overlap with the one before: part of what they hold "
             f"was known when that one ended, so nothing can be said as of its end. Group events "
@@ -54,15 +49,24 @@ def refuse_late_facts(sequences):
     if sequences.known_times is None:
         return
     last = sequences.known_times[:, 1]
-    is_late = np.zeros(len(last), dtype=bool)
-    is_late[1:] = (last[:-1] > last[1:]) & ~sequences.is_static[:-1]
-    is_late[sequences.sample_offsets[:-1][sequences.lengths > 0]] = False
-    if n_late := np.count_nonzero(is_late):
+    if n_late := _count_after_dated(sequences, last[:-1] > last[1:]):
         raise ValueError(
             f"{n_late} visit(s) of X end before all of the one before was known (known_time), so "
             f"their answers would look ahead. Group events with VisitSequenceTransformer(visits=a "
             f"gap that is long enough for them), or leave out what is recorded late."
         )
+
+
+def _count_after_dated(sequences, is_one):
+    """How many visits after another of their sample, which is not static, are marked.
+
+    `is_one` marks each visit but the first. Static events are known from the start, whatever their
+    known time.
+    """
+    counts = is_one & ~sequences.is_static[:-1]
+    starts = sequences.sample_offsets[:-1][sequences.lengths > 0]
+    counts[starts[starts > 0] - 1] = False
+    return np.count_nonzero(counts)
 
 
 def truncated_visits(sequences):

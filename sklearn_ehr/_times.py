@@ -189,12 +189,11 @@ def add_duration(values, length, name):
     ValueError
         If the unit of the times cannot hold the result.
     """
-    step = length
+    n_steps = length
     if values.dtype.kind == "M":
-        step = int(length.astype(np.int64)) * _NANOSECONDS[np.datetime_data(length.dtype)[0]]
-        step = -(-step // _NANOSECONDS[np.datetime_data(values.dtype)[0]])
+        n_steps = -(-_nanoseconds(length) // _nanoseconds_a_step(values.dtype))
     # Beyond int64 numpy would wrap around, to times long past.
-    if values.dtype.kind != "f" and int(values.max().astype(np.int64)) + step >= 2**63:
+    if values.dtype.kind != "f" and int(values.view(np.int64).max(initial=0)) + n_steps >= 2**63:
         raise ValueError(
             f"{name}={length!r} reaches beyond the times that {values.dtype} can hold. Take a "
             f"shorter one, or convert times with .dt.as_unit('us')."
@@ -212,14 +211,22 @@ def look_back(end, length, closed):
         return end - length
     step = 1
     if end.dtype.kind == "M":
-        length = int(length.astype(np.int64)) * _NANOSECONDS[np.datetime_data(length.dtype)[0]]
-        step = _NANOSECONDS[np.datetime_data(end.dtype)[0]]
+        length, step = _nanoseconds(length), _nanoseconds_a_step(end.dtype)
     n_steps = int(length // step if closed == "left" else -(-length // step))
     n_steps = np.uint64(min(n_steps, np.iinfo(np.uint64).max))
     # Counted from the lowest integer, which is NaT, a start too early to hold shows as too few.
     n_before = end.view(np.uint64) ^ _LOWEST
     start = np.where(n_before > n_steps, n_before - n_steps, np.uint64(1))
     return (start ^ _LOWEST).view(end.dtype)
+
+
+def _nanoseconds(length):
+    """A timedelta64 as a number without bounds."""
+    return int(length.astype(np.int64)) * _nanoseconds_a_step(length.dtype)
+
+
+def _nanoseconds_a_step(dtype):
+    return _NANOSECONDS[np.datetime_data(dtype)[0]]
 
 
 def _read_datetimes(column, name):

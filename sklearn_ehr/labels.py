@@ -69,7 +69,8 @@ def make_visit_labels(X, labels, *, label="label", visit_id="visit_id", visits="
         )
     patient = column_of(labels, X._patient_column, "labels", fixed="patient_id")
     visit = column_of(labels, visit_id, "labels", fixed="visit_id", owner="make_visit_labels")
-    names = list(label) if pd.api.types.is_list_like(label) else [label]
+    is_several = pd.api.types.is_list_like(label)
+    names = list(label) if is_several else [label]
     if not names:
         raise ValueError("label=[] names no column of labels; give one or more.")
     columns = [
@@ -104,7 +105,7 @@ def make_visit_labels(X, labels, *, label="label", visit_id="visit_id", visits="
         )
     # Position -1, which no row has, becomes null.
     found = [column.reset_index(drop=True).reindex(row).to_numpy() for column in columns]
-    found = np.stack(found, axis=1) if pd.api.types.is_list_like(label) else found[0]
+    found = np.stack(found, axis=1) if is_several else found[0]
     return _split_dated(visits_of_X, found)
 
 

@@ -234,8 +234,16 @@ class TemporalPatientSplit(BaseCrossValidator):
 
     def _read_date(self, X, time):
         date = read_time(self.date, "date")
-        # Sequences do not know the zone of their times, which are in UTC.
-        zone = X._events.zone if isinstance(X, Cohort) else date.zone
+        if isinstance(X, Cohort):
+            zone = X._events.zone
+        elif date.zone is None:
+            zone = None
+        else:
+            raise TypeError(
+                f"date={self.date!r} is aware of its time zone, and {type(X).__name__} keep times "
+                f"without one: those of aware events in UTC. Give the date in UTC without a zone, "
+                f"or split the Cohort."
+            )
         align(Times(time, "prediction_time", zone), date)
         return date.values[0]
 

@@ -103,7 +103,7 @@ def make_samples(
     require_frame(events, "events")
     timeline = _Timeline.of(events, patient_id, time, code)
     patient, at = _find_index(timeline, index, events, visit_id)
-    if not replace(timeline.times, values=at).resolved_to_days():
+    if timeline.mixes_days_with(at):
         timeline = timeline.with_ended_days()
         patient, at = _find_index(timeline, index, events, visit_id)
     is_datetime = timeline.times.is_datetime
@@ -193,12 +193,15 @@ class _Timeline:
             row=self.row[order],
         )
 
+    def mixes_days_with(self, at):
+        """Whether some events are whole days, and some of these times are none."""
+        is_day = self.times.is_datetime and self.times.starts_day().any()
+        return bool(is_day) and not replace(self.times, values=at).resolved_to_days()
+
     def with_ended_days(self):
-        """Events of whole days at the end of these, where others have a time of day."""
-        whole = self.times.starts_day() if self.times.is_datetime else np.zeros(0, dtype=bool)
-        if not whole.any():
-            return self
-        return replace(self, times=self.times.end_of_day(whole), has_ended_days=True)._sorted()
+        """The same with events of whole days at the end of these."""
+        ended = self.times.end_of_day(self.times.starts_day())
+        return replace(self, times=ended, has_ended_days=True)._sorted()
 
     def check_days_are_told_apart(self, at):
         """Raise where a `Cohort` of these predictions would see whole days that are still ahead."""

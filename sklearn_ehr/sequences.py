@@ -131,8 +131,8 @@ class VisitSequences(SampleIndexing):
         """
         if self.visit_times is None:
             raise ValueError(
-                "These sequences have no times, so no gaps: padded codes have none, and sequences "
-                "those of the events' time column."
+                "These sequences have no times, so no gaps: padded codes have none, nor have "
+                "events without a time column."
             )
         first, last = self.visit_times.T
         gaps = np.zeros(len(first))

@@ -123,6 +123,14 @@ def test_labels_are_in_a_frame():
         make_visit_labels(Cohort(EVENTS), [["well"]])
 
 
+def test_labels_without_a_column_or_a_visit_with_an_id_raise():
+    with pytest.raises(ValueError, match=r"label=\[\] names no column"):
+        make_visit_labels(Cohort(EVENTS), LABELS, label=[])
+    nobody = Cohort(EVENTS.assign(visit_id=pd.array([None] * len(EVENTS), dtype="Int64")))
+    with pytest.raises(ValueError, match="no visit with an id"):
+        make_visit_labels(nobody, LABELS)
+
+
 def test_next_visit_has_these_codes():
     y, names = make_next_visit_labels(Cohort(EVENTS))
     assert names.tolist() == ["a", "b", "c", "d"]

@@ -1,5 +1,6 @@
 import copy
 import pickle
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -146,6 +147,12 @@ def test_time_gaps_of_datetimes_are_days():
     gaps = with_times(times.to_numpy().reshape(2, 2), [2]).time_gaps
     assert gaps.dtype == np.float64
     assert gaps.tolist() == [0, 0.5]
+
+
+def test_times_in_nanoseconds_may_lie_further_apart_than_a_difference_of_them_can():
+    times = np.array([["1700-01-01"] * 2, ["2020-01-01"] * 2], dtype="datetime64[ns]")
+    gaps = with_times(times, [2]).time_gaps
+    assert gaps.tolist() == [0, (date(2020, 1, 1) - date(1700, 1, 1)).days]
 
 
 def test_time_gap_of_overlapping_visits_is_zero():

@@ -131,17 +131,27 @@ def test_without_prediction_times_raises(X):
         sides(X, 5)
 
 
-def test_sequences_of_aware_times_take_an_aware_date():
-    day = pd.Timestamp("2020-01-01 09:00", tz="Asia/Tokyo")
+@pytest.mark.parametrize("zone", [None, "Asia/Tokyo"])
+def test_sequences_know_no_zone_and_take_a_date_in_utc(zone):
+    day = pd.Timestamp("2020-01-01 09:00", tz=zone)
     X = cohort_of([1, 2, 3], [day, day + pd.Timedelta("1D"), day + pd.Timedelta("2D")])
     sequences = VisitSequenceTransformer(min_frequency=1).fit_transform(X)
-    assert sides(sequences, day + pd.Timedelta("1D")) == ([0], [1, 2])
+    with pytest.raises(TypeError, match="Give the date in UTC without a zone, or split the Cohort"):
+        sides(sequences, pd.Timestamp("2020-01-02 09:00", tz="Asia/Tokyo"))
+    in_utc = "2020-01-02 00:00" if zone else "2020-01-02 09:00"
+    assert sides(sequences, in_utc) == sides(X, day + pd.Timedelta("1D")) == ([0], [1, 2])
 
 
 def test_horizon_that_times_cannot_hold_raises():
     day = pd.Series(pd.to_datetime(["2020-01-01", "2020-01-02"])).astype("datetime64[ns]")
     with pytest.raises(ValueError, match=r"horizon=.* reaches beyond"):
         sides(cohort_of([1, 2], day), "2020-01-02", horizon="100000D")
+
+
+def test_subset_without_samples_raises():
+    X = cohort_of([1, 2], [1, 4])[[]]
+    with pytest.raises(ValueError, match="No sample is left"):
+        sides(X, 5, horizon=2)
 
 
 def test_groups_of_another_length_raise():

@@ -209,6 +209,12 @@ def test_values_lift_what_only_values_tell_from_chance_to_near_the_true_risk():
     assert auc["lstm", 4] > best - 0.1
 
 
+def test_edges_between_the_largest_numbers_are_finite():
+    events = pd.DataFrame({"patient_id": [1, 2], "code": ["a", "a"], "value": [1e308, 1.7e308]})
+    bins = ValueBins.from_cohort(Cohort(events.assign(time=0)), 2)
+    assert bins.edges.tolist() == [1.35e308]
+
+
 def test_codes_that_are_no_texts_raise_after_fitting_too():
     events = pd.DataFrame({"patient_id": [1, 2], "code": ["a", "a"], "value": [1.0, 2.0]})
     events["time"] = 0

@@ -154,15 +154,13 @@ class BaseVisitLSTM(BaseEstimator):
                 )
                 if score is not None:
                     # Before any training, as it may not fit the estimator.
-                    net.module_.eval()
                     score(net)
                 with stopping_early(net, validation, self.n_iter_no_change, score):
                     net.partial_fit(training)
         self._keep(net, sequences.vocabulary, random_state, coverage)
         vars(self).update(learnt)
-        if "valid_score" in self.history_ and self.history_["valid_score"].nunique() == 1 < len(
-            self.history_
-        ):
+        scores = self.history_.get("valid_score", pd.Series())
+        if len(scores) > 1 and scores.nunique() == 1:
             warnings.warn(
                 f"scoring={self.scoring!r} was the same after every epoch, so the weights are "
                 f"those of the first. Scores at a threshold, such as 'f1', do not tell models "
@@ -182,18 +180,20 @@ class BaseVisitLSTM(BaseEstimator):
         def score(net):
             fitted = copy(self)
             vars(fitted).update(learnt, net_=net, vocabulary_=X.vocabulary)
+            net.module_.eval()
             try:
                 value = scorer(fitted, X, y, **weights)
-                if isinstance(value, Real) and np.isfinite(value):
-                    return value
-                reason = "it gives no finite number, as where a class or label is missing there"
+                if not (isinstance(value, Real) and np.isfinite(value)):
+                    raise ValueError(
+                        "it gives no finite number, as where a class or label is missing there"
+                    )
             except (AttributeError, TypeError, ValueError) as error:
-                reason = error
-            raise ValueError(
-                f"scoring={self.scoring!r} does not score a {type(self).__name__} on its "
-                f"validation split ({reason}). Choose another scorer, None for the loss, or a "
-                f"larger validation_fraction."
-            )
+                raise ValueError(
+                    f"scoring={self.scoring!r} does not score a {type(self).__name__} on its "
+                    f"validation split ({error}). Choose another scorer, None for the loss, or a "
+                    f"larger validation_fraction."
+                ) from error
+            return value
 
         return score
 

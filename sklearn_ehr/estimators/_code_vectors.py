@@ -159,8 +159,9 @@ def vectors_from_visits(sequences, embedding_dim, seed):
     )
     if not ppmi.nnz:
         raise ValueError(
-            "No two codes share visits more often than by chance, so there are no vectors to make "
-            "of them. Leave embedding_init=None."
+            "No two codes of X share visits more often than by chance, so there are no vectors to "
+            "make of them, by embedding_init='svd' or make_code_vectors. Let codes start at random "
+            "(embedding_init=None), or take more patients."
         )
     vectors = np.zeros((len(tokens), embedding_dim), dtype=np.float32)
     n_components = min(embedding_dim, len(tokens) - 1)

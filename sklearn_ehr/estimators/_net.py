@@ -163,7 +163,6 @@ class ValidationScore(Callback):
 
     def on_epoch_end(self, net, **kwargs):
         """Record it."""
-        net.module_.eval()
         net.history.record("valid_score", float(self.score(net)))
 
 

@@ -261,7 +261,7 @@ def _as_floats(values, name):
         array = np.asarray(values)
         if array.dtype.kind in "mM":
             raise TypeError
-        return array.astype(np.float64)
+        return array.astype(np.float64, copy=False)
     except (TypeError, ValueError):
         raise ValueError(
             f"{name} must hold a number for each sample; got a {type(values).__name__} that does "

@@ -210,12 +210,12 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         y = check_labels(X, y, type(self).__name__)
         coding = LabelCoding.of(y)
         encoded = coding.encode(y)
-        weight = self._weights(X, encoded, coding, sample_weight)
+        given = check_weight(sample_weight, X)
+        weight = self._weights(given, encoded, coding)
         if not coding.is_multilabel:
             check_two_classes(np.unique(y[weight > 0]), type(self).__name__)
         strata = strata_of_labels(encoded)
         target, learnt = coding.as_target(encoded), _learnt(coding)
-        given = check_weight(sample_weight, X)
         self._train(X, y, target, weight, strata, learnt=learnt, given=given, **coding.task())
         return self
 
@@ -256,7 +256,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
                 "class_weight='balanced' needs all labels at once, which partial_fit never sees. "
                 "Give the weights as a dict."
             )
-        weight = self._weights(X, encoded, coding, sample_weight)
+        weight = self._weights(check_weight(sample_weight, X), encoded, coding)
         self._train_further(X, coding.as_target(encoded), weight, **coding.task())
         vars(self).update(_learnt(coding))
         return self
@@ -333,9 +333,8 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         proba = self._coding.to_proba(self._coding.to_logits(outputs))
         return split_by_sample(proba, X.sample_offsets)
 
-    def _weights(self, X, encoded, coding, sample_weight):
-        """Weight of each sample's loss."""
-        weight = check_weight(sample_weight, X)
+    def _weights(self, weight, encoded, coding):
+        """Weight of each sample's loss, from the one given."""
         if self.class_weight is not None:
             if coding.is_multilabel:
                 raise ValueError(
@@ -343,7 +342,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
                     f"{len(coding.classes)}. Leave it None, or fit a model a label with "
                     f"sklearn.multioutput.MultiOutputClassifier."
                 )
-            weight *= self._weight_per_class(encoded, coding.classes, weight)[encoded]
+            weight = weight * self._weight_per_class(encoded, coding.classes, weight)[encoded]
         if (weight < 0).any():
             raise ValueError(
                 f"class_weight={self.class_weight!r} has negative weights; they must be at least 0."

@@ -59,7 +59,7 @@ class LSTMVisitTagger(BaseVisitLSTM):
     Notes
     -----
     Of scikit-learn's tools those work that call `score` (``cross_val_score``, ``GridSearchCV``) or
-    ``cross_val_predict(method="predict")``, with `PatientKFold`. Its metrics take flat labels::
+    ``cross_val_predict(method="predict")``, with `PatientKFold`. Metrics take flat labels::
 
         def roc_auc(model, X, y):
             truth, proba = np.concatenate([*y]), np.concatenate([*model.predict_proba(X)])

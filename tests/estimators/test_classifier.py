@@ -196,6 +196,11 @@ def test_column_of_labels_warns_and_frame_works():
         (pd.Series([1, None, 0, 1], dtype="Int64"), "1 null"),
         (pd.Series(["a", None, "b", "a"], dtype="category"), "1 null"),
         (pd.Series(["a", None, "b", "a"], dtype="string"), "1 null"),
+        (
+            np.array(["a", 1, "b", 2], dtype=object),
+            r"mixes labels of several types.*MultiLabelBinarizer",
+        ),
+        (np.array([{"a"}, {"b"}, {"a"}, {"b"}]), "mixes labels of several types"),
         ([3, 3, 3, 3], "only one class: .*3"),
         (["ill"] * 4, "only one class: .*ill"),
         ([True] * 4, "only one class: .*True"),

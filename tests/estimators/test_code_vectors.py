@@ -196,7 +196,7 @@ def test_codes_of_the_same_visits_are_alike():
 )
 def test_svd_of_codes_that_share_no_visit_raises(codes):
     model = tiny(embedding_init="svd", early_stopping=False)
-    with pytest.raises(ValueError, match="No two codes share visits"):
+    with pytest.raises(ValueError, match=r"No two codes of X share visits.*embedding_init=None"):
         model.fit(np.array(codes), [0, 1])
 
 

@@ -201,8 +201,13 @@ def test_score_that_never_changes_warns(data):
 def test_class_weights_do_not_weigh_the_score(data):
     X, y = data
     watch = Watch(auc)
-    tiny(scoring=watch, class_weight="balanced").fit(X, y)
-    assert all(weights == {} for *_, weights in watch.asked)
+    model = tiny(scoring=watch, class_weight="balanced").fit(X, y)
+    assert [weights for *_, weights in watch.asked] == [{}] * (1 + len(model.history_))
+    watch = Watch(auc)
+    given = 1.0 + np.arange(len(y)) % 3
+    tiny(scoring=watch, class_weight="balanced").fit(X, y, sample_weight=given)
+    for *_, weights in watch.asked:
+        assert set(weights["sample_weight"]) == {1, 2, 3}
 
 
 def test_scorer_without_weights_raises_by_name_where_weights_are_given(data):

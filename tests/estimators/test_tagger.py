@@ -11,6 +11,7 @@ from sklearn_ehr import (
     PatientKFold,
     VisitSequenceTransformer,
     make_next_visit_labels,
+    make_visit_labels,
 )
 from sklearn_ehr.datasets import make_visits
 
@@ -285,11 +286,26 @@ def test_a_single_column_of_labels_is_one_label_of_several(as_column):
     assert model.classes_.tolist() == [0]
 
 
-def test_labels_of_one_group_are_learnt():
+def test_labels_of_one_group_or_column_from_the_helpers_are_fitted_and_scored():
     cohort, _ = make_visits(80, random_state=0)
-    y, _ = make_next_visit_labels(cohort, groups={"C001": "first"})
-    model = make_pipeline(VisitSequenceTransformer(), tiny()).fit(cohort, y)
-    assert 0 <= model.score(cohort, y) <= 1
+    of_next, _ = make_next_visit_labels(cohort, groups={"C001": "first"})
+    visits = cohort.visible_events()[["patient_id", "visit_id"]].drop_duplicates()
+    visits["late"] = visits["visit_id"] % 2
+    for y in (of_next, make_visit_labels(cohort, visits, label=["late"])):
+        model = make_pipeline(VisitSequenceTransformer(), tiny()).fit(cohort, y)
+        truth, predicted = flat(y), flat(model.predict(cohort))
+        assert truth.shape == predicted.shape == (len(visits), 1)
+        known = ~np.isnan(truth)
+        assert model.score(cohort, y) == np.mean(truth[known] == predicted[known])
+
+
+def test_score_needs_a_visit_with_all_of_its_labels():
+    y = [np.column_stack([np.zeros(n), np.ones(n)]) for n in LENGTHS]
+    model = tiny().fit(X, y)
+    for rows in y:
+        rows[:, 1] = np.nan
+    with pytest.raises(ValueError, match="no visit with all of its labels"):
+        model.score(X, y)
 
 
 def late_events():
