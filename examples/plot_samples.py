@@ -137,5 +137,6 @@ for split, splitter in splits.items():
 # ------------------
 #
 # The picture is the lesson: the last two months of an extract look like a success only because
-# nobody knows yet. The later test set is the stricter one, as a model in use predicts the future
-# with what was known before it, and trains on fewer samples for it.
+# nobody knows yet. The later test set is what a model in use meets, which predicts the future with
+# what was known before it. The network, with fewer samples to train on, loses two points there, the
+# regression none.
