@@ -41,6 +41,7 @@ class BaseVisitLSTM(BaseEstimator):
         "hidden_dim": [Interval(Integral, 1, None, closed="left")],
         "num_layers": [Interval(Integral, 1, None, closed="left")],
         "aggregation": [StrOptions({"mean", "sum", "max", "attention"})],
+        "mlp_dim": [Interval(Integral, 0, None, closed="left")],
         "bidirectional": ["boolean"],
         "time_gaps": ["boolean"],
         "dropout": [Interval(Real, 0, 1, closed="left")],
@@ -61,17 +62,18 @@ class BaseVisitLSTM(BaseEstimator):
     def __init__(
         self,
         *,
-        embedding_dim=128,
+        embedding_dim=512,
         embedding_init=None,
         freeze_embedding=False,
-        hidden_dim=128,
+        hidden_dim=256,
         num_layers=1,
         aggregation="mean",
+        mlp_dim=256,
         bidirectional=False,
         time_gaps=False,
-        dropout=0.3,
+        dropout=0.5,
         lr=1e-3,
-        weight_decay=0.0,
+        weight_decay=0.3,
         batch_size=128,
         max_epochs=50,
         early_stopping=True,
@@ -89,6 +91,7 @@ class BaseVisitLSTM(BaseEstimator):
         self.hidden_dim = hidden_dim
         self.num_layers = num_layers
         self.aggregation = aggregation
+        self.mlp_dim = mlp_dim
         self.bidirectional = bidirectional
         self.time_gaps = time_gaps
         self.dropout = dropout
@@ -277,6 +280,7 @@ class BaseVisitLSTM(BaseEstimator):
             module__dropout=float(self.dropout),
             module__bidirectional=bool(self.bidirectional),
             module__aggregation=str(self.aggregation),
+            module__mlp_dim=int(self.mlp_dim),
             module__output_dim=output_dim,
             module__time_gaps=bool(self.time_gaps),
             criterion=criterion,
@@ -284,6 +288,8 @@ class BaseVisitLSTM(BaseEstimator):
             **{f"criterion__{name}": value for name, value in criterion_params.items()},
             optimizer=torch.optim.AdamW,
             optimizer__weight_decay=float(self.weight_decay),
+            # Codes too rare to be learnt much about would lose what tells them apart.
+            optimizer__param_groups=[("embedding.weight", {"weight_decay": 0.0})],
             optimizer__fused=True,
             lr=float(self.lr),
             batch_size=int(self.batch_size),

@@ -1,7 +1,7 @@
 """How a network is trained on visits: the one place that touches skorch."""
 
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from numbers import Real
 
 import numpy as np
@@ -11,6 +11,7 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping
 from skorch.helper import predefined_split
+from torch.optim.swa_utils import AveragedModel
 
 from ..nn import LengthBucketSampler
 from ..sequences import VisitSequences
@@ -73,8 +74,54 @@ class VisitDataset(torch.utils.data.Dataset):
         return until[self.sequences.sample_offsets].diff()
 
 
+class WeightAverage:
+    """Running average of a module's weights, about over the last tenth of its training steps [1]_.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+
+    References
+    ----------
+    .. [1] O. Shamir and T. Zhang, "Stochastic gradient descent for non-smooth optimization:
+       convergence results and optimal averaging schemes", ICML 2013, PMLR 28(1), p. 71-79:
+       polynomial-decay averaging, with an exponent of 8.
+    """
+
+    def __init__(self, module):
+        self.module = module
+        # Of the two, one holds the weights in training and the other their average.
+        self.other = AveragedModel(module, avg_fn=_polynomial_decay)
+
+    def update(self):
+        """Take the module's weights after a step into the average."""
+        self.other.update_parameters(self.module)
+
+    @contextmanager
+    def put_aside(self):
+        """Have the module hold the weights in training, and in the end their average again."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    def _swap(self):
+        for one, other in zip(self.module.parameters(), self.other.parameters(), strict=True):
+            kept = one.detach().clone()
+            one.data.copy_(other.data)
+            other.data.copy_(kept)
+
+
+def _polynomial_decay(average, weights, n_averaged):
+    return torch.lerp(average, weights, 9 / (n_averaged + 9))
+
+
 class VisitNet(NeuralNet):
-    """A skorch net that takes a `VisitBatch` with weights, and weighs each sample's loss."""
+    """A skorch net that takes a `VisitBatch` with weights, and weighs each sample's loss.
+
+    What validates, is called back after an epoch, or predicts, does so with the average weights.
+    """
 
     def infer(self, x, **fit_params):
         """Return the module's output for a batch; of one dimension where it is one number."""
@@ -98,10 +145,23 @@ class VisitNet(NeuralNet):
         """Train, and be ready to predict however that ends."""
         if not self.initialized_:
             self.initialize()
+        self._average = WeightAverage(self.module_)
         try:
             return super().partial_fit(X, y, classes, **fit_params)
         finally:
+            del self._average
             self.module_.eval()
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """Go through the batches, in training on from the weights that are not averaged."""
+        with self._average.put_aside() if training else nullcontext():
+            super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+
+    def train_step(self, batch, **fit_params):
+        """Take one step."""
+        step = super().train_step(batch, **fit_params)
+        self._average.update()
+        return step
 
 
 class VisitClassifierNet(ClassifierMixin, VisitNet):

@@ -25,12 +25,13 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     Each visit is the pool of its codes' embeddings; an LSTM reads the visits from the first to the
     last, and a linear head turns its final state into one log-odds (two classes), one logit a
     class, or with several labels a sample one log-odds a label. Codes are never padded, and
-    histories of similar length share a batch. A sample without visits has a zero state and so the
-    answer of the head's bias, which is no base rate.
+    histories of similar length share a batch. The weights that validate and predict are an average
+    over about the last tenth of the training steps [4]_. A sample without visits has a zero state
+    and so the answer of the head's bias, which is no base rate.
 
     Parameters
     ----------
-    embedding_dim : int, default=128
+    embedding_dim : int, default=512
         Size of a code's embedding, and of a visit's vector.
     embedding_init : mapping, DataFrame or "svd", default=None
         Vectors that codes start with: a mapping from code to vector, or a frame with the codes as
@@ -39,25 +40,28 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         `make_code_vectors` does so for other patients, who need no labels.
     freeze_embedding : bool, default=False
         Keep the vectors of `embedding_init` as they are, and what codes without one start with.
-    hidden_dim : int, default=128
+    hidden_dim : int, default=256
         Size of the LSTM's state, in one direction.
     num_layers : int, default=1
         Number of stacked LSTM layers.
     aggregation : {"mean", "sum", "max", "attention"}, default="mean"
         How the codes of a visit are pooled. "attention" learns a weight for each code.
+    mlp_dim : int, default=256
+        Hidden units of an MLP whose answer to a visit's vector is added to it, so that codes can
+        mean together what none means alone. 0: no MLP, the plain network.
     bidirectional : bool, default=False
         Also read the visits backwards.
     time_gaps : bool, default=False
         Read times too: ``log1p`` of the gap before each visit (days, or the unit of numeric times)
         beside its vector, and of the time from the last visit to the prediction beside the state
         given to the head.
-    dropout : float, default=0.3
-        Share of units dropped in training: of visit vectors, between LSTM layers, and of the final
-        state.
+    dropout : float, default=0.5
+        Share of units dropped in training: of visit vectors, in the MLP, between LSTM layers, and
+        of the final state.
     lr : float, default=1e-3
         Learning rate of AdamW [2]_.
-    weight_decay : float, default=0.0
-        Decoupled weight decay of AdamW.
+    weight_decay : float, default=0.3
+        Decoupled weight decay of AdamW, of all weights but the embedding.
     batch_size : int, default=128
         Samples a training step, and in one forward pass of prediction.
     max_epochs : int, default=50
@@ -113,6 +117,8 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
        algorithm 2.
     .. [3] O. Levy, Y. Goldberg and I. Dagan, "Improving distributional similarity with lessons
        learned from word embeddings", Transactions of the ACL 3, 2015, p. 211-225.
+    .. [4] O. Shamir and T. Zhang, "Stochastic gradient descent for non-smooth optimization:
+       convergence results and optimal averaging schemes", ICML 2013, PMLR 28(1), p. 71-79.
 
     Examples
     --------
@@ -135,17 +141,18 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     def __init__(
         self,
         *,
-        embedding_dim=128,
+        embedding_dim=512,
         embedding_init=None,
         freeze_embedding=False,
-        hidden_dim=128,
+        hidden_dim=256,
         num_layers=1,
         aggregation="mean",
+        mlp_dim=256,
         bidirectional=False,
         time_gaps=False,
-        dropout=0.3,
+        dropout=0.5,
         lr=1e-3,
-        weight_decay=0.0,
+        weight_decay=0.3,
         batch_size=128,
         max_epochs=50,
         early_stopping=True,
@@ -165,6 +172,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
             hidden_dim=hidden_dim,
             num_layers=num_layers,
             aggregation=aggregation,
+            mlp_dim=mlp_dim,
             bidirectional=bidirectional,
             time_gaps=time_gaps,
             dropout=dropout,

@@ -21,7 +21,7 @@ class LSTMVisitRegressor(RegressorMixin, BaseVisitLSTM):
         that `lr` fits any unit; or the Poisson deviance of counts or rates [1]_, at least 0, whose
         logarithm the network predicts.
     embedding_dim, embedding_init, freeze_embedding, hidden_dim, num_layers, aggregation, \
-bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
+mlp_dim, bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         As in `LSTMVisitClassifier`.
     early_stopping : bool, default=True
         Set patients apart as a validation split, stop when its loss no longer falls, and restore
@@ -73,17 +73,18 @@ bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         self,
         *,
         loss="squared_error",
-        embedding_dim=128,
+        embedding_dim=512,
         embedding_init=None,
         freeze_embedding=False,
-        hidden_dim=128,
+        hidden_dim=256,
         num_layers=1,
         aggregation="mean",
+        mlp_dim=256,
         bidirectional=False,
         time_gaps=False,
-        dropout=0.3,
+        dropout=0.5,
         lr=1e-3,
-        weight_decay=0.0,
+        weight_decay=0.3,
         batch_size=128,
         max_epochs=50,
         early_stopping=True,
@@ -102,6 +103,7 @@ bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
             hidden_dim=hidden_dim,
             num_layers=num_layers,
             aggregation=aggregation,
+            mlp_dim=mlp_dim,
             bidirectional=bidirectional,
             time_gaps=time_gaps,
             dropout=dropout,

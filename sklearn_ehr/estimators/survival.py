@@ -32,7 +32,7 @@ class LSTMVisitSurvival(BaseVisitLSTM):
         anything was learnt (`history_` shows it); fewer intervals, or a larger
         `n_iter_no_change`, help.
     embedding_dim, embedding_init, freeze_embedding, hidden_dim, num_layers, aggregation, \
-bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
+mlp_dim, bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         As in `LSTMVisitClassifier`.
     early_stopping : bool, default=True
         Set patients apart as a validation split, stop when its loss no longer falls, and restore
@@ -106,17 +106,18 @@ bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         self,
         *,
         n_intervals=10,
-        embedding_dim=128,
+        embedding_dim=512,
         embedding_init=None,
         freeze_embedding=False,
-        hidden_dim=128,
+        hidden_dim=256,
         num_layers=1,
         aggregation="mean",
+        mlp_dim=256,
         bidirectional=False,
         time_gaps=False,
-        dropout=0.3,
+        dropout=0.5,
         lr=1e-3,
-        weight_decay=0.0,
+        weight_decay=0.3,
         batch_size=128,
         max_epochs=50,
         early_stopping=True,
@@ -135,6 +136,7 @@ bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
             hidden_dim=hidden_dim,
             num_layers=num_layers,
             aggregation=aggregation,
+            mlp_dim=mlp_dim,
             bidirectional=bidirectional,
             time_gaps=time_gaps,
             dropout=dropout,

@@ -23,7 +23,7 @@ class LSTMVisitTagger(BaseVisitLSTM):
 
     Parameters
     ----------
-    embedding_dim, embedding_init, freeze_embedding, hidden_dim, num_layers, aggregation
+    embedding_dim, embedding_init, freeze_embedding, hidden_dim, num_layers, aggregation, mlp_dim
         As in `LSTMVisitClassifier`.
     bidirectional : bool, default=False
         Must be False: an answer would depend on visits to come.

@@ -10,8 +10,8 @@ from ._encoder import VisitEncoder, check_mask
 class VisitLSTM(nn.Module):
     """LSTM [1]_ over visits, each the aggregate of its code embeddings.
 
-    Embedding, `VisitEncoder`, dropout, LSTM, last real hidden state, dropout, linear head. A
-    sample without visits has a zero state, so its answer is the head's bias.
+    Embedding, `VisitEncoder`, dropout, residual MLP if any, LSTM, last real hidden state, dropout,
+    linear head. A sample without visits has a zero state, so its answer is the head's bias.
 
     Parameters
     ----------
@@ -31,6 +31,9 @@ class VisitLSTM(nn.Module):
         Also read visits from the last to the first, and join both final states.
     aggregation : {"mean", "sum", "max", "attention"}, default="mean"
         How the codes of a visit are pooled, see `VisitEncoder`.
+    mlp_dim : int, default=0
+        Hidden units of an MLP (Linear, ReLU, dropout, Linear) whose answer to a visit's vector is
+        added to it [2]_, so that codes can mean together what none means alone. 0: no such MLP.
     output_dim : int, default=1
         Number of logits.
     time_gaps : bool, default=False
@@ -47,6 +50,7 @@ class VisitLSTM(nn.Module):
     ----------
     .. [1] Hochreiter and Schmidhuber (1997). Long Short-Term Memory. Neural Computation 9(8),
        1735-1780.
+    .. [2] He et al. (2016). Deep Residual Learning for Image Recognition. CVPR, 770-778.
 
     Examples
     --------
@@ -74,6 +78,7 @@ class VisitLSTM(nn.Module):
         dropout=0.3,
         bidirectional=False,
         aggregation="mean",
+        mlp_dim=0,
         output_dim=1,
         time_gaps=False,
     ):
@@ -88,6 +93,7 @@ class VisitLSTM(nn.Module):
             self.embedding.weight[1] = 0
         self.encoder = VisitEncoder(embedding_dim, aggregation)
         self.dropout = nn.Dropout(dropout)
+        self.mlp = _mlp(embedding_dim, mlp_dim, dropout) if mlp_dim else None
         self.time_gaps = time_gaps
         self.lstm = nn.LSTM(
             embedding_dim + time_gaps,
@@ -198,7 +204,7 @@ class VisitLSTM(nn.Module):
 
         embedded = self.embedding(codes).flatten(0, 1)
         visits = self.encoder.forward_padded(embedded, mask.flatten(0, 1))
-        visits = self.dropout(visits).unflatten(0, codes.shape[:2])
+        visits = self._combine(visits).unflatten(0, codes.shape[:2])
 
         lengths = visit_mask.sum(dim=1)
         seen = lengths > 0
@@ -215,6 +221,11 @@ class VisitLSTM(nn.Module):
             state[seen] = self._last_state(packed)
         return self._answer(state, wait)
 
+    def _combine(self, visits):
+        """Pooled visits with dropout, and what the MLP makes of their codes together."""
+        visits = self.dropout(visits)
+        return visits if self.mlp is None else visits + self.mlp(visits)
+
     def _answer(self, state, wait):
         """Logits of states, and with `time_gaps` of the time from there to the prediction."""
         state = self.dropout(state)
@@ -228,7 +239,7 @@ class VisitLSTM(nn.Module):
         directions = 2 if self.lstm.bidirectional else 1
         if len(visits) == 0:
             return [visits.new_zeros(0, self.lstm.hidden_size)] * directions
-        visits = self.dropout(visits)
+        visits = self._combine(visits)
         if self.time_gaps:
             visits = torch.cat([visits, _times_of(batch)[:, :1].log1p()], dim=1)
         # On a CPU a dense layer is one call, a packed one a call a step, worse in its gradient.
@@ -276,6 +287,11 @@ class VisitLSTM(nn.Module):
     def _zero_state(self, n_samples):
         directions = 2 if self.lstm.bidirectional else 1
         return self.head.weight.new_zeros(n_samples, self.lstm.hidden_size * directions)
+
+
+def _mlp(dim, hidden_dim, dropout):
+    layers = nn.Linear(dim, hidden_dim), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden_dim, dim)
+    return nn.Sequential(*layers)
 
 
 def _last_visits(batch):

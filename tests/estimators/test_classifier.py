@@ -382,18 +382,19 @@ def test_every_parameter_has_a_constraint():
 
 def test_defaults_are_those_of_the_design():
     assert LSTMVisitClassifier().get_params() == {
-        "embedding_dim": 128,
-        "hidden_dim": 128,
+        "embedding_dim": 512,
+        "hidden_dim": 256,
         "num_layers": 1,
         "aggregation": "mean",
+        "mlp_dim": 256,
         "bidirectional": False,
         "time_gaps": False,
         "scoring": None,
         "embedding_init": None,
         "freeze_embedding": False,
-        "dropout": 0.3,
+        "dropout": 0.5,
         "lr": 1e-3,
-        "weight_decay": 0.0,
+        "weight_decay": 0.3,
         "batch_size": 128,
         "max_epochs": 50,
         "early_stopping": True,

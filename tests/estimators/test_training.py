@@ -1,6 +1,7 @@
 import io
 import pickle
 import warnings
+from math import comb
 
 import joblib
 import numpy as np
@@ -171,6 +172,57 @@ def test_negative_class_weight_raises(class_weight):
 
 def test_weight_decay_is_decoupled_from_the_gradient():
     assert isinstance(tiny(weight_decay=0.1).fit(X, Y).net_.optimizer_, torch.optim.AdamW)
+
+
+def test_weight_decay_spares_the_embedding():
+    # Codes 6 to 8 are in the table, and in no sample that is trained on.
+    codes = np.concatenate([X, np.full((1, 3, 2), 8)])
+    y, weight = np.append(Y, 0), np.append(np.ones(len(Y)), 0)
+    start, end = (
+        weights_of(tiny(lr=lr, weight_decay=0.5, early_stopping=False).fit(codes, y, weight))
+        for lr in (1e-30, 1.0)
+    )
+    np.testing.assert_array_equal(start["embedding.weight"][6:], end["embedding.weight"][6:])
+
+
+class RecordWeights(Callback):
+    """Keeps on the class the weights that each training step starts from and ends with."""
+
+    def on_train_begin(self, net, **kwargs):
+        type(self).started, type(self).ended = [], []
+
+    def on_batch_begin(self, net, training=False, **kwargs):
+        if training:
+            self.started.append(self.of(net))
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        if training:
+            self.ended.append(self.of(net))
+
+    def of(self, net):
+        return {name: w.numpy().copy() for name, w in net.module_.state_dict().items()}
+
+
+def test_fitted_weights_are_a_polynomial_decay_average_of_those_after_each_step():
+    model = tiny(max_epochs=3, batch_size=16, lr=0.1, early_stopping=False)
+    model.set_params(callbacks=[RecordWeights()]).fit(X, Y)
+    n_steps = len(RecordWeights.ended)
+    assert n_steps == 12
+    # Shamir and Zhang (2013): the weight of step t rises as t to the power of 8, about.
+    share = [comb(step + 7, 8) / comb(n_steps + 8, 9) for step in range(1, n_steps + 1)]
+    assert sum(share) == pytest.approx(1)
+    for name, fitted in weights_of(model).items():
+        steps = [weights[name] for weights in RecordWeights.ended]
+        average = np.average(steps, axis=0, weights=share)
+        np.testing.assert_allclose(fitted, average, atol=1e-5, err_msg=name)
+
+
+def test_training_goes_on_from_the_weights_that_are_not_averaged():
+    model = tiny(max_epochs=3, batch_size=16, lr=0.1, validation_fraction=0.3)
+    model.set_params(callbacks=[RecordWeights()]).fit(X, Y)
+    for started, ended in zip(RecordWeights.started[1:], RecordWeights.ended, strict=False):
+        for name in started:
+            np.testing.assert_array_equal(started[name], ended[name], err_msg=name)
 
 
 def test_class_weight_goes_by_label():
@@ -665,6 +717,7 @@ def test_numpy_scalars_are_parameters_like_any_number():
         "hidden_dim": np.int32(8),
         "num_layers": np.int64(2),
         "bidirectional": np.bool_(True),
+        "mlp_dim": np.int64(4),
         "dropout": np.float64(0.25),
         "lr": np.float64(0.5),
         "weight_decay": np.float64(0.5),
@@ -690,6 +743,7 @@ def test_numpy_scalars_are_parameters_like_any_number():
         ("max_epochs", (1, 2)),
         ("validation_fraction", (0.1, 0.4)),
         ("aggregation", ("mean", "sum")),
+        ("mlp_dim", (0, 8)),
     ],
 )
 def test_every_training_parameter_makes_a_difference(name, values):
@@ -703,6 +757,7 @@ def test_every_training_parameter_makes_a_difference(name, values):
         ({"embedding_dim": 5}, "embedding.weight", (6, 5)),
         ({"hidden_dim": 3}, "lstm.weight_hh_l0", (12, 3)),
         ({"num_layers": 2}, "lstm.weight_hh_l1", (32, 8)),
+        ({"mlp_dim": 7}, "mlp.0.weight", (7, 8)),
         ({"bidirectional": True}, "lstm.weight_hh_l0_reverse", (32, 8)),
         ({"aggregation": "attention"}, "encoder.attention.0.weight", (4, 8)),
     ],

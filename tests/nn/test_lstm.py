@@ -24,11 +24,10 @@ NETWORKS = [
     for bidirectional in (False, True)
     for num_layers in (1, 2)
 ]
-
-
-TIMED = [
-    {"aggregation": "mean", "bidirectional": bidirectional, "num_layers": 2, "time_gaps": True}
-    for bidirectional in (False, True)
+EXTENDED = [
+    {"aggregation": aggregation, "bidirectional": bidirectional, "num_layers": 2} | extension
+    for aggregation, bidirectional in (("mean", False), ("mean", True), ("attention", False))
+    for extension in ({"time_gaps": True}, {"mlp_dim": 5})
 ]
 
 
@@ -38,9 +37,9 @@ def each(networks):
     )
 
 
-EVERY_NETWORK = each(NETWORKS + TIMED)
-EVERY_NETWORK_WITHOUT_TIMES = each(NETWORKS)
-EVERY_ONE_WAY_NETWORK = each([o for o in NETWORKS + TIMED if not o["bidirectional"]])
+EVERY_NETWORK = each(NETWORKS + EXTENDED)
+EVERY_PLAIN_NETWORK = each(NETWORKS)
+EVERY_ONE_WAY_NETWORK = each([o for o in NETWORKS + EXTENDED if not o["bidirectional"]])
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -112,7 +111,7 @@ def test_ragged_entry_equals_the_padded_reference(options, histories):
         torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-5)
 
 
-@EVERY_NETWORK_WITHOUT_TIMES
+@EVERY_PLAIN_NETWORK
 def test_state_is_that_of_the_lstm_run_on_each_sample_alone(options):
     net = network(**options)
     states = net.encode(to_batch(MIXED))
@@ -194,6 +193,28 @@ def test_other_samples_and_their_order_do_not_matter(options):
     for subset in ([5, 4, 3, 2, 1, 0], [4, 1], [0], [1], [3, 3, 0]):
         alone = net(to_batch([MIXED[sample] for sample in subset]))
         torch.testing.assert_close(alone, together[subset], atol=1e-6, rtol=0)
+
+
+def test_mlp_adds_its_answer_to_the_vector_of_a_visit():
+    net = network(mlp_dim=5)
+    history = [[2, 3], [], [4, 5, 6]]
+    visits = torch.stack([net.embedding.weight[visit].sum(dim=0) for visit in history])
+    visits = visits / torch.tensor([2.0, 1.0, 3.0]).unsqueeze(1)
+    first, _, _, second = net.mlp
+    hidden = (visits @ first.weight.T + first.bias).clamp(min=0)
+    outputs, _ = net.lstm(visits + hidden @ second.weight.T + second.bias)
+    torch.testing.assert_close(net.encode(to_batch([history]))[0], outputs[-1])
+
+
+def test_plain_network_has_the_parts_of_the_walkthrough_alone():
+    parts = {name.split(".")[0] for name in network(aggregation="attention").state_dict()}
+    assert parts == {"embedding", "encoder", "lstm", "head"}
+    assert {name.split(".")[0] for name in network(mlp_dim=5).state_dict()} == {
+        "embedding",
+        "mlp",
+        "lstm",
+        "head",
+    }
 
 
 def test_order_of_visits_matters():
