@@ -113,6 +113,16 @@ class VisitBatch:
             None if self.times is None else self.times.to(device),
         )
 
+    def last_visits(self):
+        """Return which samples have visits, and which visit is the last of each of these.
+
+        Returns
+        -------
+        seen, last : Tensor of int64
+        """
+        seen = self.lengths.nonzero().squeeze(1)
+        return seen, self.sample_offsets[seen + 1] - 1
+
     def stretches(self, *, backward=False):
         """Lay out visits by step and sample, in stretches of steps that need little padding.
 

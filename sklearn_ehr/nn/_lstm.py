@@ -41,6 +41,11 @@ class VisitLSTM(nn.Module):
         the time from the last visit to the prediction beside the state given to the head. Beside
         every visit the latter would tell how much history is still to come.
 
+    Attributes
+    ----------
+    linear : CodeCountLinear or None
+        A linear term over counts of codes that is added to the logits, None at first.
+
     Raises
     ------
     ValueError
@@ -104,6 +109,7 @@ class VisitLSTM(nn.Module):
             bidirectional=bidirectional,
         )
         self.head = nn.Linear(hidden_dim * (2 if bidirectional else 1) + time_gaps, output_dim)
+        self.linear = None
 
     def forward(self, batch):
         """Return the logits of ragged samples.
@@ -119,10 +125,11 @@ class VisitLSTM(nn.Module):
         """
         wait = None
         if self.time_gaps:
-            seen, last = _last_visits(batch)
+            seen, last = batch.last_visits()
             waits = _times_of(batch)[:, 1].index_select(0, last)
             wait = waits.new_zeros(len(batch)).index_copy(0, seen, waits)
-        return self._answer(self.encode(batch), wait)
+        logits = self._answer(self.encode(batch), wait)
+        return logits if self.linear is None else logits + self.linear(batch)
 
     def forward_by_visit(self, batch):
         """Return the logits after each visit, which depend on no later one.
@@ -148,7 +155,8 @@ class VisitLSTM(nn.Module):
                 "as of an earlier visit; build it with bidirectional=False."
             )
         wait = _times_of(batch)[:, 1] if self.time_gaps else None
-        return self._answer(self._states(batch)[0], wait)
+        logits = self._answer(self._states(batch)[0], wait)
+        return logits if self.linear is None else logits + self.linear.forward_by_visit(batch)
 
     def encode(self, batch):
         """Return the final hidden state of ragged samples.
@@ -165,7 +173,7 @@ class VisitLSTM(nn.Module):
         Tensor, shape (n_samples, hidden_dim * directions)
             Zeros for a sample without visits.
         """
-        seen, last = _last_visits(batch)
+        seen, last = batch.last_visits()
         # A backward direction ends at the first visit.
         ways = zip(self._states(batch), [last, batch.sample_offsets[seen]], strict=False)
         state = torch.cat([states.index_select(0, end) for states, end in ways], dim=1)
@@ -219,7 +227,10 @@ class VisitLSTM(nn.Module):
                 visits[seen], lengths[seen].cpu(), batch_first=True, enforce_sorted=False
             )
             state[seen] = self._last_state(packed)
-        return self._answer(state, wait)
+        logits = self._answer(state, wait)
+        if self.linear is not None:
+            logits = logits + self.linear.forward_padded(codes, mask, visit_mask)
+        return logits
 
     def _combine(self, visits):
         """Pooled visits with dropout, and what the MLP makes of their codes together."""
@@ -292,12 +303,6 @@ class VisitLSTM(nn.Module):
 def _mlp(dim, hidden_dim, dropout):
     layers = nn.Linear(dim, hidden_dim), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden_dim, dim)
     return nn.Sequential(*layers)
-
-
-def _last_visits(batch):
-    """Which samples have visits, and the last visit of each of these."""
-    seen = batch.lengths.nonzero().squeeze(1)
-    return seen, batch.sample_offsets[seen + 1] - 1
 
 
 def _times_of(batch):
