@@ -22,7 +22,17 @@ from ..vocabulary import N_SPECIAL, UNKNOWN
 from ._code_vectors import vectors_from_visits, vectors_given
 from ._device import choose_device, own_randomness
 from ._inputs import as_batch, as_sequences, read_times
-from ._net import VisitDataset, as_is, check_training, epochs, stopping_early
+from ._linear_skip import add_linear_term, choose_linear_term
+from ._net import (
+    VisitDataset,
+    as_is,
+    epochs,
+    is_complete,
+    n_epochs_to_refit,
+    refuse_untrained,
+    stopping_early,
+    warn_if_interrupted,
+)
 
 _LARGEST_SEED = 2**31 - 1
 
@@ -42,6 +52,7 @@ class BaseVisitLSTM(BaseEstimator):
         "num_layers": [Interval(Integral, 1, None, closed="left")],
         "aggregation": [StrOptions({"mean", "sum", "max", "attention"})],
         "mlp_dim": [Interval(Integral, 0, None, closed="left")],
+        "linear_skip": ["boolean"],
         "bidirectional": ["boolean"],
         "time_gaps": ["boolean"],
         "dropout": [Interval(Real, 0, 1, closed="left")],
@@ -50,6 +61,7 @@ class BaseVisitLSTM(BaseEstimator):
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
+        "refit": ["boolean"],
         "scoring": [StrOptions(set(get_scorer_names())), callable, None],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
@@ -69,6 +81,7 @@ class BaseVisitLSTM(BaseEstimator):
         num_layers=1,
         aggregation="mean",
         mlp_dim=256,
+        linear_skip=True,
         bidirectional=False,
         time_gaps=False,
         dropout=0.5,
@@ -77,6 +90,7 @@ class BaseVisitLSTM(BaseEstimator):
         batch_size=128,
         max_epochs=50,
         early_stopping=True,
+        refit=True,
         scoring=None,
         validation_fraction=0.1,
         n_iter_no_change=5,
@@ -92,6 +106,7 @@ class BaseVisitLSTM(BaseEstimator):
         self.num_layers = num_layers
         self.aggregation = aggregation
         self.mlp_dim = mlp_dim
+        self.linear_skip = linear_skip
         self.bidirectional = bidirectional
         self.time_gaps = time_gaps
         self.dropout = dropout
@@ -100,6 +115,7 @@ class BaseVisitLSTM(BaseEstimator):
         self.batch_size = batch_size
         self.max_epochs = max_epochs
         self.early_stopping = early_stopping
+        self.refit = refit
         self.scoring = scoring
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
@@ -143,24 +159,21 @@ class BaseVisitLSTM(BaseEstimator):
         kept, apart = self._split(sequences, strata, int(split_seed))
         vectors = self._code_vectors(sequences, int(seed))
         net = self._build_net(sequences, **task)
-        training = data.take(kept).weighted_to_one()
         with own_randomness(seed, net.device):
             coverage = self._initialize(net, vectors)
             if apart is None:
-                net.partial_fit(training)
+                net.partial_fit(data.weighted_to_one())
+                history = epochs(net.history)
             else:
                 # By length, so that the batches of validation need as little padding as others.
                 apart = apart[sequences.lengths[apart].argsort(kind="stable")]
-                validation = data.take(apart).weighted_to_one()
                 score = self._score_of(
                     sequences[apart], _safe_indexing(y, apart), given[apart], learnt
                 )
-                if score is not None:
-                    # Before any training, as it may not fit the estimator.
-                    score(net)
-                with stopping_early(net, validation, self.n_iter_no_change, score):
-                    net.partial_fit(training)
-        self._keep(net, sequences.vocabulary, random_state, coverage)
+                history = self._train_validated(net, vectors, data, kept, apart, score)
+        refuse_untrained(net)
+        warn_if_interrupted(net)
+        self._keep(net, history, sequences.vocabulary, random_state, coverage)
         vars(self).update(learnt)
         scores = self.history_.get("valid_score", pd.Series())
         if len(scores) > 1 and scores.nunique() == 1:
@@ -171,6 +184,25 @@ class BaseVisitLSTM(BaseEstimator):
                 UserWarning,
                 stacklevel=4,
             )
+
+    def _train_validated(self, net, vectors, data, kept, apart, score):
+        """Train on the samples kept, then on those set apart too; the history of the former."""
+        training, validation = (data.take(part).weighted_to_one() for part in (kept, apart))
+        if score is not None:
+            # Before any training, as it may not fit the estimator.
+            score(net)
+        with stopping_early(net, validation, self.n_iter_no_change, score):
+            net.partial_fit(training)
+        refuse_untrained(net)
+        history, both = epochs(net.history), data.weighted_to_one()
+        chosen = choose_linear_term(net, training, validation) if self.linear_skip else None
+        if self.refit and is_complete(net.history[-1]):
+            net.max_epochs = n_epochs_to_refit(history, len(validation))
+            self._initialize(net, vectors)
+            net.partial_fit(both)
+        if chosen is not None:
+            add_linear_term(net, both, *chosen)
+        return history
 
     def _score_of(self, X, y, weight, learnt):
         """Function that scores a net as this estimator's, on samples for early stopping."""
@@ -217,7 +249,9 @@ class BaseVisitLSTM(BaseEstimator):
                 coverage = self._initialize(net, vectors)
             # Weights as they are: between calls, too, they say what counts for how much.
             net.partial_fit(VisitDataset(sequences, target, weight, times=times))
-        self._keep(net, vocabulary, random_state, coverage)
+        refuse_untrained(net)
+        warn_if_interrupted(net)
+        self._keep(net, epochs(net.history), vocabulary, random_state, coverage)
 
     def _code_vectors(self, sequences, seed):
         """Tokens and the vectors that they start with, of those that do not start at random."""
@@ -301,15 +335,14 @@ class BaseVisitLSTM(BaseEstimator):
             verbose=int(self.verbose),
         )
 
-    def _keep(self, net, vocabulary, random_state, coverage):
+    def _keep(self, net, history, vocabulary, random_state, coverage):
         """Keep the trained net, without the log of every batch."""
-        check_training(net)
         for epoch in net.history:
             epoch["batches"] = []
         self.net_ = net
         self.vocabulary_ = vocabulary
         self.embedding_coverage_ = coverage
-        self.history_ = epochs(net.history)
+        self.history_ = history
         self._random_state = random_state
 
     def _outputs(self, X, entry=VisitLSTM.forward):

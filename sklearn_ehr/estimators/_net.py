@@ -211,7 +211,7 @@ class VisitTaggerNet(VisitNet):
             y_pred = y_pred.view_as(y_true)
         loss = self.criterion_(y_pred, y_true.masked_fill(is_missing, 0))
         loss = _mean_over_outcomes(loss.masked_fill(is_missing, 0))
-        weight = weight.repeat_interleave(visits.lengths).to(self.device)
+        weight = weight.repeat_interleave(torch.as_tensor(visits.lengths)).to(self.device)
         return (loss * weight).sum() / len(visits)
 
 
@@ -247,24 +247,46 @@ def stopping_early(net, validation, patience, score=None):
             net.callbacks_.remove(callback)
 
 
-def check_training(net):
-    """Refuse a net that learnt nothing of use, and tell of one that was interrupted.
+def n_epochs_to_refit(history, n_samples):
+    """For how many epochs to train anew, given the validation of epochs on so many samples.
+
+    By its score the best epoch. By its loss the last epoch that the samples do not tell from the
+    best: whose log-likelihood, where the loss is one, is within two units of it [1]_. With average
+    weights to train longer costs little, and the lowest loss of few samples comes early by chance.
+
+    References
+    ----------
+    .. [1] A. W. F. Edwards, "Likelihood", Cambridge University Press, 1972.
+    """
+    if "valid_score" in history:
+        return int(history["valid_score"].argmax()) + 1
+    loss = history["valid_loss"].to_numpy()
+    return int(np.flatnonzero(loss <= np.nanmin(loss) + 2 / n_samples)[-1]) + 1
+
+
+def refuse_untrained(net):
+    """Refuse a net that learnt nothing of use.
 
     skorch ends training quietly on a KeyboardInterrupt, which its callbacks raise to stop after an
     epoch; in the middle of one it comes from the user.
     """
-    if not any(map(_is_complete, net.history)):
+    if not any(map(is_complete, net.history)):
         raise KeyboardInterrupt
     if not all(parameter.isfinite().all() for parameter in net.module_.parameters()):
         raise ValueError(
             f"Training diverged: the network's weights are no longer finite with lr={net.lr}. "
             f"Lower lr, or look for a sample_weight or class_weight that is far too large."
         )
-    if not _is_complete(net.history[-1]):
-        warnings.warn("Training interrupted by user.", UserWarning, stacklevel=6)
 
 
-def _is_complete(epoch):
+def warn_if_interrupted(net):
+    """Tell of a net that the user kept from being trained further."""
+    if not is_complete(net.history[-1]):
+        warnings.warn("Training interrupted by user.", UserWarning, stacklevel=5)
+
+
+def is_complete(epoch):
+    """Whether an epoch of the history was not interrupted."""
     return "dur" in epoch
 
 
@@ -277,7 +299,7 @@ def epochs(history):
             if isinstance(value, Real) and not name.endswith(("_best", "_batch_count"))
         }
         for epoch in history
-        if _is_complete(epoch)
+        if is_complete(epoch)
     ]
     return pd.DataFrame(figures)
 

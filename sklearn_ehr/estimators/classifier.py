@@ -48,7 +48,11 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         How the codes of a visit are pooled. "attention" learns a weight for each code.
     mlp_dim : int, default=256
         Hidden units of an MLP whose answer to a visit's vector is added to it, so that codes can
-        mean together what none means alone. 0: no MLP, the plain network.
+        mean together what none means alone. 0: no MLP.
+    linear_skip : bool, default=True
+        Add a linear term over ``log1p`` of the counts of codes, in the history and in the last
+        visit: as much of a penalised logistic regression as the validation split of
+        `early_stopping` bears out [5]_. Without that split there is none.
     bidirectional : bool, default=False
         Also read the visits backwards.
     time_gaps : bool, default=False
@@ -70,6 +74,8 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         Set patients apart as a validation split, stop when its loss no longer falls, and restore
         the weights of the best epoch. The split keeps a patient on one side and is stratified by
         outcome where it can be.
+    refit : bool, default=True
+        After early stopping train anew on all samples, for as many epochs as were best.
     scoring : str or callable, default=None
         Scorer of scikit-learn that says instead of the loss which epoch is the best, such as
         "average_precision"; the higher, the better. It is weighed by `sample_weight` alone.
@@ -119,6 +125,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
        learned from word embeddings", Transactions of the ACL 3, 2015, p. 211-225.
     .. [4] O. Shamir and T. Zhang, "Stochastic gradient descent for non-smooth optimization:
        convergence results and optimal averaging schemes", ICML 2013, PMLR 28(1), p. 71-79.
+    .. [5] D. H. Wolpert, "Stacked generalization", Neural Networks 5(2), 1992, p. 241-259.
 
     Examples
     --------
@@ -148,6 +155,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         num_layers=1,
         aggregation="mean",
         mlp_dim=256,
+        linear_skip=True,
         bidirectional=False,
         time_gaps=False,
         dropout=0.5,
@@ -156,6 +164,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         batch_size=128,
         max_epochs=50,
         early_stopping=True,
+        refit=True,
         scoring=None,
         validation_fraction=0.1,
         n_iter_no_change=5,
@@ -173,6 +182,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
             num_layers=num_layers,
             aggregation=aggregation,
             mlp_dim=mlp_dim,
+            linear_skip=linear_skip,
             bidirectional=bidirectional,
             time_gaps=time_gaps,
             dropout=dropout,
@@ -181,6 +191,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
             batch_size=batch_size,
             max_epochs=max_epochs,
             early_stopping=early_stopping,
+            refit=refit,
             scoring=scoring,
             validation_fraction=validation_fraction,
             n_iter_no_change=n_iter_no_change,

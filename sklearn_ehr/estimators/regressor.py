@@ -21,12 +21,12 @@ class LSTMVisitRegressor(RegressorMixin, BaseVisitLSTM):
         that `lr` fits any unit; or the Poisson deviance of counts or rates [1]_, at least 0, whose
         logarithm the network predicts.
     embedding_dim, embedding_init, freeze_embedding, hidden_dim, num_layers, aggregation, \
-mlp_dim, bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
+mlp_dim, linear_skip, bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         As in `LSTMVisitClassifier`.
     early_stopping : bool, default=True
         Set patients apart as a validation split, stop when its loss no longer falls, and restore
         the weights of the best epoch.
-    scoring, validation_fraction, n_iter_no_change, device, callbacks, random_state, verbose
+    refit, scoring, validation_fraction, n_iter_no_change, device, callbacks, random_state, verbose
         As in `LSTMVisitClassifier`.
 
     Attributes
@@ -80,6 +80,7 @@ mlp_dim, bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_ep
         num_layers=1,
         aggregation="mean",
         mlp_dim=256,
+        linear_skip=True,
         bidirectional=False,
         time_gaps=False,
         dropout=0.5,
@@ -88,6 +89,7 @@ mlp_dim, bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_ep
         batch_size=128,
         max_epochs=50,
         early_stopping=True,
+        refit=True,
         scoring=None,
         validation_fraction=0.1,
         n_iter_no_change=5,
@@ -104,6 +106,7 @@ mlp_dim, bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_ep
             num_layers=num_layers,
             aggregation=aggregation,
             mlp_dim=mlp_dim,
+            linear_skip=linear_skip,
             bidirectional=bidirectional,
             time_gaps=time_gaps,
             dropout=dropout,
@@ -112,6 +115,7 @@ mlp_dim, bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_ep
             batch_size=batch_size,
             max_epochs=max_epochs,
             early_stopping=early_stopping,
+            refit=refit,
             scoring=scoring,
             validation_fraction=validation_fraction,
             n_iter_no_change=n_iter_no_change,

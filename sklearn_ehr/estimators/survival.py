@@ -32,7 +32,7 @@ class LSTMVisitSurvival(BaseVisitLSTM):
         anything was learnt (`history_` shows it); fewer intervals, or a larger
         `n_iter_no_change`, help.
     embedding_dim, embedding_init, freeze_embedding, hidden_dim, num_layers, aggregation, \
-mlp_dim, bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
+mlp_dim, linear_skip, bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         As in `LSTMVisitClassifier`.
     early_stopping : bool, default=True
         Set patients apart as a validation split, stop when its loss no longer falls, and restore
@@ -40,7 +40,7 @@ mlp_dim, bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_ep
     scoring : callable, default=None
         Function of the estimator, `X` and `y` whose value says instead of the loss which epoch is
         the best; the higher, the better.
-    validation_fraction, n_iter_no_change, device, callbacks, random_state, verbose
+    refit, validation_fraction, n_iter_no_change, device, callbacks, random_state, verbose
         As in `LSTMVisitClassifier`.
 
     Attributes
@@ -113,6 +113,7 @@ mlp_dim, bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_ep
         num_layers=1,
         aggregation="mean",
         mlp_dim=256,
+        linear_skip=True,
         bidirectional=False,
         time_gaps=False,
         dropout=0.5,
@@ -121,6 +122,7 @@ mlp_dim, bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_ep
         batch_size=128,
         max_epochs=50,
         early_stopping=True,
+        refit=True,
         scoring=None,
         validation_fraction=0.1,
         n_iter_no_change=5,
@@ -137,6 +139,7 @@ mlp_dim, bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_ep
             num_layers=num_layers,
             aggregation=aggregation,
             mlp_dim=mlp_dim,
+            linear_skip=linear_skip,
             bidirectional=bidirectional,
             time_gaps=time_gaps,
             dropout=dropout,
@@ -145,6 +148,7 @@ mlp_dim, bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_ep
             batch_size=batch_size,
             max_epochs=max_epochs,
             early_stopping=early_stopping,
+            refit=refit,
             scoring=scoring,
             validation_fraction=validation_fraction,
             n_iter_no_change=n_iter_no_change,

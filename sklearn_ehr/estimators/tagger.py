@@ -23,7 +23,8 @@ class LSTMVisitTagger(BaseVisitLSTM):
 
     Parameters
     ----------
-    embedding_dim, embedding_init, freeze_embedding, hidden_dim, num_layers, aggregation, mlp_dim
+    embedding_dim, embedding_init, freeze_embedding, hidden_dim, num_layers, aggregation, \
+mlp_dim, linear_skip
         As in `LSTMVisitClassifier`.
     bidirectional : bool, default=False
         Must be False: an answer would depend on visits to come.
@@ -35,7 +36,7 @@ class LSTMVisitTagger(BaseVisitLSTM):
     scoring : callable, default=None
         Function of the estimator, `X` and `y` whose value says instead of the loss which epoch is
         the best; the higher, the better.
-    validation_fraction, n_iter_no_change, device, callbacks, random_state, verbose
+    refit, validation_fraction, n_iter_no_change, device, callbacks, random_state, verbose
         As in `LSTMVisitClassifier`.
 
     Attributes

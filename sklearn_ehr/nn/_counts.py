@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 
 class CodeCountLinear(nn.Module):
-    """Weighted sum of ``log1p`` of how often each code was recorded, in a history and its last visit.
+    """Weighted sum of ``log1p`` of the counts of codes, in a history and in its last visit.
 
     It is the linear part of a logistic regression on the counts of ``CodeCountVectorizer``, with
     ``encoding="log1p"`` and ``last_visits=(1,)``. All weights start at zero.

@@ -107,7 +107,7 @@ def test_it_learns_a_planted_signal(n_classes, params):
 
 @pytest.mark.parametrize("params", [{}, {"bidirectional": True, "num_layers": 2}])
 def test_transform_is_the_final_hidden_state(params):
-    model = tiny(hidden_dim=5, **params).fit(X, Y)
+    model = tiny(hidden_dim=5, linear_skip=False, **params).fit(X, Y)
     state = model.transform(X)
     head = model.net_.module_.head
     assert state.shape == (60, 10 if params else 5)
@@ -387,6 +387,7 @@ def test_defaults_are_those_of_the_design():
         "num_layers": 1,
         "aggregation": "mean",
         "mlp_dim": 256,
+        "linear_skip": True,
         "bidirectional": False,
         "time_gaps": False,
         "scoring": None,
@@ -398,6 +399,7 @@ def test_defaults_are_those_of_the_design():
         "batch_size": 128,
         "max_epochs": 50,
         "early_stopping": True,
+        "refit": True,
         "validation_fraction": 0.1,
         "n_iter_no_change": 5,
         "class_weight": None,

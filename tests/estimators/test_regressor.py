@@ -25,7 +25,8 @@ def tiny(**params):
 
 
 def trained(**params):
-    return tiny(**{"max_epochs": 60, "lr": 0.02, "early_stopping": False, **params})
+    given = {"max_epochs": 60, "lr": 0.02, "dropout": 0.3, "weight_decay": 0.0}
+    return tiny(**{**given, "early_stopping": False, **params})
 
 
 def untrained(loss):

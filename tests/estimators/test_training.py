@@ -20,7 +20,15 @@ from skorch.callbacks import (
 
 from sklearn_ehr import LSTMVisitClassifier, VisitSequences
 
-TINY = {"embedding_dim": 8, "hidden_dim": 8, "max_epochs": 2, "random_state": 0, "device": "cpu"}
+TINY = {
+    "embedding_dim": 8,
+    "hidden_dim": 8,
+    "max_epochs": 2,
+    "refit": False,
+    "linear_skip": False,
+    "random_state": 0,
+    "device": "cpu",
+}
 
 
 def tiny(**params):

@@ -6,7 +6,14 @@ from skorch.callbacks import Callback
 
 from sklearn_ehr import LSTMVisitClassifier, VisitSequences
 
-TINY = {"embedding_dim": 8, "hidden_dim": 8, "max_epochs": 2, "random_state": 0, "device": "cpu"}
+TINY = {
+    "embedding_dim": 8,
+    "hidden_dim": 8,
+    "max_epochs": 2,
+    "refit": False,
+    "random_state": 0,
+    "device": "cpu",
+}
 
 
 class DatasetSpy(Callback):

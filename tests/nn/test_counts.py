@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sklearn_ehr import CodeCountVectorizer, VisitSequenceTransformer, VisitSequences
+from sklearn_ehr import CodeCountVectorizer, VisitSequences, VisitSequenceTransformer
 from sklearn_ehr.datasets import make_visits
 from sklearn_ehr.estimators._inputs import as_batch
 from sklearn_ehr.nn import CodeCountLinear, VisitLSTM
@@ -99,9 +99,5 @@ def test_weights_start_at_zero_and_learn():
     sums = linear(batch)
     assert (sums == 0).all()
     sums.sum().backward()
-    np.testing.assert_allclose(
-        linear.history.grad[:, 0], np.log([1, 1, 3, 2, 3, 1]), atol=1e-6
-    )
-    np.testing.assert_allclose(
-        linear.last_visit.grad[:, 0], np.log([1, 1, 2, 1, 3, 1]), atol=1e-6
-    )
+    np.testing.assert_allclose(linear.history.grad[:, 0], np.log([1, 1, 3, 2, 3, 1]), atol=1e-6)
+    np.testing.assert_allclose(linear.last_visit.grad[:, 0], np.log([1, 1, 2, 1, 3, 1]), atol=1e-6)

@@ -1,0 +1,184 @@
+"""How a linear model of code counts is fitted, and how much of it a trained network takes on."""
+
+import numpy as np
+import torch
+from scipy import sparse
+from scipy.optimize import minimize
+
+from .._ragged import offsets_from_lengths
+from ..nn import CodeCountLinear
+from ..nn._counts import log1p_steps
+from ._inputs import as_batch
+
+# As 1 / C of logistic regression, from few effects to many: each fit starts from the one before.
+_PENALTIES = (1000.0, 300.0, 100.0, 30.0, 10.0)
+
+
+def choose_linear_term(net, training, validation):
+    """Choose how much of a linear term over code counts to add to a trained net [1]_.
+
+    The linear model is fitted by itself, with the ridge penalty of the lowest validation loss. Its
+    logits and the network's are then added up, each times a number from 0 to 1. That, or one of
+    them alone, is taken by Akaike's criterion [2]_ on the validation data.
+
+    Parameters
+    ----------
+    net : VisitNet
+    training, validation : VisitDataset
+
+    Returns
+    -------
+    penalty : float
+    share_of_net, share_of_linear : float
+
+    References
+    ----------
+    .. [1] D. H. Wolpert, "Stacked generalization", Neural Networks 5(2), 1992, p. 241-259.
+    .. [2] H. Akaike, "A new look at the statistical model identification", IEEE Transactions on
+       Automatic Control 19(6), 1974, p. 716-723.
+    """
+    of_net, n_ids = _outputs(net, validation), _n_ids(net)
+    counts, others_counts = CodeCounts(training, n_ids), CodeCounts(validation, n_ids)
+    weights = np.zeros((1 + 2 * n_ids, of_net.shape[1]), dtype=np.float32)
+    fits = []
+    for penalty in _PENALTIES:
+        weights = _fit(net, training, counts, weights, penalty)
+        of_linear = others_counts.dot(weights)
+        fits.append((_loss(net, validation, of_linear)[0], penalty, of_linear))
+    _, penalty, of_linear = min(fits, key=lambda fit: fit[0])
+    return penalty, *_shares(net, validation, of_net, of_linear)
+
+
+def add_linear_term(net, data, penalty, share_of_net, share_of_linear):
+    """Fit a linear term, and have a net answer with as much of itself and of this as is said."""
+    module, n_ids = net.module_, _n_ids(net)
+    with torch.no_grad():
+        module.head.weight.mul_(share_of_net)
+        module.head.bias.mul_(share_of_net)
+    if share_of_linear == 0:
+        return
+    n_outputs = module.head.out_features
+    weights = np.zeros((1 + 2 * n_ids, n_outputs), dtype=np.float32)
+    weights = _fit(net, data, CodeCounts(data, n_ids), weights, penalty)
+    weights = torch.from_numpy(weights * np.float32(share_of_linear))
+    linear = CodeCountLinear(n_ids, n_outputs).requires_grad_(False)
+    constant, linear.history[:], linear.last_visit[:] = weights.split([1, n_ids, n_ids])
+    with torch.no_grad():
+        module.head.bias.add_(constant[0].to(module.head.bias.device))
+    module.linear = linear.to(module.head.bias.device)
+
+
+class CodeCounts:
+    """``log1p`` of the counts of codes, as `CodeCountLinear` has them, after a column of ones.
+
+    Parameters
+    ----------
+    data : VisitDataset
+        With a row for each sample, or for each visit, as it has targets.
+    n_ids : int
+        Number of token ids.
+    """
+
+    def __init__(self, data, n_ids):
+        sequences = data.sequences
+        steps = [log1p_steps(as_batch(block)) for block in sequences._blocks()]
+        of_history, of_visit = (torch.cat(part).numpy() for part in zip(*steps, strict=True))
+        offsets = sequences.visit_offsets
+        visits = _ragged_matrix(of_visit, sequences.tokens, offsets, n_ids)
+        self.sample_offsets = sequences.sample_offsets if data.by_visit else None
+        if data.by_visit:
+            self.history = _ragged_matrix(of_history, sequences.tokens, offsets, n_ids)
+            self.last_visit = visits
+        else:
+            starts = offsets[sequences.sample_offsets]
+            self.history = _ragged_matrix(of_history, sequences.tokens, starts, n_ids)
+            self.last_visit = _rows_of_last_visits(visits, sequences)
+
+    def dot(self, weights):
+        """Answers to weights of shape (1 + 2 * n_ids, n_outputs)."""
+        history, last_visit = np.split(weights[1:], 2)
+        sums = self.history @ history
+        if self.sample_offsets is not None:
+            until = np.cumsum(np.pad(sums, [(1, 0), (0, 0)]), axis=0, dtype=np.float64)
+            lengths = np.diff(self.sample_offsets)
+            before = np.repeat(until[self.sample_offsets[:-1]], lengths, axis=0)
+            sums = (until[1:] - before).astype(np.float32)
+        return weights[0] + sums + self.last_visit @ last_visit
+
+    def gradient(self, of_answers):
+        """Gradient with respect to weights, given that with respect to the answers."""
+        of_sums = of_answers
+        if self.sample_offsets is not None:
+            until = np.cumsum(np.pad(of_answers, [(1, 0), (0, 0)]), axis=0, dtype=np.float64)
+            lengths = np.diff(self.sample_offsets)
+            end = np.repeat(until[self.sample_offsets[1:]], lengths, axis=0)
+            of_sums = (end - until[:-1]).astype(np.float32)
+        constant = of_answers.sum(axis=0, keepdims=True)
+        return np.concatenate([constant, self.history.T @ of_sums, self.last_visit.T @ of_answers])
+
+
+def _ragged_matrix(values, tokens, offsets, n_ids):
+    # A code that comes again has several entries, which every product sums.
+    return sparse.csr_matrix((values, tokens, offsets), shape=(len(offsets) - 1, n_ids))
+
+
+def _rows_of_last_visits(visits, sequences):
+    """One row a sample, empty for a sample without visits."""
+    seen = sequences.lengths > 0
+    last = visits[sequences.sample_offsets[1:][seen] - 1]
+    n_entries = np.zeros(len(seen), dtype=np.int64)
+    n_entries[seen] = np.diff(last.indptr)
+    shape = len(seen), visits.shape[1]
+    return sparse.csr_matrix((last.data, last.indices, offsets_from_lengths(n_entries)), shape)
+
+
+def _outputs(net, data):
+    """What a trained net answers, ndarray of shape (n_rows, n_outputs)."""
+    with torch.inference_mode():
+        outputs = torch.cat([net.infer(batch).cpu() for batch, _ in net.get_iterator(data)])
+    return outputs.reshape(len(outputs), -1).numpy()
+
+
+def _loss(net, data, outputs):
+    """Loss of a net's criterion over a whole dataset, and its gradient at each output."""
+    outputs = torch.from_numpy(outputs).requires_grad_()
+    predicted = outputs if data.by_visit else outputs.squeeze(-1)
+    loss = net.get_loss(predicted.to(net.device), data.target, (data.sequences, data.weight))
+    loss.backward()
+    return loss.item(), outputs.grad.numpy()
+
+
+def _fit(net, data, counts, start, penalty):
+    """Weights of the lowest penalised loss, the constant not penalised."""
+    penalties = np.full((len(start), 1), penalty / len(data))
+    penalties[0] = 0
+
+    def objective(flat):
+        weights = flat.reshape(start.shape)
+        loss, of_answers = _loss(net, data, counts.dot(weights.astype(np.float32)))
+        gradient = counts.gradient(of_answers) + penalties * weights
+        return loss + (penalties * weights**2).sum() / 2, gradient.ravel().astype(np.float64)
+
+    found = minimize(objective, start.ravel(), jac=True, method="L-BFGS-B", options={"ftol": 1e-6})
+    return found.x.reshape(start.shape).astype(np.float32)
+
+
+def _shares(net, data, of_net, of_linear):
+    """How much of both adds up to the outputs of the lowest loss, with one parameter or two."""
+    parts = np.stack([of_net, of_linear])
+
+    def objective(shares):
+        loss, gradient = _loss(net, data, np.tensordot(shares.astype(np.float32), parts, axes=1))
+        return loss, np.tensordot(parts, gradient, axes=2).astype(np.float64)
+
+    def fit(start, bounds):
+        found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds)
+        return found.fun + np.count_nonzero(found.x) / len(data), *found.x
+
+    free, none = (0, 1), (0, 0)
+    fits = fit([1, 0], [free, none]), fit([0, 1], [none, free]), fit([0.5, 0.5], [free, free])
+    return min(fits)[1:]
+
+
+def _n_ids(net):
+    return net.module_.embedding.num_embeddings

@@ -1,0 +1,196 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+from sklearn_ehr import (
+    CodeCountVectorizer,
+    LSTMVisitClassifier,
+    LSTMVisitRegressor,
+    LSTMVisitSurvival,
+    LSTMVisitTagger,
+    VisitSequenceTransformer,
+)
+from sklearn_ehr.datasets import make_visits
+from sklearn_ehr.estimators import _linear_skip
+from sklearn_ehr.estimators._inputs import as_batch
+from sklearn_ehr.estimators._net import VisitDataset
+from sklearn_ehr.nn import CodeCountLinear
+
+N = 400
+
+
+def small(Estimator=LSTMVisitClassifier, **params):
+    given = {"embedding_dim": 8, "hidden_dim": 8, "max_epochs": 2, "random_state": 0}
+    return Estimator(**{**given, "device": "cpu", "validation_fraction": 0.3, **params})
+
+
+@pytest.fixture(scope="module")
+def cohort():
+    return make_visits(N, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def data(cohort):
+    X, y = cohort
+    return VisitSequenceTransformer(min_frequency=20).fit_transform(X), y.to_numpy()
+
+
+def dataset(sequences, y, by_visit=False):
+    weight = np.ones(len(sequences), dtype=np.float32)
+    return VisitDataset(sequences, np.asarray(y, dtype=np.float32), weight, by_visit)
+
+
+@pytest.mark.parametrize("by_visit", [False, True])
+def test_counts_answer_as_the_module_does(data, by_visit):
+    sequences = data[0][np.r_[:30]]
+    n_ids = sequences.vocabulary.size
+    weights = np.random.default_rng(0).normal(size=(1 + 2 * n_ids, 3)).astype(np.float32)
+    linear = CodeCountLinear(n_ids, 3)
+    with torch.no_grad():
+        parts = torch.from_numpy(weights).split([1, n_ids, n_ids])
+        linear.history.copy_(parts[1])
+        linear.last_visit.copy_(parts[2])
+    entry = linear.forward_by_visit if by_visit else linear
+    answers = entry(as_batch(sequences))
+    counts = _linear_skip.CodeCounts(dataset(sequences, [], by_visit), n_ids)
+    np.testing.assert_allclose(
+        counts.dot(weights), answers.detach().numpy() + weights[0], atol=1e-4
+    )
+
+    direction = torch.randn(answers.shape)
+    (answers * direction).sum().backward()
+    gradient = counts.gradient(direction.numpy())
+    wanted = np.concatenate(
+        [direction.sum(0, keepdim=True), linear.history.grad, linear.last_visit.grad]
+    )
+    np.testing.assert_allclose(gradient, wanted, atol=1e-3)
+
+
+def test_sample_without_visits_counts_nothing(data):
+    empty = VisitSequenceTransformer(min_frequency=1).fit_transform
+    frame = pd.DataFrame({"patient_id": [1], "visit_id": [1], "code": ["a"]})
+    from sklearn_ehr import Cohort
+
+    samples = pd.DataFrame({"patient_id": [1, 2]})
+    with pytest.warns(UserWarning, match="without"):
+        sequences = empty(Cohort(frame, samples, prediction_time=None))
+    counts = _linear_skip.CodeCounts(dataset(sequences, []), 3)
+    answers = counts.dot(np.ones((7, 1), dtype=np.float32))
+    np.testing.assert_allclose(answers[:, 0], [1 + 2 * np.log(2), 1], atol=1e-6)
+
+
+@pytest.mark.parametrize("penalty", _linear_skip._PENALTIES)
+def test_linear_model_is_logistic_regression_on_counts(cohort, data, penalty):
+    sequences, y = data
+    counts = CodeCountVectorizer(
+        encoding="log1p", last_visits=(1,), min_frequency=20, handle_unknown="ignore"
+    ).fit_transform(cohort[0])
+    wanted = (
+        LogisticRegression(C=1 / penalty, max_iter=5000).fit(counts, y).decision_function(counts)
+    )
+    sequences = VisitSequenceTransformer(min_frequency=20, handle_unknown="ignore").fit_transform(
+        cohort[0]
+    )
+    net = small(linear_skip=False).fit(sequences, y).net_
+    train, n_ids = dataset(sequences, y), sequences.vocabulary.size
+    model = _linear_skip.CodeCounts(train, n_ids)
+    start = np.zeros((1 + 2 * n_ids, 1), dtype=np.float32)
+    weights = _linear_skip._fit(net, train, model, start, penalty)
+    np.testing.assert_allclose(model.dot(weights)[:, 0], wanted, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("net_tells", "linear_tells"), [(True, False), (False, True), (True, True)]
+)
+def test_part_that_tells_nothing_is_left_out(data, net_tells, linear_tells):
+    rng = np.random.default_rng(0)
+    parts = rng.normal(size=(2, N, 1)).astype(np.float32)
+    told = parts * np.array([net_tells, linear_tells]).reshape(2, 1, 1)
+    y = (rng.random(N) < 1 / (1 + np.exp(-told.sum(axis=0)[:, 0]))).astype(np.float32)
+    net = small(linear_skip=False).fit(*data).net_
+    shares = _linear_skip._shares(net, dataset(data[0], y), *parts)
+    assert [share > 0 for share in shares] == [net_tells, linear_tells]
+    assert all(share == 0 or share > 0.6 for share in shares)
+
+
+def test_shares_are_at_most_one(data):
+    y = data[1].astype(np.float32)
+    certain = np.where(y > 0, 0.1, -0.1).astype(np.float32)[:, None]
+    net = small(linear_skip=False).fit(*data).net_
+    shares = _linear_skip._shares(net, dataset(data[0], y), certain, 0 * certain)
+    assert shares == (1, 0)
+
+
+def test_counts_are_learnt_where_the_network_has_too_little_time(data):
+    sequences, y = data
+    with_skip, without = (
+        roc_auc_score(y, small(linear_skip=skip).fit(sequences, y).predict_proba(sequences)[:, 1])
+        for skip in (True, False)
+    )
+    assert with_skip > without + 0.1
+
+
+def times_of(y):
+    return np.array(
+        [(label == 1, 1.0 + label) for label in y], dtype=[("event", "?"), ("time", float)]
+    )
+
+
+TASKS = {
+    "two classes": (LSTMVisitClassifier, lambda y: y, {}),
+    "three classes": (LSTMVisitClassifier, lambda y: y + (np.arange(len(y)) % 2) * y, {}),
+    "labels": (LSTMVisitClassifier, lambda y: np.stack([y, 1 - y], axis=1), {}),
+    "number": (LSTMVisitRegressor, lambda y: y * 3.0, {}),
+    "counts": (LSTMVisitRegressor, lambda y: y * 3, {"loss": "poisson"}),
+    "times": (LSTMVisitSurvival, times_of, {}),
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_fitted_module_answers_with_its_linear_term(data, task):
+    Estimator, as_target, params = TASKS[task]
+    sequences, y = data
+    model = small(Estimator, **params).fit(sequences, as_target(y))
+    module = model.net_.module_
+    assert module.linear.history.shape == (sequences.vocabulary.size, module.head.out_features)
+    assert not module.linear.history.requires_grad
+    some = sequences[np.r_[:20]]
+    codes, mask, visit_mask = map(torch.from_numpy, some.to_padded())
+    wanted = module.forward_padded(codes, mask, visit_mask).detach().numpy()
+    np.testing.assert_allclose(model._outputs(some), wanted, atol=1e-4)
+
+
+def test_labels_of_visits_have_a_linear_term_too(data):
+    sequences, _ = data
+    frequent = sequences.tokens == np.bincount(sequences.tokens)[2:].argmax() + 2
+    has_it = np.add.reduceat(frequent, sequences.visit_offsets[:-1]) > 0
+    labels = np.split(has_it.astype(int), sequences.sample_offsets[1:-1])
+    y = np.empty(len(labels), dtype=object)
+    y[:] = labels
+    model = small(LSTMVisitTagger).fit(sequences, y)
+    assert model.net_.module_.linear is not None
+    proba = np.concatenate(model.predict_proba(sequences))[:, 1]
+    assert roc_auc_score(has_it, proba) > 0.9
+
+
+def test_answers_by_visit_are_those_of_the_history_up_to_it(data):
+    sequences, y = data
+    model = small().fit(sequences, y)
+    assert model.net_.module_.linear is not None
+    last = [p[-1] for p in model.predict_proba_by_visit(sequences[np.r_[:20]])]
+    np.testing.assert_allclose(model.predict_proba(sequences[np.r_[:20]]), last, atol=1e-6)
+
+
+@pytest.mark.parametrize("params", [{"linear_skip": False}, {"early_stopping": False}])
+def test_no_linear_term(data, params):
+    assert small(**params).fit(*data).net_.module_.linear is None
+
+
+def test_partial_fit_leaves_the_linear_term_as_it_is(data):
+    model = small().fit(*data)
+    before = model.net_.module_.linear.history.clone()
+    model.partial_fit(*data)
+    assert torch.equal(model.net_.module_.linear.history, before)
