@@ -7,6 +7,7 @@ from sklearn.metrics import roc_auc_score
 
 from sklearn_ehr import (
     CodeCountVectorizer,
+    Cohort,
     LSTMVisitClassifier,
     LSTMVisitRegressor,
     LSTMVisitSurvival,
@@ -69,14 +70,12 @@ def test_counts_answer_as_the_module_does(data, by_visit):
     np.testing.assert_allclose(gradient, wanted, atol=1e-3)
 
 
-def test_sample_without_visits_counts_nothing(data):
-    empty = VisitSequenceTransformer(min_frequency=1).fit_transform
+def test_sample_without_visits_counts_nothing():
     frame = pd.DataFrame({"patient_id": [1], "visit_id": [1], "code": ["a"]})
-    from sklearn_ehr import Cohort
-
     samples = pd.DataFrame({"patient_id": [1, 2]})
     with pytest.warns(UserWarning, match="without"):
-        sequences = empty(Cohort(frame, samples, prediction_time=None))
+        cohort = Cohort(frame, samples, prediction_time=None)
+    sequences = VisitSequenceTransformer(min_frequency=1).fit_transform(cohort)
     counts = _linear_skip.CodeCounts(dataset(sequences, []), 3)
     answers = counts.dot(np.ones((7, 1), dtype=np.float32))
     np.testing.assert_allclose(answers[:, 0], [1 + 2 * np.log(2), 1], atol=1e-6)

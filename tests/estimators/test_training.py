@@ -19,6 +19,7 @@ from skorch.callbacks import (
 )
 
 from sklearn_ehr import LSTMVisitClassifier, VisitSequences
+from sklearn_ehr.estimators._net import n_epochs_to_refit
 
 TINY = {
     "embedding_dim": 8,
@@ -778,3 +779,63 @@ def test_sequences_without_padding_and_with_train_alike():
     padded = np.pad(X, [(0, 0), (0, 2), (0, 3)])
     one, other = tiny().fit(padded, Y), tiny().fit(VisitSequences.from_padded(X), Y)
     assert_same_bits(one, other)
+
+
+class KeepTraining(Callback):
+    """Keeps on the class what each training of a fit trained on, validated on, and for how long."""
+
+    def on_train_begin(self, net, X=None, **kwargs):
+        type(self).sizes.append(len(X))
+
+    def on_train_end(self, net, **kwargs):
+        type(self).n_epochs.append(len(net.history))
+
+
+def test_refit_trains_anew_on_all_samples_for_as_many_epochs_as_were_best():
+    KeepTraining.sizes, KeepTraining.n_epochs = [], []
+    model = tiny(max_epochs=6, refit=True, validation_fraction=0.3, callbacks=[KeepTraining()])
+    history = model.fit(X, Y).history_
+    assert KeepTraining.sizes == [42, 60]
+    assert KeepTraining.n_epochs == [len(history), n_epochs_to_refit(history, 18)]
+    assert "valid_loss" in history
+    assert len(model.net_.history) == KeepTraining.n_epochs[1]
+
+
+@pytest.mark.parametrize(
+    ("losses", "n_samples", "n_epochs"),
+    [
+        ([0.9, 0.7, 0.5], 100, 3),
+        ([0.9, 0.5, 0.7], 100, 2),
+        # Within two units of log-likelihood of 100 samples, which is 0.02 of the mean.
+        ([0.9, 0.5, 0.519, 0.53], 100, 3),
+        ([0.9, 0.5, 0.53, 0.519], 100, 4),
+        ([0.9, 0.5, 0.519, 0.53], 1000, 2),
+        ([np.nan, 0.5, 0.7], 100, 2),
+    ],
+)
+def test_refit_is_for_the_last_epoch_not_told_from_the_best(losses, n_samples, n_epochs):
+    assert n_epochs_to_refit(pd.DataFrame({"valid_loss": losses}), n_samples) == n_epochs
+
+
+def test_refit_is_for_the_epoch_of_the_highest_score():
+    history = pd.DataFrame({"valid_loss": [0.5, 0.5, 0.5], "valid_score": [0.7, 0.9, 0.8]})
+    assert n_epochs_to_refit(history, 100) == 2
+
+
+@pytest.mark.parametrize("n_trainings", [1, 2])
+def test_interrupted_refit_warns_and_keeps_what_was_learnt(n_trainings):
+    class Interrupt(Callback):
+        n_left = n_trainings
+
+        def on_train_begin(self, net, **kwargs):
+            type(self).n_left -= 1
+
+        def on_batch_begin(self, net, **kwargs):
+            if self.n_left == 0 and len(net.history) == 2:
+                raise KeyboardInterrupt
+
+    model = tiny(max_epochs=3, refit=True, callbacks=[Interrupt()])
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        model.fit(X, Y)
+    assert len(model.history_) == (1 if n_trainings == 1 else 3)
+    assert np.isfinite(model.predict_proba(X)).all()
