@@ -77,6 +77,7 @@ def sequence_model(Estimator=LSTMVisitClassifier, scorings=("roc_auc", "accuracy
         VisitSequenceTransformer(min_frequency=20),
         Estimator(
             embedding_dim=8,
+            mlp_dim=8,
             hidden_dim=8,
             max_epochs=3,
             batch_size=64,
@@ -324,7 +325,13 @@ SECRETS = ("SECRET", "987654321", "987_654_321", "9.87654321", "9.8765", "2017-0
 
 def tiny(**params):
     return LSTMVisitClassifier(
-        embedding_dim=4, hidden_dim=4, max_epochs=1, device="cpu", random_state=0, **params
+        embedding_dim=4,
+        hidden_dim=4,
+        mlp_dim=4,
+        max_epochs=1,
+        device="cpu",
+        random_state=0,
+        **params,
     )
 
 

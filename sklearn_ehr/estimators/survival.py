@@ -37,10 +37,12 @@ mlp_dim, linear_skip, bidirectional, time_gaps, dropout, lr, weight_decay, batch
     early_stopping : bool, default=True
         Set patients apart as a validation split, stop when its loss no longer falls, and restore
         the weights of the best epoch. The split is stratified by event where it can be.
+    refit : bool, default=True
+        After early stopping train anew on all samples, see `LSTMVisitClassifier`.
     scoring : callable, default=None
         Function of the estimator, `X` and `y` whose value says instead of the loss which epoch is
         the best; the higher, the better.
-    refit, validation_fraction, n_iter_no_change, device, callbacks, random_state, verbose
+    validation_fraction, n_iter_no_change, device, callbacks, random_state, verbose
         As in `LSTMVisitClassifier`.
 
     Attributes
