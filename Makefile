@@ -1,8 +1,7 @@
 # make demo   sets up an environment and prints the comparison of examples/plot_quickstart.py
 # make test   sets up an environment and runs every test
 # make lint   checks style
-# make bench-train, bench-transform, bench-model-selection, bench-bucketing, bench-readmission,
-# bench-quality
+# make bench-train, bench-transform, bench-model-selection, bench-bucketing, bench-quality
 #             print ratios measured side by side; on a machine that does nothing else
 
 PYTHON ?= python3
@@ -10,7 +9,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
-BENCHMARKS = train transform model-selection bucketing readmission quality
+BENCHMARKS = train transform model-selection bucketing quality
 
 .PHONY: demo test lint $(BENCHMARKS:%=bench-%)
 

@@ -65,9 +65,39 @@ def test_quality(load, tmp_path):
     pytest.importorskip("matplotlib")
     quality = load("quality")
     results = quality.main(n_patients=1200, n_folds=2, picture=tmp_path / "quality.png")
-    assert results.groupby("model").size().tolist() == [2] * 5
+    n_rows = results.groupby("model", sort=False).size()
+    assert n_rows.tolist() == [2, 2, 4, 4, 4, 4]
     assert (tmp_path / "quality.png").stat().st_size > 5000
     assert results["ROC AUC"].between(0.3, 0.8).all()
+
+
+@pytest.mark.slow
+def test_quality_on_patients_set_aside(load, monkeypatch):
+    pytest.importorskip("matplotlib")
+    quality = load("quality")
+    monkeypatch.setattr(quality, "N_BOOTSTRAPS", 10)
+    monkeypatch.setattr(quality, "SUBGROUPS", {"male": ["SEX//Male"], "female": ["SEX//Female"]})
+    scores, intervals, subgroups = quality.main(n_patients=1200, held_out=True)
+    assert len(scores) == 6
+    assert len(intervals) == 2 * 5
+    assert (intervals["low"] <= intervals["high"]).all()
+    assert subgroups["samples"].sum() == pytest.approx(1200 * 1.4 / 5, rel=0.2)
+
+
+def test_bootstrap_draws_patients_not_samples(load):
+    drawn = load("quality").bootstrap_differences
+    rng = np.random.default_rng(0)
+    y, ours, theirs = rng.integers(0, 2, 40), rng.random(40), rng.random(40)
+
+    def difference(y, p, sample_weight):
+        return (sample_weight * (y - p) ** 2).sum() / sample_weight.sum()
+
+    one_each = drawn(difference, y, ours, theirs, np.arange(40))
+    # The same samples twice, of the same patients, are no more patients.
+    twice = drawn(difference, *(np.repeat(part, 2) for part in (y, ours, theirs, np.arange(40))))
+    np.testing.assert_allclose(twice, one_each)
+    assert one_each.std() > 0
+    assert (drawn(difference, y, ours, ours, np.arange(40)) == 0).all()
 
 
 def test_quality_measures_calibration(load):

@@ -74,10 +74,10 @@ class BaseVisitLSTM(BaseEstimator):
     def __init__(
         self,
         *,
-        embedding_dim=512,
+        embedding_dim=256,
         embedding_init=None,
         freeze_embedding=False,
-        hidden_dim=256,
+        hidden_dim=128,
         num_layers=1,
         aggregation="mean",
         mlp_dim=256,

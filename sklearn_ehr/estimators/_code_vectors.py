@@ -21,7 +21,7 @@ from ..vocabulary import N_SPECIAL
     },
     prefer_skip_nested_validation=True,
 )
-def make_code_vectors(X, *, embedding_dim=512, random_state=None):
+def make_code_vectors(X, *, embedding_dim=256, random_state=None):
     """Make vectors of codes that share visits, for the `embedding_init` of an estimator.
 
     They need no labels: where few patients have one, they can be made of many others. Those
@@ -32,7 +32,7 @@ def make_code_vectors(X, *, embedding_dim=512, random_state=None):
     ----------
     X : VisitSequences
         As a `VisitSequenceTransformer` makes them, which also says which codes are too rare.
-    embedding_dim : int, default=512
+    embedding_dim : int, default=256
         Length of a vector, as the estimator's. Columns beyond the number of codes less 1 are 0.
     random_state : int, RandomState instance or None, default=None
         Seed of the decomposition; pass an int for the same vectors on every call.

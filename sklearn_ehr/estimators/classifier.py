@@ -31,7 +31,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
 
     Parameters
     ----------
-    embedding_dim : int, default=512
+    embedding_dim : int, default=256
         Size of a code's embedding, and of a visit's vector.
     embedding_init : mapping, DataFrame or "svd", default=None
         Vectors that codes start with: a mapping from code to vector, or a frame with the codes as
@@ -40,7 +40,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         `make_code_vectors` does so for other patients, who need no labels.
     freeze_embedding : bool, default=False
         Keep the vectors of `embedding_init` as they are, and what codes without one start with.
-    hidden_dim : int, default=256
+    hidden_dim : int, default=128
         Size of the LSTM's state, in one direction.
     num_layers : int, default=1
         Number of stacked LSTM layers.
@@ -148,10 +148,10 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     def __init__(
         self,
         *,
-        embedding_dim=512,
+        embedding_dim=256,
         embedding_init=None,
         freeze_embedding=False,
-        hidden_dim=256,
+        hidden_dim=128,
         num_layers=1,
         aggregation="mean",
         mlp_dim=256,

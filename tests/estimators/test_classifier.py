@@ -382,8 +382,8 @@ def test_every_parameter_has_a_constraint():
 
 def test_defaults_are_those_of_the_design():
     assert LSTMVisitClassifier().get_params() == {
-        "embedding_dim": 512,
-        "hidden_dim": 256,
+        "embedding_dim": 256,
+        "hidden_dim": 128,
         "num_layers": 1,
         "aggregation": "mean",
         "mlp_dim": 256,
