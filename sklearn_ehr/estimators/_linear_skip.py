@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from scipy import sparse
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
 from .._ragged import offsets_from_lengths
 from ..nn import CodeCountLinear
@@ -11,7 +12,7 @@ from ..nn._counts import log1p_steps
 from ._inputs import as_batch
 
 # As 1 / C of logistic regression, from few effects to many: each fit starts from the one before.
-_PENALTIES = (1000.0, 300.0, 100.0, 30.0, 10.0)
+_PENALTIES = (1000.0, 100.0, 10.0)
 
 
 def choose_linear_term(net, training, validation):
@@ -159,7 +160,7 @@ def _fit(net, data, counts, start, penalty):
         gradient = counts.gradient(of_answers) + penalties * weights
         return loss + (penalties * weights**2).sum() / 2, gradient.ravel().astype(np.float64)
 
-    found = minimize(objective, start.ravel(), jac=True, method="L-BFGS-B", options={"ftol": 1e-6})
+    found = _minimize(objective, start.ravel(), options={"ftol": 1e-6})
     return found.x.reshape(start.shape).astype(np.float32)
 
 
@@ -172,12 +173,18 @@ def _shares(net, data, of_net, of_linear):
         return loss, np.tensordot(parts, gradient, axes=2).astype(np.float64)
 
     def fit(start, bounds):
-        found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds)
+        found = _minimize(objective, start, bounds=bounds)
         return found.fun + np.count_nonzero(found.x) / len(data), *found.x
 
     free, none = (0, 1), (0, 0)
     fits = fit([1, 0], [free, none]), fit([0, 1], [none, free]), fit([0.5, 0.5], [free, free])
     return min(fits)[1:]
+
+
+def _minimize(objective, start, **options):
+    # Threads of BLAS and of torch in turn wait for each other, longer than either works.
+    with threadpool_limits(1, user_api="blas"):
+        return minimize(objective, start, jac=True, method="L-BFGS-B", **options)
 
 
 def _n_ids(net):
