@@ -49,7 +49,14 @@ def scores_of(X, y, *, n_labelled, n_draws):
         train = pool[draw]
         for name, way in ways.items():
             network = LSTMVisitClassifier(
-                embedding_dim=64, hidden_dim=64, batch_size=64, random_state=seed, **way
+                # What counts alone tell, and all samples, would hide what vectors are worth.
+                linear_skip=False,
+                refit=False,
+                embedding_dim=64,
+                hidden_dim=64,
+                batch_size=64,
+                random_state=seed,
+                **way,
             )
             model = make_pipeline(VisitSequenceTransformer(), network).fit(X[train], y[train])
             scores[name].append(roc_auc_score(y[test], model.predict_proba(X[test])[:, 1]))
