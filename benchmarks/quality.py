@@ -204,20 +204,21 @@ def main(*, n_patients=None, n_folds=5, seeds=(0, 1), picture=None, held_out=Fal
     y = y.to_numpy()
     if n_patients is not None:
         X, y = X[X.groups < n_patients], y[X.groups < n_patients]
-    pd.set_option("display.width", 200, "display.max_columns", None)
     if held_out:
         tables = report_held_out(X, y)
         for table in tables:
-            print(f"\n{table.round(4)}")
+            print(f"\n{table.round(4).to_string()}")
         return tables
     kept = is_development(X.groups)
     cv = StratifiedPatientKFold(n_folds, shuffle=True, random_state=0)
     results = measure_over_folds(X[kept], y[kept], cv, seeds)
     summary = over_folds(results).groupby("model", sort=False).agg(["mean", "std"])
     for column in summary.columns.levels[0]:
-        print(f"\n{column}\n{summary[column].round(4)}")
+        print(f"\n{column}\n{summary[column].round(4).to_string()}")
     for score in METRICS:
-        print(f"\n{OURS} less the others, {score}\n{differences(results, score).round(4)}")
+        print(
+            f"\n{OURS} less the others, {score}\n{differences(results, score).round(4).to_string()}"
+        )
     if picture is not None:
         draw(results, picture)
     return results

@@ -147,6 +147,7 @@ def make_classifier(**parameters):
         embedding_dim=EMBEDDING,
         hidden_dim=HIDDEN,
         num_layers=LAYERS,
+        mlp_dim=0,
         dropout=DROPOUT,
         batch_size=BATCH,
         early_stopping=False,

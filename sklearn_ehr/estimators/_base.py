@@ -2,14 +2,13 @@
 
 import warnings
 from collections.abc import Mapping
-from copy import copy
 from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, clone
-from sklearn.metrics import check_scoring, get_scorer_names
+from sklearn.metrics import get_scorer_names
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, check_random_state
@@ -31,8 +30,10 @@ from ._net import (
     n_epochs_to_refit,
     refuse_untrained,
     stopping_early,
+    validating,
     warn_if_interrupted,
 )
+from ._scoring import score_of, warn_if_constant
 
 _LARGEST_SEED = 2**31 - 1
 
@@ -167,23 +168,12 @@ class BaseVisitLSTM(BaseEstimator):
             else:
                 # By length, so that the batches of validation need as little padding as others.
                 apart = apart[sequences.lengths[apart].argsort(kind="stable")]
-                score = self._score_of(
-                    sequences[apart], _safe_indexing(y, apart), given[apart], learnt
-                )
+                y_apart = _safe_indexing(y, apart)
+                score = score_of(self, sequences[apart], y_apart, given[apart], learnt)
                 history = self._train_validated(net, vectors, data, kept, apart, score)
-        refuse_untrained(net)
-        warn_if_interrupted(net)
         self._keep(net, history, sequences.vocabulary, random_state, coverage)
         vars(self).update(learnt)
-        scores = self.history_.get("valid_score", pd.Series())
-        if len(scores) > 1 and scores.nunique() == 1:
-            warnings.warn(
-                f"scoring={self.scoring!r} was the same after every epoch, so the weights are "
-                f"those of the first. Scores at a threshold, such as 'f1', do not tell models "
-                f"of a rare outcome apart; 'roc_auc' does, or None for the loss.",
-                UserWarning,
-                stacklevel=4,
-            )
+        warn_if_constant(history, self.scoring)
 
     def _train_validated(self, net, vectors, data, kept, apart, score):
         """Train on the samples kept, then on those set apart too; the history of the former."""
@@ -199,38 +189,12 @@ class BaseVisitLSTM(BaseEstimator):
         if self.refit and is_complete(net.history[-1]):
             net.max_epochs = n_epochs_to_refit(history, len(validation))
             self._initialize(net, vectors)
-            net.partial_fit(both)
+            # For callbacks that ask for a validation loss, which tells little now.
+            with validating(net, validation):
+                net.partial_fit(both)
         if chosen is not None:
             add_linear_term(net, both, *chosen)
         return history
-
-    def _score_of(self, X, y, weight, learnt):
-        """Function that scores a net as this estimator's, on samples for early stopping."""
-        if self.scoring is None:
-            return None
-        scorer = check_scoring(self, scoring=self.scoring)
-        # Not every scorer takes weights.
-        weights = {} if (weight == weight[0]).all() else {"sample_weight": weight}
-
-        def score(net):
-            fitted = copy(self)
-            vars(fitted).update(learnt, net_=net, vocabulary_=X.vocabulary)
-            net.module_.eval()
-            try:
-                value = scorer(fitted, X, y, **weights)
-                if not (isinstance(value, Real) and np.isfinite(value)):
-                    raise ValueError(
-                        "it gives no finite number, as where a class or label is missing there"
-                    )
-            except (AttributeError, TypeError, ValueError) as error:
-                raise ValueError(
-                    f"scoring={self.scoring!r} does not score a {type(self).__name__} on its "
-                    f"validation split ({error}). Choose another scorer, None for the loss, or a "
-                    f"larger validation_fraction."
-                ) from error
-            return value
-
-        return score
 
     def _train_further(self, sequences, target, weight, **task):
         """One epoch more, on a net built the first time."""
@@ -249,8 +213,6 @@ class BaseVisitLSTM(BaseEstimator):
                 coverage = self._initialize(net, vectors)
             # Weights as they are: between calls, too, they say what counts for how much.
             net.partial_fit(VisitDataset(sequences, target, weight, times=times))
-        refuse_untrained(net)
-        warn_if_interrupted(net)
         self._keep(net, epochs(net.history), vocabulary, random_state, coverage)
 
     def _code_vectors(self, sequences, seed):
@@ -337,6 +299,8 @@ class BaseVisitLSTM(BaseEstimator):
 
     def _keep(self, net, history, vocabulary, random_state, coverage):
         """Keep the trained net, without the log of every batch."""
+        refuse_untrained(net)
+        warn_if_interrupted(net)
         for epoch in net.history:
             epoch["batches"] = []
         self.net_ = net

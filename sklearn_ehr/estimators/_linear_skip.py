@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from .._ragged import offsets_from_lengths
 from ..nn import CodeCountLinear
-from ..nn._counts import log1p_steps
+from ..nn._counts import cumulate, log1p_steps
 from ._inputs import as_batch
 
 # As 1 / C of logistic regression, from few effects to many: each fit starts from the one before.
@@ -86,8 +86,9 @@ class CodeCounts:
         of_history, of_visit = (torch.cat(part).numpy() for part in zip(*steps, strict=True))
         offsets = sequences.visit_offsets
         visits = _ragged_matrix(of_visit, sequences.tokens, offsets, n_ids)
-        self.sample_offsets = sequences.sample_offsets if data.by_visit else None
+        self.sample_offsets = None
         if data.by_visit:
+            self.sample_offsets = torch.from_numpy(sequences.sample_offsets)
             self.history = _ragged_matrix(of_history, sequences.tokens, offsets, n_ids)
             self.last_visit = visits
         else:
@@ -100,20 +101,16 @@ class CodeCounts:
         history, last_visit = np.split(weights[1:], 2)
         sums = self.history @ history
         if self.sample_offsets is not None:
-            until = np.cumsum(np.pad(sums, [(1, 0), (0, 0)]), axis=0, dtype=np.float64)
-            lengths = np.diff(self.sample_offsets)
-            before = np.repeat(until[self.sample_offsets[:-1]], lengths, axis=0)
-            sums = (until[1:] - before).astype(np.float32)
+            sums = cumulate(torch.from_numpy(sums), self.sample_offsets).numpy()
         return weights[0] + sums + self.last_visit @ last_visit
 
     def gradient(self, of_answers):
         """Gradient with respect to weights, given that with respect to the answers."""
         of_sums = of_answers
         if self.sample_offsets is not None:
-            until = np.cumsum(np.pad(of_answers, [(1, 0), (0, 0)]), axis=0, dtype=np.float64)
-            lengths = np.diff(self.sample_offsets)
-            end = np.repeat(until[self.sample_offsets[1:]], lengths, axis=0)
-            of_sums = (end - until[:-1]).astype(np.float32)
+            # A visit's sum is in the answers from it on: the same from the last visit back.
+            backwards = len(of_answers) - self.sample_offsets.flip(0)
+            of_sums = cumulate(torch.from_numpy(of_answers).flip(0), backwards).flip(0).numpy()
         constant = of_answers.sum(axis=0, keepdims=True)
         return np.concatenate([constant, self.history.T @ of_sums, self.last_visit.T @ of_answers])
 

@@ -106,11 +106,12 @@ class WeightAverage:
         finally:
             self._swap()
 
+    @torch.no_grad()
     def _swap(self):
         for one, other in zip(self.module.parameters(), self.other.parameters(), strict=True):
-            kept = one.detach().clone()
-            one.data.copy_(other.data)
-            other.data.copy_(kept)
+            kept = one.clone()
+            one.copy_(other)
+            other.copy_(kept)
 
 
 def _polynomial_decay(average, weights, n_averaged):
@@ -237,14 +238,23 @@ def stopping_early(net, validation, patience, score=None):
         callbacks[0].set_params(monitor="valid_score", lower_is_better=False)
         callbacks.insert(0, ValidationScore(score))
     named = [(type(callback).__name__, callback.initialize()) for callback in callbacks]
-    net.train_split = predefined_split(validation)
     net.callbacks_.extend(named)
+    try:
+        with validating(net, validation):
+            yield
+    finally:
+        for callback in named:
+            net.callbacks_.remove(callback)
+
+
+@contextmanager
+def validating(net, validation):
+    """Validate a net after each epoch on data that it lets go of afterwards."""
+    net.train_split = predefined_split(validation)
     try:
         yield
     finally:
         net.train_split = None
-        for callback in named:
-            net.callbacks_.remove(callback)
 
 
 def n_epochs_to_refit(history, n_samples):
@@ -282,7 +292,7 @@ def refuse_untrained(net):
 def warn_if_interrupted(net):
     """Tell of a net that the user kept from being trained further."""
     if not is_complete(net.history[-1]):
-        warnings.warn("Training interrupted by user.", UserWarning, stacklevel=5)
+        warnings.warn("Training interrupted by user.", UserWarning, stacklevel=6)
 
 
 def is_complete(epoch):

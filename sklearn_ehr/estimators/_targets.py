@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 from scipy import sparse
 from scipy.special import expit, softmax
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -227,6 +228,39 @@ def check_weight(sample_weight, X):
     return _check_sample_weight(
         sample_weight, X, dtype=np.float64, copy=True, ensure_non_negative=True
     )
+
+
+def weigh_classes(class_weight, weight, encoded, coding):
+    """Weight of each sample's loss, from the one given and that of its class."""
+    if class_weight is not None:
+        if coding.is_multilabel:
+            raise ValueError(
+                f"class_weight={class_weight!r} is for one label a sample, and y holds "
+                f"{len(coding.classes)}. Leave it None, or fit a model a label with "
+                f"sklearn.multioutput.MultiOutputClassifier."
+            )
+        weight = weight * _weight_per_class(class_weight, weight, encoded, coding.classes)[encoded]
+    if (weight < 0).any():
+        raise ValueError(
+            f"class_weight={class_weight!r} has negative weights; they must be at least 0."
+        )
+    if not weight.any():
+        raise ValueError("sample_weight and class_weight leave every sample a weight of zero.")
+    return weight
+
+
+def _weight_per_class(class_weight, weight, encoded, classes):
+    """Weight of each class; that of a class without any weight among the samples is 1."""
+    if class_weight != "balanced":
+        return compute_class_weight(class_weight, classes=classes, y=classes[encoded])
+    per_class = np.ones(len(classes))
+    used = weight > 0
+    seen = np.unique(encoded[used])
+    if seen.size:
+        per_class[seen] = compute_class_weight(
+            "balanced", classes=seen, y=encoded[used], sample_weight=weight[used]
+        )
+    return per_class
 
 
 def strata_of_labels(encoded):

@@ -3,7 +3,6 @@
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import check_is_fitted
 
 from .._ragged import split_by_sample
@@ -16,6 +15,7 @@ from ._targets import (
     check_two_classes,
     check_weight,
     strata_of_labels,
+    weigh_classes,
 )
 
 
@@ -75,7 +75,10 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         the weights of the best epoch. The split keeps a patient on one side and is stratified by
         outcome where it can be.
     refit : bool, default=True
-        After early stopping train anew on all samples, for as many epochs as were best.
+        After early stopping train anew on all samples: until the last epoch whose validation loss
+        is within ``2 / n_samples`` of the lowest, as the `n_samples` validated on do not tell it
+        from the best [6]_; or until the epoch of the highest score. `callbacks` see both trainings,
+        and in the second a validation loss of samples that are trained on.
     scoring : str or callable, default=None
         Scorer of scikit-learn that says instead of the loss which epoch is the best, such as
         "average_precision"; the higher, the better. It is weighed by `sample_weight` alone.
@@ -109,7 +112,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     embedding_coverage_ : float
         Share of the codes that `embedding_init` gave a vector; 0 without it.
     history_ : DataFrame
-        Losses and duration (seconds) of each epoch.
+        Losses and duration (seconds) of each epoch, before `refit`.
 
     See Also
     --------
@@ -126,6 +129,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     .. [4] O. Shamir and T. Zhang, "Stochastic gradient descent for non-smooth optimization:
        convergence results and optimal averaging schemes", ICML 2013, PMLR 28(1), p. 71-79.
     .. [5] D. H. Wolpert, "Stacked generalization", Neural Networks 5(2), 1992, p. 241-259.
+    .. [6] A. W. F. Edwards, "Likelihood", Cambridge University Press, 1972: two units of support.
 
     Examples
     --------
@@ -230,7 +234,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         coding = LabelCoding.of(y)
         encoded = coding.encode(y)
         given = check_weight(sample_weight, X)
-        weight = self._weights(given, encoded, coding)
+        weight = weigh_classes(self.class_weight, given, encoded, coding)
         if not coding.is_multilabel:
             check_two_classes(np.unique(y[weight > 0]), type(self).__name__)
         strata = strata_of_labels(encoded)
@@ -241,6 +245,8 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train one epoch more; on all samples, without early stopping.
+
+        The linear term of `linear_skip` stays as `fit` left it.
 
         Parameters
         ----------
@@ -275,7 +281,8 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
                 "class_weight='balanced' needs all labels at once, which partial_fit never sees. "
                 "Give the weights as a dict."
             )
-        weight = self._weights(check_weight(sample_weight, X), encoded, coding)
+        given = check_weight(sample_weight, X)
+        weight = weigh_classes(self.class_weight, given, encoded, coding)
         self._train_further(X, coding.as_target(encoded), weight, **coding.task())
         vars(self).update(_learnt(coding))
         return self
@@ -351,37 +358,6 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         outputs = self._outputs_by_visit(X)
         proba = self._coding.to_proba(self._coding.to_logits(outputs))
         return split_by_sample(proba, X.sample_offsets)
-
-    def _weights(self, weight, encoded, coding):
-        """Weight of each sample's loss, from the one given."""
-        if self.class_weight is not None:
-            if coding.is_multilabel:
-                raise ValueError(
-                    f"class_weight={self.class_weight!r} is for one label a sample, and y holds "
-                    f"{len(coding.classes)}. Leave it None, or fit a model a label with "
-                    f"sklearn.multioutput.MultiOutputClassifier."
-                )
-            weight = weight * self._weight_per_class(encoded, coding.classes, weight)[encoded]
-        if (weight < 0).any():
-            raise ValueError(
-                f"class_weight={self.class_weight!r} has negative weights; they must be at least 0."
-            )
-        if not weight.any():
-            raise ValueError("sample_weight and class_weight leave every sample a weight of zero.")
-        return weight
-
-    def _weight_per_class(self, encoded, classes, weight):
-        """Weight of each class; that of a class without any weight among the samples is 1."""
-        if self.class_weight != "balanced":
-            return compute_class_weight(self.class_weight, classes=classes, y=classes[encoded])
-        per_class = np.ones(len(classes))
-        used = weight > 0
-        seen = np.unique(encoded[used])
-        if seen.size:
-            per_class[seen] = compute_class_weight(
-                "balanced", classes=seen, y=encoded[used], sample_weight=weight[used]
-            )
-        return per_class
 
     def _coding_of_all(self, classes, y):
         """Coding of the classes given, or known from calls before."""

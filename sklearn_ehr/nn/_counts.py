@@ -59,7 +59,6 @@ class CodeCountLinear(nn.Module):
         seen, last = batch.last_visits()
         ends = batch.visit_offsets[batch.sample_offsets]
         history = _weighted_sums(batch.tokens, self.history, ends, of_history)
-        # All visits, as to pick the tokens of the last ones takes longer.
         visits = _weighted_sums(batch.tokens, self.last_visit, batch.visit_offsets, of_visit)
         return history.index_add(0, seen, visits[last])
 
@@ -77,7 +76,7 @@ class CodeCountLinear(nn.Module):
         of_history, of_visit = log1p_steps(batch)
         history = _weighted_sums(batch.tokens, self.history, batch.visit_offsets, of_history)
         visits = _weighted_sums(batch.tokens, self.last_visit, batch.visit_offsets, of_visit)
-        return cumulate(history, batch) + visits
+        return cumulate(history, batch.sample_offsets) + visits
 
     def forward_padded(self, codes, mask, visit_mask):
         """Return the sums of padded samples: the readable reference of `forward`.
@@ -120,11 +119,11 @@ def log1p_steps(batch):
     return tuple(_steps_within(group * n_ids + batch.tokens) for group in (sample[visit], visit))
 
 
-def cumulate(sums, batch):
+def cumulate(sums, sample_offsets):
     """Sums of visits, each with those of the visits of its sample before it."""
     # In double precision what other samples add and take away again leaves no trace.
     until = F.pad(sums.double().cumsum(0), (0, 0, 1, 0))
-    before = until[batch.sample_offsets[:-1]].repeat_interleave(batch.lengths, dim=0)
+    before = until[sample_offsets[:-1]].repeat_interleave(sample_offsets.diff(), dim=0)
     return (until[1:] - before).to(sums.dtype)
 
 

@@ -380,7 +380,7 @@ def test_every_parameter_has_a_constraint():
     assert set(LSTMVisitClassifier._parameter_constraints) == set(tiny().get_params())
 
 
-def test_defaults_are_those_of_the_design():
+def test_defaults():
     assert LSTMVisitClassifier().get_params() == {
         "embedding_dim": 256,
         "hidden_dim": 128,

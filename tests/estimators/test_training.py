@@ -229,7 +229,8 @@ def test_fitted_weights_are_a_polynomial_decay_average_of_those_after_each_step(
 def test_training_goes_on_from_the_weights_that_are_not_averaged():
     model = tiny(max_epochs=3, batch_size=16, lr=0.1, validation_fraction=0.3)
     model.set_params(callbacks=[RecordWeights()]).fit(X, Y)
-    for started, ended in zip(RecordWeights.started[1:], RecordWeights.ended, strict=False):
+    assert len(RecordWeights.started) == len(RecordWeights.ended) == 9
+    for started, ended in zip(RecordWeights.started[1:], RecordWeights.ended[:-1], strict=True):
         for name in started:
             np.testing.assert_array_equal(started[name], ended[name], err_msg=name)
 
@@ -820,6 +821,20 @@ def test_refit_is_for_the_last_epoch_not_told_from_the_best(losses, n_samples, n
 def test_refit_is_for_the_epoch_of_the_highest_score():
     history = pd.DataFrame({"valid_loss": [0.5, 0.5, 0.5], "valid_score": [0.7, 0.9, 0.8]})
     assert n_epochs_to_refit(history, 100) == 2
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [
+        EarlyStopping(patience=2, sink=lambda _: None),
+        LRScheduler("ReduceLROnPlateau", monitor="valid_loss"),
+        EpochScoring("accuracy", lower_is_better=False),
+    ],
+)
+def test_callbacks_find_a_validation_loss_in_the_refit_too(callback):
+    model = tiny(refit=True, linear_skip=True, callbacks=[callback]).fit(X, Y)
+    assert "valid_loss" in model.net_.history[-1]
+    assert model.net_.train_split is None
 
 
 @pytest.mark.parametrize("n_trainings", [1, 2])

@@ -1,27 +1,16 @@
 import numpy as np
 import pytest
 import torch
+from histories import to_batch, to_padded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sklearn_ehr import CodeCountVectorizer, VisitSequences, VisitSequenceTransformer
+from sklearn_ehr import CodeCountVectorizer, VisitSequenceTransformer
 from sklearn_ehr.datasets import make_visits
 from sklearn_ehr.estimators._inputs import as_batch
 from sklearn_ehr.nn import CodeCountLinear, VisitLSTM
 
 CODES = st.lists(st.lists(st.lists(st.integers(1, 5), max_size=4), max_size=4), min_size=1)
-
-
-def padded(histories):
-    n_codes = max((len(visit) for history in histories for visit in history), default=0)
-    shape = len(histories), max(map(len, histories)), n_codes
-    codes = torch.zeros(shape, dtype=torch.int64)
-    visit_mask = torch.zeros(shape[:2], dtype=torch.bool)
-    for sample, history in enumerate(histories):
-        visit_mask[sample, : len(history)] = True
-        for place, visit in enumerate(history):
-            codes[sample, place, : len(visit)] = torch.tensor(visit)
-    return codes, codes != 0, visit_mask
 
 
 def linear_term(vocab_size, output_dim=1):
@@ -32,16 +21,11 @@ def linear_term(vocab_size, output_dim=1):
     return linear
 
 
-def batch_of(histories):
-    codes, mask, visit_mask = (part.numpy() for part in padded(histories))
-    return as_batch(VisitSequences.from_padded(codes, mask, visit_mask))
-
-
 @settings(max_examples=60, deadline=None)
 @given(histories=CODES)
 def test_ragged_entry_equals_the_padded_reference(histories):
     linear = linear_term(6, output_dim=2)
-    got, wanted = linear(batch_of(histories)), linear.forward_padded(*padded(histories))
+    got, wanted = linear(to_batch(histories)), linear.forward_padded(*to_padded(histories)[:3])
     torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-5)
 
 
@@ -50,10 +34,10 @@ def test_ragged_entry_equals_the_padded_reference(histories):
 def test_sums_by_visit_are_those_of_the_history_up_to_it(histories):
     linear = linear_term(6, output_dim=2)
     cut = [history[: i + 1] for history in histories for i in range(len(history))]
-    got = linear.forward_by_visit(batch_of(histories))
+    got = linear.forward_by_visit(to_batch(histories))
     assert got.shape == (len(cut), 2)
     if cut:
-        torch.testing.assert_close(got, linear(batch_of(cut)), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(got, linear(to_batch(cut)), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("deduplicate", [True, False])
@@ -75,7 +59,7 @@ def test_sums_of_a_sample_do_not_depend_on_others():
     histories = [[[2, 3], [2]], [], [[4, 4, 4]], [[5], [5], [1, 2]]]
     linear = linear_term(6)
     for i, history in enumerate(histories):
-        assert torch.equal(linear(batch_of([history]))[0], linear(batch_of(histories))[i])
+        assert torch.equal(linear(to_batch([history]))[0], linear(to_batch(histories))[i])
 
 
 @pytest.mark.parametrize("by_visit", [False, True])
@@ -84,18 +68,18 @@ def test_network_adds_its_linear_term_to_the_logits(by_visit):
     histories = [[[2, 3], [2]], [], [[4, 4, 4], []]]
     net = VisitLSTM(vocab_size=6, embedding_dim=4, hidden_dim=3, output_dim=2).eval()
     entry = net.forward_by_visit if by_visit else net
-    batch = batch_of(histories)
-    alone, padded_alone = entry(batch), net.forward_padded(*padded(histories))
+    batch = to_batch(histories)
+    alone, padded_alone = entry(batch), net.forward_padded(*to_padded(histories)[:3])
     net.linear = linear = linear_term(6, output_dim=2)
     term = (linear.forward_by_visit if by_visit else linear)(batch)
     torch.testing.assert_close(entry(batch), alone + term)
     assert term.abs().max() > 0.1
-    reference = net.forward_padded(*padded(histories))
+    reference = net.forward_padded(*to_padded(histories)[:3])
     torch.testing.assert_close(reference, padded_alone + linear(batch), atol=1e-5, rtol=1e-5)
 
 
 def test_weights_start_at_zero_and_learn():
-    linear, batch = CodeCountLinear(6), batch_of([[[2, 3], [2]], [[4, 4]]])
+    linear, batch = CodeCountLinear(6), to_batch([[[2, 3], [2]], [[4, 4]]])
     sums = linear(batch)
     assert (sums == 0).all()
     sums.sum().backward()
