@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from sklearn_ehr import VisitSequenceTransformer
+from sklearn_ehr.datasets import load_diabetes_readmission
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -81,7 +82,9 @@ def test_quality_on_patients_set_aside(load, monkeypatch):
     assert len(scores) == 6
     assert len(intervals) == 2 * 5
     assert (intervals["low"] <= intervals["high"]).all()
-    assert subgroups["samples"].sum() == pytest.approx(1200 * 1.4 / 5, rel=0.2)
+    # Each sample of a patient set aside, in one of the two groups.
+    groups = load_diabetes_readmission(return_X_y=True)[0].groups
+    assert subgroups["samples"].sum() == (~quality.is_development(groups[groups < 1200])).sum()
 
 
 def test_bootstrap_draws_patients_not_samples(load):
@@ -143,3 +146,20 @@ def test_report_holds_ratios_against_bars(load, capsys, monkeypatch, tmp_path):
     saved = json.loads((tmp_path / "results" / "demo.json").read_text())
     assert [row["holds"] for row in saved["rows"]] == [True, False, None]
     assert saved["machine"]["cpus"] >= 1
+
+
+@pytest.mark.slow
+def test_signals(load, monkeypatch):
+    pytest.importorskip("matplotlib")
+    signals = load("signals")
+    monkeypatch.setattr(signals, "SIGNALS", ("recency", "gaps", "values"))
+    monkeypatch.setattr(signals, "GROWING", ("recency",))
+    monkeypatch.setattr(signals, "N_PATIENTS", 200)
+    report = signals.main(n_seeds={200: 2, 300: 1}, n_test=200)
+    assert [row["bar"] for row in report.rows] == [
+        ">= -0.005",
+        None,
+        ">= 0.5",
+        ">= -0.005",
+        ">= -0.005",
+    ]

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
+from ._dropout import ByteDropout
 from ._encoder import VisitEncoder, check_mask
 
 
@@ -97,7 +98,7 @@ class VisitLSTM(nn.Module):
         with torch.no_grad():
             self.embedding.weight[1] = 0
         self.encoder = VisitEncoder(embedding_dim, aggregation)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = ByteDropout(dropout)
         self.mlp = _mlp(embedding_dim, mlp_dim, dropout) if mlp_dim else None
         self.time_gaps = time_gaps
         self.lstm = nn.LSTM(
@@ -270,7 +271,7 @@ class VisitLSTM(nn.Module):
         weights = iter(self.lstm.all_weights)
         for layer in range(self.lstm.num_layers):
             if layer:
-                visits = nn.functional.dropout(visits, self.lstm.dropout, self.training)
+                visits = self.dropout(visits)
             outputs = [self._read(visits, *way, next(weights)) for way in ways]
             visits = torch.cat(outputs, dim=1)
         return outputs
@@ -301,8 +302,12 @@ class VisitLSTM(nn.Module):
 
 
 def _mlp(dim, hidden_dim, dropout):
-    layers = nn.Linear(dim, hidden_dim), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden_dim, dim)
-    return nn.Sequential(*layers)
+    return nn.Sequential(
+        nn.Linear(dim, hidden_dim),
+        nn.ReLU(),
+        ByteDropout(dropout),
+        nn.Linear(hidden_dim, dim),
+    )
 
 
 def _times_of(batch):

@@ -1,0 +1,139 @@
+"""How much of a known risk does each model find in simulated histories?
+
+For each signal of `make_visits`, ROC AUC on patients outside training of regression and boosted
+trees on counts, of an LSTM with default parameters, and of the true risk, which no model can beat.
+For the two signals that are about order, with more and more patients. Run with
+``make bench-signals``.
+"""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from _report import Report
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+
+from sklearn_ehr import CodeCountVectorizer, LSTMVisitClassifier, VisitSequenceTransformer
+from sklearn_ehr.datasets import make_visits
+
+SIGNALS = ("bag", "recency", "order", "gaps", "values", "groups")
+GROWING = ("recency", "order")
+COUNTS = {"history": (), "history and last visit": (1,)}
+OURS, TRUTH = "LSTM, defaults", "true risk"
+# Of the size that each signal is compared at, and of those of the learning curve: how many seeds.
+N_PATIENTS = 6_000
+N_SEEDS = {2_000: 5, N_PATIENTS: 5, 20_000: 3}
+N_TEST = 10_000
+
+
+def make_models(signal, random_state):
+    """Pipelines by their name; all but the regressions are as their defaults are."""
+    # What a signal is about is shown to all models that can be shown it.
+    tokens = {"value_bins": 4} if signal == "values" else {}
+    models = {}
+    for name, last_visits in COUNTS.items():
+        log_counts = CodeCountVectorizer(encoding="log1p", last_visits=last_visits, **tokens)
+        models[f"regression, {name}"] = GridSearchCV(
+            make_pipeline(log_counts, LogisticRegression(max_iter=1000)),
+            {"logisticregression__C": [1e-3, 1e-2, 1e-1, 1]},
+            scoring="roc_auc",
+        )
+    for name, last_visits in COUNTS.items():
+        counts = CodeCountVectorizer(last_visits=last_visits, sparse_output=False, **tokens)
+        models[f"trees, {name}"] = make_pipeline(
+            counts, HistGradientBoostingClassifier(random_state=random_state)
+        )
+    network = LSTMVisitClassifier(time_gaps=signal == "gaps", random_state=random_state)
+    models[OURS] = make_pipeline(VisitSequenceTransformer(**tokens), network)
+    return models
+
+
+def score_models(signal, n_patients, seed, n_test):
+    """ROC AUC of each model, and of the true risk, on patients outside training."""
+    X, y = make_visits(n_patients + n_test, signal=signal, random_state=seed)
+    train, test = np.split(np.arange(len(X)), [n_patients])
+    y = y.to_numpy()
+    scores = {TRUTH: roc_auc_score(y[test], X.samples["risk"].to_numpy()[test])}
+    for name, model in make_models(signal, seed).items():
+        model.fit(X[train], y[train])
+        scores[name] = roc_auc_score(y[test], model.predict_proba(X[test])[:, 1])
+    return scores
+
+
+def score_signals(n_seeds, n_test):
+    """A row a signal, number of patients and seed, a column a model."""
+    rows = []
+    for signal in SIGNALS:
+        for n_patients, n_draws in n_seeds.items():
+            if signal not in GROWING and n_patients != N_PATIENTS:
+                continue
+            for seed in range(n_draws):
+                scores = score_models(signal, n_patients, seed, n_test)
+                rows.append({"signal": signal, "patients": n_patients, "seed": seed, **scores})
+                print(signal, n_patients, seed, f"{scores[OURS]:.4f}", flush=True)
+    return pd.DataFrame(rows).set_index(["signal", "patients", "seed"])
+
+
+def add_rows(report, scores):
+    """Hold the mean scores against those of regression, and the way to the true risk."""
+    means = scores.groupby(["signal", "patients"], sort=False).mean()
+    spread = scores.groupby(["signal", "patients"], sort=False).sem()
+    regressions = [name for name in means if name.startswith("regression")]
+    others, most = means.drop(columns=[OURS, TRUTH]), max(means.index.unique("patients"))
+    for (signal, n_patients), mean in means.iterrows():
+        ours = f"{mean[OURS]:.4f} (s.e. {spread.loc[(signal, n_patients), OURS]:.4f})"
+        where = f"{signal}, {n_patients:,} patients"
+        if n_patients == N_PATIENTS:
+            best = mean[regressions].idxmax()
+            report.add(
+                f"{where}: ROC AUC less that of tuned regression",
+                ours,
+                f"{mean[best]:.4f} ({best})",
+                mean[OURS] - mean[best],
+                ">= -0.005",
+            )
+        if signal in GROWING:
+            best = others.loc[(signal, n_patients)].idxmax()
+            report.add(
+                f"{where}: share of the way from the best other to the true risk",
+                ours,
+                f"{mean[best]:.4f} ({best}), {mean[TRUTH]:.4f}",
+                (mean[OURS] - mean[best]) / (mean[TRUTH] - mean[best]),
+                ">= 0.5" if n_patients == most else None,
+            )
+
+
+def draw(scores, path):
+    """Learning curves of all models, mean over seeds."""
+    means = scores.groupby(["signal", "patients"]).mean()
+    fig, axes = plt.subplots(1, len(GROWING), figsize=(10, 3.5), sharey=True)
+    for ax, signal in zip(axes, GROWING, strict=True):
+        for name, curve in means.loc[signal].items():
+            style = {TRUTH: "k:", OURS: "C0o-"}.get(name, "o-")
+            color = {} if name in (TRUTH, OURS) else {"alpha": 0.6}
+            ax.plot(curve.index, curve, style, label=name, **color)
+        ax.set(title=signal, xlabel="patients to train on", xscale="log")
+    axes[0].set_ylabel("ROC AUC")
+    axes[1].legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    fig.tight_layout()
+    fig.savefig(path, dpi=100)
+
+
+def main(n_seeds=N_SEEDS, n_test=N_TEST, picture=None):
+    scores = score_signals(n_seeds, n_test)
+    print(scores.groupby(["signal", "patients"], sort=False).mean().round(4).to_string())
+    report = Report("signals")
+    add_rows(report, scores)
+    report.publish(save=picture is not None)
+    if picture is not None:
+        draw(scores, picture)
+    return report
+
+
+if __name__ == "__main__":
+    main(picture=Path(__file__).parent / "signals.png")
