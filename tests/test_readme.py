@@ -23,7 +23,7 @@ def run(marker, names=None):
 
 @pytest.mark.slow
 def test_notebook_lines_run(monkeypatch, capsys):
-    X, y = make_visits(600, n_codes=40, random_state=0)
+    X, y = make_visits(200, n_codes=40, random_state=0)
 
     def load_small_data(*, return_X_y):
         assert return_X_y
@@ -31,7 +31,7 @@ def test_notebook_lines_run(monkeypatch, capsys):
 
     monkeypatch.setattr(sklearn_ehr.datasets, "load_diabetes_readmission", load_small_data)
     names = run("load_diabetes_readmission")
-    assert names["search"].best_estimator_.predict_proba(X).shape == (600, 2)
+    assert names["search"].best_estimator_.predict_proba(X).shape == (200, 2)
     lstm_scores, lr_scores, best = capsys.readouterr().out.strip().splitlines()
     assert len(np.fromstring(lstm_scores.strip("[]"), sep=" ")) == 5
     assert len(np.fromstring(lr_scores.strip("[]"), sep=" ")) == 5
