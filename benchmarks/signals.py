@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from _report import Report
+from joblib import Parallel, delayed
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -67,22 +68,23 @@ def score_models(signal, n_patients, seed, n_test):
 
 def score_signals(n_seeds, n_test):
     """A row a signal, number of patients and seed, a column a model."""
-    rows = []
-    for signal in SIGNALS:
-        for n_patients, n_draws in n_seeds.items():
-            if signal not in GROWING and n_patients != N_PATIENTS:
-                continue
-            for seed in range(n_draws):
-                scores = score_models(signal, n_patients, seed, n_test)
-                rows.append({"signal": signal, "patients": n_patients, "seed": seed, **scores})
-                print(signal, n_patients, seed, f"{scores[OURS]:.4f}", flush=True)
-    return pd.DataFrame(rows).set_index(["signal", "patients", "seed"])
+    draws = [
+        (signal, n_patients, seed)
+        for n_patients in sorted(n_seeds, reverse=True)
+        for signal in (SIGNALS if n_patients == N_PATIENTS else GROWING)
+        for seed in range(n_seeds[n_patients])
+    ]
+    # One process a core: each with one thread they lose no time waiting for each other.
+    score = delayed(score_models)
+    scores = Parallel(n_jobs=-1, verbose=10)(score(*draw, n_test) for draw in draws)
+    index = pd.MultiIndex.from_tuples(draws, names=["signal", "patients", "seed"])
+    return pd.DataFrame(scores, index=index).sort_index()
 
 
 def add_rows(report, scores):
     """Hold the mean scores against those of regression, and the way to the true risk."""
-    means = scores.groupby(["signal", "patients"], sort=False).mean()
-    spread = scores.groupby(["signal", "patients"], sort=False).sem()
+    by_size = scores.groupby(["signal", "patients"])
+    means, spread = by_size.mean(), by_size.sem()
     regressions = [name for name in means if name.startswith("regression")]
     others, most = means.drop(columns=[OURS, TRUTH]), max(means.index.unique("patients"))
     for (signal, n_patients), mean in means.iterrows():
@@ -126,7 +128,7 @@ def draw(scores, path):
 
 def main(n_seeds=N_SEEDS, n_test=N_TEST, picture=None):
     scores = score_signals(n_seeds, n_test)
-    print(scores.groupby(["signal", "patients"], sort=False).mean().round(4).to_string())
+    print(scores.groupby(["signal", "patients"]).mean().round(4).T.to_string())
     report = Report("signals")
     add_rows(report, scores)
     report.publish(save=picture is not None)

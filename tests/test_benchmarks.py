@@ -67,7 +67,7 @@ def test_quality(load, tmp_path):
     quality = load("quality")
     results = quality.main(n_patients=1200, n_folds=2, picture=tmp_path / "quality.png")
     n_rows = results.groupby("model", sort=False).size()
-    assert n_rows.tolist() == [2, 2, 4, 4, 4, 4]
+    assert n_rows.tolist() == [2, 2, 4, 4, 4, 4, 4, 2]
     assert (tmp_path / "quality.png").stat().st_size > 5000
     assert results["ROC AUC"].between(0.3, 0.8).all()
 
@@ -155,11 +155,12 @@ def test_signals(load, monkeypatch):
     monkeypatch.setattr(signals, "SIGNALS", ("recency", "gaps", "values"))
     monkeypatch.setattr(signals, "GROWING", ("recency",))
     monkeypatch.setattr(signals, "N_PATIENTS", 200)
-    report = signals.main(n_seeds={200: 2, 300: 1}, n_test=200)
-    assert [row["bar"] for row in report.rows] == [
-        ">= -0.005",
-        None,
-        ">= 0.5",
-        ">= -0.005",
-        ">= -0.005",
-    ]
+    report = signals.main(n_seeds={200: 2, 300: 2}, n_test=200)
+    by_signal = {row["what"].split(":")[0]: row["bar"] for row in report.rows}
+    assert by_signal == {
+        "gaps, 200 patients": ">= -0.005",
+        "recency, 200 patients": None,
+        "recency, 300 patients": ">= 0.5",
+        "values, 200 patients": ">= -0.005",
+    }
+    assert len(report.rows) == 5
