@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from _report import Report
 from joblib import Parallel, delayed
+from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -25,6 +26,10 @@ from sklearn_ehr.datasets import make_visits
 SIGNALS = ("bag", "recency", "order", "gaps", "values", "groups")
 GROWING = ("recency", "order")
 COUNTS = {"history": (), "history and last visit": (1,)}
+# What a signal is about is shown to each model, as far as it can be shown it.
+OF_COUNTS = {"values": {"value_bins": 4}, "gaps": {"windows": ("30D", "90D", "365D")}}
+OF_VISITS = {"values": {"value_bins": 4}}
+OF_NETWORK = {"gaps": {"time_gaps": True}}
 OURS, TRUTH = "LSTM, defaults", "true risk"
 # Of the size that each signal is compared at, and of those of the learning curve: how many seeds.
 N_PATIENTS = 6_000
@@ -34,23 +39,23 @@ N_TEST = 10_000
 
 def make_models(signal, random_state):
     """Pipelines by their name; all but the regressions are as their defaults are."""
-    # What a signal is about is shown to all models that can be shown it.
-    tokens = {"value_bins": 4} if signal == "values" else {}
+    of_counts = OF_COUNTS.get(signal, {})
     models = {}
     for name, last_visits in COUNTS.items():
-        log_counts = CodeCountVectorizer(encoding="log1p", last_visits=last_visits, **tokens)
+        counts = CodeCountVectorizer(encoding="log1p", last_visits=last_visits, **of_counts)
         models[f"regression, {name}"] = GridSearchCV(
-            make_pipeline(log_counts, LogisticRegression(max_iter=1000)),
+            make_pipeline(counts, LogisticRegression(max_iter=1000)),
             {"logisticregression__C": [1e-3, 1e-2, 1e-1, 1]},
             scoring="roc_auc",
         )
-    for name, last_visits in COUNTS.items():
-        counts = CodeCountVectorizer(last_visits=last_visits, sparse_output=False, **tokens)
         models[f"trees, {name}"] = make_pipeline(
-            counts, HistGradientBoostingClassifier(random_state=random_state)
+            clone(counts).set_params(encoding="count", sparse_output=False),
+            HistGradientBoostingClassifier(random_state=random_state),
         )
-    network = LSTMVisitClassifier(time_gaps=signal == "gaps", random_state=random_state)
-    models[OURS] = make_pipeline(VisitSequenceTransformer(**tokens), network)
+    models[OURS] = make_pipeline(
+        VisitSequenceTransformer(**OF_VISITS.get(signal, {})),
+        LSTMVisitClassifier(random_state=random_state, **OF_NETWORK.get(signal, {})),
+    )
     return models
 
 
@@ -120,6 +125,8 @@ def draw(scores, path):
             color = {} if name in (TRUTH, OURS) else {"alpha": 0.6}
             ax.plot(curve.index, curve, style, label=name, **color)
         ax.set(title=signal, xlabel="patients to train on", xscale="log")
+        ax.set_xticks(curve.index, [f"{n:,}" for n in curve.index])
+        ax.minorticks_off()
     axes[0].set_ylabel("ROC AUC")
     axes[1].legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     fig.tight_layout()

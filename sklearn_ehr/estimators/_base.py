@@ -21,11 +21,12 @@ from ..vocabulary import N_SPECIAL, UNKNOWN
 from ._code_vectors import vectors_from_visits, vectors_given
 from ._device import choose_device, own_randomness
 from ._inputs import as_batch, as_sequences, read_times
-from ._linear_skip import add_linear_term, choose_linear_term
+from ._linear_skip import add_linear_term, choose_shares
 from ._net import (
     VisitDataset,
     as_is,
     epochs,
+    going_back_if_cut_short,
     is_complete,
     n_epochs_to_refit,
     refuse_untrained,
@@ -160,6 +161,7 @@ class BaseVisitLSTM(BaseEstimator):
         kept, apart = self._split(sequences, strata, int(split_seed))
         vectors = self._code_vectors(sequences, int(seed))
         net = self._build_net(sequences, **task)
+        shares = 1.0, 0.0
         with own_randomness(seed, net.device):
             coverage = self._initialize(net, vectors)
             if apart is None:
@@ -170,13 +172,16 @@ class BaseVisitLSTM(BaseEstimator):
                 apart = apart[sequences.lengths[apart].argsort(kind="stable")]
                 y_apart = _safe_indexing(y, apart)
                 score = score_of(self, sequences[apart], y_apart, given[apart], learnt)
-                history = self._train_validated(net, vectors, data, kept, apart, score)
-        self._keep(net, history, sequences.vocabulary, random_state, coverage)
+                history, shares = self._train_validated(net, vectors, data, kept, apart, score)
+        self._keep(net, history, sequences.vocabulary, random_state, coverage, shares)
         vars(self).update(learnt)
         warn_if_constant(history, self.scoring)
 
     def _train_validated(self, net, vectors, data, kept, apart, score):
-        """Train on the samples kept, then on those set apart too; the history of the former."""
+        """Train on the samples kept, then on those set apart too, and add the linear term.
+
+        Returns the history of the first training, and the shares of the network and of this term.
+        """
         training, validation = (data.take(part).weighted_to_one() for part in (kept, apart))
         if score is not None:
             # Before any training, as it may not fit the estimator.
@@ -184,24 +189,35 @@ class BaseVisitLSTM(BaseEstimator):
         with stopping_early(net, validation, self.n_iter_no_change, score):
             net.partial_fit(training)
         refuse_untrained(net)
-        history, both = epochs(net.history), data.weighted_to_one()
-        chosen = choose_linear_term(net, training, validation) if self.linear_skip else None
-        if self.refit and is_complete(net.history[-1]):
-            net.max_epochs = n_epochs_to_refit(history, len(validation))
-            self._initialize(net, vectors)
-            # For callbacks that ask for a validation loss, which tells little now.
-            with validating(net, validation):
-                net.partial_fit(both)
-        if chosen is not None:
-            add_linear_term(net, both, *chosen)
-        return history
+        history = epochs(net.history)
+        chosen = choose_shares(net, training, validation) if self.linear_skip else None
+        if self.refit:
+            training = data.weighted_to_one()
+            if is_complete(net.history[-1]):
+                net.max_epochs = n_epochs_to_refit(history, validation.n_outcomes)
+                if self.verbose:
+                    print(f"refit: {net.max_epochs} epochs on all {len(training)} samples")
+                # With validation for callbacks that ask for its loss, which tells little now.
+                with going_back_if_cut_short(net), validating(net, validation):
+                    self._initialize(net, vectors)
+                    net.partial_fit(training)
+        if chosen is None:
+            return history, (1.0, 0.0)
+        add_linear_term(net, training, *chosen)
+        if self.verbose:
+            print(
+                "linear_skip: {:.2f} of the network, {:.2f} of the linear term".format(*chosen[1:])
+            )
+        return history, chosen[1:]
 
     def _train_further(self, sequences, target, weight, **task):
         """One epoch more, on a net built the first time."""
         times = read_times(sequences, by_visit=False) if self.time_gaps else None
+        history, shares = None, (1.0, 0.0)
         if hasattr(self, "net_"):
             net, vocabulary, random_state = self.net_, self.vocabulary_, self._random_state
-            coverage = self.embedding_coverage_
+            coverage, history = self.embedding_coverage_, self.history_
+            shares = self.network_share_, self.linear_share_
             sequences = self._known(sequences)
         else:
             random_state, vocabulary = check_random_state(self.random_state), sequences.vocabulary
@@ -211,9 +227,11 @@ class BaseVisitLSTM(BaseEstimator):
         with own_randomness(random_state.randint(_LARGEST_SEED), net.device):
             if not net.initialized_:
                 coverage = self._initialize(net, vectors)
+            n_before = len(net.history)
             # Weights as they are: between calls, too, they say what counts for how much.
             net.partial_fit(VisitDataset(sequences, target, weight, times=times))
-        self._keep(net, epochs(net.history), vocabulary, random_state, coverage)
+        history = pd.concat([history, epochs(net.history[n_before:])], ignore_index=True)
+        self._keep(net, history, vocabulary, random_state, coverage, shares)
 
     def _code_vectors(self, sequences, seed):
         """Tokens and the vectors that they start with, of those that do not start at random."""
@@ -297,7 +315,7 @@ class BaseVisitLSTM(BaseEstimator):
             verbose=int(self.verbose),
         )
 
-    def _keep(self, net, history, vocabulary, random_state, coverage):
+    def _keep(self, net, history, vocabulary, random_state, coverage, shares):
         """Keep the trained net, without the log of every batch."""
         refuse_untrained(net)
         warn_if_interrupted(net)
@@ -307,6 +325,7 @@ class BaseVisitLSTM(BaseEstimator):
         self.vocabulary_ = vocabulary
         self.embedding_coverage_ = coverage
         self.history_ = history
+        self.network_share_, self.linear_share_ = map(float, shares)
         self._random_state = random_state
 
     def _outputs(self, X, entry=VisitLSTM.forward):

@@ -11,16 +11,17 @@ from ..nn import CodeCountLinear
 from ..nn._counts import cumulate, log1p_steps
 from ._inputs import as_batch
 
-# As 1 / C of logistic regression, from few effects to many: each fit starts from the one before.
-_PENALTIES = (1000.0, 100.0, 10.0)
+# As 1 / C of logistic regression; what it shrinks too far, the share of the linear term mends.
+_PENALTY = 100.0
 
 
-def choose_linear_term(net, training, validation):
+def choose_shares(net, training, validation):
     """Choose how much of a linear term over code counts to add to a trained net [1]_.
 
-    The linear model is fitted by itself, with the ridge penalty of the lowest validation loss. Its
-    logits and the network's are then added up, each times a number from 0 to 1. That, or one of
-    them alone, is taken by Akaike's criterion [2]_ on the validation data.
+    The linear model is ridge regression, fitted by itself. Its logits and the network's are added
+    up, the network's times a number from 0 to 1, those of the linear model times one of at least 0,
+    and a constant of each output, which brings the sum to the base rate. That, or one of them
+    alone, is taken by Schwarz's criterion [2]_ on the validation data.
 
     Parameters
     ----------
@@ -29,44 +30,34 @@ def choose_linear_term(net, training, validation):
 
     Returns
     -------
-    penalty : float
+    constant : ndarray of shape (n_outputs,)
     share_of_net, share_of_linear : float
 
     References
     ----------
     .. [1] D. H. Wolpert, "Stacked generalization", Neural Networks 5(2), 1992, p. 241-259.
-    .. [2] H. Akaike, "A new look at the statistical model identification", IEEE Transactions on
-       Automatic Control 19(6), 1974, p. 716-723.
+    .. [2] G. Schwarz, "Estimating the dimension of a model", Annals of Statistics 6(2), 1978,
+       p. 461-464.
     """
-    of_net, n_ids = _outputs(net, validation), _n_ids(net)
-    counts, others_counts = CodeCounts(training, n_ids), CodeCounts(validation, n_ids)
-    weights = np.zeros((1 + 2 * n_ids, of_net.shape[1]), dtype=np.float32)
-    fits = []
-    for penalty in _PENALTIES:
-        weights = _fit(net, training, counts, weights, penalty)
-        of_linear = others_counts.dot(weights)
-        fits.append((_loss(net, validation, of_linear)[0], penalty, of_linear))
-    _, penalty, of_linear = min(fits, key=lambda fit: fit[0])
-    return penalty, *_shares(net, validation, of_net, of_linear)
+    weights = _fit(net, training, CodeCounts(training, _n_ids(net)))
+    of_linear = CodeCounts(validation, _n_ids(net)).dot(weights)
+    return _shares(net, validation, _outputs(net, validation), of_linear)
 
 
-def add_linear_term(net, data, penalty, share_of_net, share_of_linear):
+def add_linear_term(net, data, constant, share_of_net, share_of_linear):
     """Fit a linear term, and have a net answer with as much of itself and of this as is said."""
     module, n_ids = net.module_, _n_ids(net)
+    if share_of_linear > 0:
+        weights = _fit(net, data, CodeCounts(data, n_ids)) * np.float32(share_of_linear)
+        module.linear = CodeCountLinear(n_ids, module.head.out_features).requires_grad_(False)
+        parts = torch.from_numpy(weights).split([1, n_ids, n_ids])
+        of_linear, module.linear.history[:], module.linear.last_visit[:] = parts
+        module.linear.to(net.device)
+        constant = constant + of_linear[0].numpy()
     with torch.no_grad():
         module.head.weight.mul_(share_of_net)
-        module.head.bias.mul_(share_of_net)
-    if share_of_linear == 0:
-        return
-    n_outputs = module.head.out_features
-    weights = np.zeros((1 + 2 * n_ids, n_outputs), dtype=np.float32)
-    weights = _fit(net, data, CodeCounts(data, n_ids), weights, penalty)
-    weights = torch.from_numpy(weights * np.float32(share_of_linear))
-    linear = CodeCountLinear(n_ids, n_outputs).requires_grad_(False)
-    constant, linear.history[:], linear.last_visit[:] = weights.split([1, n_ids, n_ids])
-    with torch.no_grad():
-        module.head.bias.add_(constant[0].to(module.head.bias.device))
-    module.linear = linear.to(module.head.bias.device)
+        bias = module.head.bias
+        bias.mul_(share_of_net).add_(torch.as_tensor(constant).to(bias))
 
 
 class CodeCounts:
@@ -146,36 +137,47 @@ def _loss(net, data, outputs):
     return loss.item(), outputs.grad.numpy()
 
 
-def _fit(net, data, counts, start, penalty):
+def _fit(net, data, counts, penalty=_PENALTY):
     """Weights of the lowest penalised loss, the constant not penalised."""
-    penalties = np.full((len(start), 1), penalty / len(data))
+    shape = 1 + 2 * _n_ids(net), net.module_.head.out_features
+    penalties = np.full((shape[0], 1), penalty / data.n_outcomes)
     penalties[0] = 0
 
     def objective(flat):
-        weights = flat.reshape(start.shape)
+        weights = flat.reshape(shape)
         loss, of_answers = _loss(net, data, counts.dot(weights.astype(np.float32)))
         gradient = counts.gradient(of_answers) + penalties * weights
         return loss + (penalties * weights**2).sum() / 2, gradient.ravel().astype(np.float64)
 
-    found = _minimize(objective, start.ravel(), options={"ftol": 1e-6})
-    return found.x.reshape(start.shape).astype(np.float32)
+    found = _minimize(objective, np.zeros(np.prod(shape)), options={"ftol": 1e-6})
+    return found.x.reshape(shape).astype(np.float32)
 
 
 def _shares(net, data, of_net, of_linear):
-    """How much of both adds up to the outputs of the lowest loss, with one parameter or two."""
+    """A constant and how much of both to add to it, by the loss and by how much is added."""
+    n_outputs = of_net.shape[1]
     parts = np.stack([of_net, of_linear])
+    # Around their means, as each has the base rate in it.
+    means = parts.mean(axis=1, keepdims=True)
+    parts = parts - means
 
-    def objective(shares):
-        loss, gradient = _loss(net, data, np.tensordot(shares.astype(np.float32), parts, axes=1))
-        return loss, np.tensordot(parts, gradient, axes=2).astype(np.float64)
+    def objective(flat):
+        constant, shares = np.split(flat.astype(np.float32), [n_outputs])
+        loss, gradient = _loss(net, data, constant + np.tensordot(shares, parts, axes=1))
+        of_shares = np.tensordot(parts, gradient, axes=2)
+        return loss, np.concatenate([gradient.sum(axis=0), of_shares]).astype(np.float64)
 
-    def fit(start, bounds):
-        found = _minimize(objective, start, bounds=bounds)
-        return found.fun + np.count_nonzero(found.x) / len(data), *found.x
+    def fit(*bounds):
+        start = [*means[0, 0], *(0.5 if upper != 0 else 0 for _, upper in bounds)]
+        found = _minimize(objective, start, bounds=[(None, None)] * n_outputs + list(bounds))
+        constant, shares = np.split(found.x, [n_outputs])
+        cost = np.log(data.n_outcomes) / 2 / data.n_outcomes
+        criterion = found.fun + np.count_nonzero(shares) * cost
+        return criterion, constant - shares @ means[:, 0], *shares
 
-    free, none = (0, 1), (0, 0)
-    fits = fit([1, 0], [free, none]), fit([0, 1], [none, free]), fit([0.5, 0.5], [free, free])
-    return min(fits)[1:]
+    share_of_net, share_of_linear, none = (0, 1), (0, None), (0, 0)
+    fits = fit(share_of_net, none), fit(none, share_of_linear), fit(share_of_net, share_of_linear)
+    return min(fits, key=lambda fit: fit[0])[1:]
 
 
 def _minimize(objective, start, **options):

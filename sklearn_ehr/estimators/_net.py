@@ -1,5 +1,6 @@
 """How a network is trained on visits: the one place that touches skorch."""
 
+import copy
 import warnings
 from contextlib import contextmanager, nullcontext
 from numbers import Real
@@ -49,6 +50,13 @@ class VisitDataset(torch.utils.data.Dataset):
         part = self.take(np.asarray(indices))
         # Weights go with the input: scoring callbacks take the target for nothing but outcomes.
         return (as_batch(part.sequences, part.times), part.weight), part.target
+
+    @property
+    def n_outcomes(self):
+        """How many outcomes a loss is the mean of; times are one, however many intervals."""
+        if self.by_visit:
+            return int((self.target >= 0).sum())
+        return self.target.numel() if self.target.is_floating_point() else len(self)
 
     def take(self, samples):
         """The dataset of the samples at these positions."""
@@ -257,10 +265,21 @@ def validating(net, validation):
         net.train_split = None
 
 
-def n_epochs_to_refit(history, n_samples):
-    """For how many epochs to train anew, given the validation of epochs on so many samples.
+@contextmanager
+def going_back_if_cut_short(net):
+    """Train a net anew, or have it as it was where this ends before its last epoch."""
+    before, history = copy.deepcopy(net.module_.state_dict()), copy.copy(net.history)
+    yield
+    if len(net.history) < net.max_epochs or not is_complete(net.history[-1]):
+        warn_if_interrupted(net, stacklevel=8)
+        net.module_.load_state_dict(before)
+        net.history_ = history
 
-    By its score the best epoch. By its loss the last epoch that the samples do not tell from the
+
+def n_epochs_to_refit(history, n_outcomes):
+    """For how many epochs to train anew, given the validation of epochs on so many outcomes.
+
+    By its score the best epoch. By its loss the last epoch that the outcomes do not tell from the
     best: whose log-likelihood, where the loss is one, is within two units of it [1]_. With average
     weights to train longer costs little, and the lowest loss of few samples comes early by chance.
 
@@ -271,7 +290,7 @@ def n_epochs_to_refit(history, n_samples):
     if "valid_score" in history:
         return int(history["valid_score"].argmax()) + 1
     loss = history["valid_loss"].to_numpy()
-    return int(np.flatnonzero(loss <= np.nanmin(loss) + 2 / n_samples)[-1]) + 1
+    return int(np.flatnonzero(loss <= np.nanmin(loss) + 2 / n_outcomes)[-1]) + 1
 
 
 def refuse_untrained(net):
@@ -289,10 +308,10 @@ def refuse_untrained(net):
         )
 
 
-def warn_if_interrupted(net):
+def warn_if_interrupted(net, stacklevel=6):
     """Tell of a net that the user kept from being trained further."""
     if not is_complete(net.history[-1]):
-        warnings.warn("Training interrupted by user.", UserWarning, stacklevel=6)
+        warnings.warn("Training interrupted by user.", UserWarning, stacklevel=stacklevel)
 
 
 def is_complete(epoch):

@@ -24,10 +24,13 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
 
     Each visit is the pool of its codes' embeddings; an LSTM reads the visits from the first to the
     last, and a linear head turns its final state into one log-odds (two classes), one logit a
-    class, or with several labels a sample one log-odds a label. Codes are never padded, and
-    histories of similar length share a batch. The weights that validate and predict are an average
-    over about the last tenth of the training steps [4]_. A sample without visits has a zero state
-    and so the answer of the head's bias, which is no base rate.
+    class, or with several labels a sample one log-odds a label. The weights that validate and
+    predict are an average over about the last tenth of the training steps [4]_. A sample without
+    visits has a zero state and so the answer of the head's bias, which is no base rate.
+
+    By default `fit` sets a tenth of the patients apart and trains until their loss no longer falls;
+    fits a ridge regression on counts of codes, and finds how much of it and of the network predict
+    them best together; and then trains both anew on all patients.
 
     Parameters
     ----------
@@ -47,12 +50,15 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     aggregation : {"mean", "sum", "max", "attention"}, default="mean"
         How the codes of a visit are pooled. "attention" learns a weight for each code.
     mlp_dim : int, default=256
-        Hidden units of an MLP whose answer to a visit's vector is added to it, so that codes can
-        mean together what none means alone. 0: no MLP.
+        Hidden units of a residual MLP on the vector of each visit, so that codes can mean together
+        what none means alone. 0: no MLP.
     linear_skip : bool, default=True
-        Add a linear term over ``log1p`` of the counts of codes, in the history and in the last
-        visit: as much of a penalised logistic regression as the validation split of
-        `early_stopping` bears out [5]_. Without that split there is none.
+        Stack the network with a linear model of ``log1p`` of the counts of codes, in the history
+        and in the last visit [5]_, a ridge regression with ``C=0.01``, fitted by itself. The logits
+        of both are added up, each times a share, see `network_share_` and `linear_share_`. The
+        validation split of `early_stopping` says which shares have the lowest loss, and whether one
+        of them is 0, by Schwarz's criterion: then the network alone answers, or the linear model
+        alone. Without that split the network does.
     bidirectional : bool, default=False
         Also read the visits backwards.
     time_gaps : bool, default=False
@@ -75,10 +81,12 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         the weights of the best epoch. The split keeps a patient on one side and is stratified by
         outcome where it can be.
     refit : bool, default=True
-        After early stopping train anew on all samples: until the last epoch whose validation loss
-        is within ``2 / n_samples`` of the lowest, as the `n_samples` validated on do not tell it
-        from the best [6]_; or until the epoch of the highest score. `callbacks` see both trainings,
-        and in the second a validation loss of samples that are trained on.
+        After early stopping train anew on all samples: for as many epochs as led to the last one
+        whose validation loss is within ``2 / n`` of the lowest, `n` being the samples of the
+        validation split, as they do not tell it from the best [6]_; with `scoring`, to the one of
+        the highest score. `callbacks` see both trainings, and in the second a validation loss of
+        samples that are trained on. Where it is cut short, the first network stays. Without
+        `early_stopping` there is one training, on all samples.
     scoring : str or callable, default=None
         Scorer of scikit-learn that says instead of the loss which epoch is the best, such as
         "average_precision"; the higher, the better. It is weighed by `sample_weight` alone.
@@ -112,7 +120,11 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     embedding_coverage_ : float
         Share of the codes that `embedding_init` gave a vector; 0 without it.
     history_ : DataFrame
-        Losses and duration (seconds) of each epoch, before `refit`.
+        Losses and duration (seconds) of each epoch of the network, before `refit`, and of each
+        `partial_fit`.
+    network_share_, linear_share_ : float
+        How much of the network's logits (0 to 1) and of those of the linear model of `linear_skip`
+        (at least 0) make up the answer; 1 and 0 without it.
 
     See Also
     --------

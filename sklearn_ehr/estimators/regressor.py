@@ -38,7 +38,9 @@ mlp_dim, linear_skip, bidirectional, time_gaps, dropout, lr, weight_decay, batch
     embedding_coverage_ : float
         Share of the codes that `embedding_init` gave a vector; 0 without it.
     history_ : DataFrame
-        Losses and duration (seconds) of each epoch.
+        Losses and duration (seconds) of each epoch, before `refit`.
+    network_share_, linear_share_ : float
+        As in `LSTMVisitClassifier`.
 
     See Also
     --------

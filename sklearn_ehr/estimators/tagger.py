@@ -52,7 +52,9 @@ mlp_dim, linear_skip
     embedding_coverage_ : float
         Share of the codes that `embedding_init` gave a vector; 0 without it.
     history_ : DataFrame
-        Losses and duration (seconds) of each epoch; a loss is the mean over labelled visits.
+        Losses (means over labelled visits) and duration (seconds) of each epoch, before `refit`.
+    network_share_, linear_share_ : float
+        As in `LSTMVisitClassifier`.
 
     See Also
     --------

@@ -9,7 +9,8 @@ class CodeCountLinear(nn.Module):
     """Weighted sum of ``log1p`` of the counts of codes, in a history and in its last visit.
 
     It is the linear part of a logistic regression on the counts of ``CodeCountVectorizer``, with
-    ``encoding="log1p"`` and ``last_visits=(1,)``. All weights start at zero.
+    ``encoding="log1p"`` and ``last_visits=(1,)``, but that unknown codes count too, and static ones
+    as the last visit where there is no other. All weights start at zero.
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ class ByteDropout(nn.Dropout):
         -------
         Tensor of the same shape
         """
-        if not self.training or self.p == 0 or input.device.type != "cpu":
+        if not self.training or self.p in (0, 1) or input.device.type != "cpu":
             return super().forward(input)
         n_kept = max(1, 256 - round(256 * self.p))
         is_kept = _random_bytes(input.shape) <= n_kept - 1

@@ -15,7 +15,7 @@ from sklearn_ehr import (
     VisitSequenceTransformer,
 )
 from sklearn_ehr.datasets import make_visits
-from sklearn_ehr.estimators import _linear_skip
+from sklearn_ehr.estimators import _base, _linear_skip
 from sklearn_ehr.estimators._inputs import as_batch
 from sklearn_ehr.estimators._net import VisitDataset
 from sklearn_ehr.nn import CodeCountLinear
@@ -81,46 +81,118 @@ def test_sample_without_visits_counts_nothing():
     np.testing.assert_allclose(answers[:, 0], [1 + 2 * np.log(2), 1], atol=1e-6)
 
 
-@pytest.mark.parametrize("penalty", _linear_skip._PENALTIES)
-def test_linear_model_is_logistic_regression_on_counts(cohort, data, penalty):
-    sequences, y = data
+def log_odds_on_counts(cohort, y, penalty):
+    """By scikit-learn's own logistic regression, of known codes alone."""
     counts = CodeCountVectorizer(
         encoding="log1p", last_visits=(1,), min_frequency=20, handle_unknown="ignore"
-    ).fit_transform(cohort[0])
-    wanted = (
-        LogisticRegression(C=1 / penalty, max_iter=5000).fit(counts, y).decision_function(counts)
-    )
-    sequences = VisitSequenceTransformer(min_frequency=20, handle_unknown="ignore").fit_transform(
-        cohort[0]
-    )
-    net = small(linear_skip=False).fit(sequences, y).net_
-    train, n_ids = dataset(sequences, y), sequences.vocabulary.size
-    model = _linear_skip.CodeCounts(train, n_ids)
-    start = np.zeros((1 + 2 * n_ids, 1), dtype=np.float32)
-    weights = _linear_skip._fit(net, train, model, start, penalty)
-    np.testing.assert_allclose(model.dot(weights)[:, 0], wanted, atol=0.02)
+    ).fit_transform(cohort)
+    model = LogisticRegression(C=1 / penalty, max_iter=5000).fit(counts, y)
+    return model.decision_function(counts)
 
 
+@pytest.fixture(scope="module")
+def known(cohort):
+    transformer = VisitSequenceTransformer(min_frequency=20, handle_unknown="ignore")
+    return transformer.fit_transform(cohort[0])
+
+
+@pytest.mark.parametrize("n_labels", [1, 3])
+@pytest.mark.parametrize("penalty", [1000.0, 100.0, 10.0])
+def test_linear_model_is_logistic_regression_on_counts(cohort, data, known, penalty, n_labels):
+    wanted = log_odds_on_counts(cohort[0], data[1], penalty)
+    # Several labels, each the same: as many regressions with the penalty that one has.
+    y = data[1] if n_labels == 1 else np.repeat(data[1][:, None], n_labels, axis=1)
+    net = small(linear_skip=False).fit(known, y).net_
+    train = dataset(known, y)
+    model = _linear_skip.CodeCounts(train, known.vocabulary.size)
+    answers = model.dot(_linear_skip._fit(net, train, model, penalty))
+    np.testing.assert_allclose(answers, np.repeat(wanted[:, None], n_labels, axis=1), atol=0.02)
+
+
+def test_loss_of_visits_is_a_mean_of_the_labels_that_are_there(data):
+    sequences = data[0][np.r_[:3]]
+    target = np.full((sequences.lengths.sum(), 2), np.nan)
+    target[0], target[1, 0] = 1, 0
+    assert dataset(sequences, target, by_visit=True).n_outcomes == 3
+    assert dataset(sequences, np.zeros((3, 2))).n_outcomes == 6
+    assert dataset(sequences, np.zeros(3)).n_outcomes == 3
+
+
+def probabilities(log_odds):
+    return 1 / (1 + np.exp(-log_odds))
+
+
+@pytest.mark.parametrize("base", [0, -1.5, 2])
 @pytest.mark.parametrize(
     ("net_tells", "linear_tells"), [(True, False), (False, True), (True, True)]
 )
-def test_part_that_tells_nothing_is_left_out(data, net_tells, linear_tells):
+def test_part_that_tells_nothing_is_left_out(data, net_tells, linear_tells, base):
     rng = np.random.default_rng(0)
     parts = rng.normal(size=(2, N, 1)).astype(np.float32)
     told = parts * np.array([net_tells, linear_tells]).reshape(2, 1, 1)
-    y = (rng.random(N) < 1 / (1 + np.exp(-told.sum(axis=0)[:, 0]))).astype(np.float32)
+    y = (rng.random(N) < probabilities(base + told.sum(axis=0)[:, 0])).astype(np.float32)
     net = small(linear_skip=False).fit(*data).net_
-    shares = _linear_skip._shares(net, dataset(data[0], y), *parts)
+    constant, *shares = _linear_skip._shares(net, dataset(data[0], y), *(base + parts))
     assert [share > 0 for share in shares] == [net_tells, linear_tells]
     assert all(share == 0 or share > 0.6 for share in shares)
 
+    # As a regression with a constant would add them up, where that stays within the bounds.
+    chosen = parts[np.flatnonzero(shares)][:, :, 0].T
+    line = LogisticRegression(C=np.inf).fit(chosen, y)
+    if (line.coef_ <= 1).all():
+        np.testing.assert_allclose([s for s in shares if s > 0], line.coef_[0], atol=0.01)
+        assert constant[0] + base * sum(shares) == pytest.approx(line.intercept_[0], abs=0.01)
+    told = constant + (base + parts)[:, :, 0].T @ shares
+    assert probabilities(told).mean() == pytest.approx(y.mean(), abs=1e-3)
 
-def test_shares_are_at_most_one(data):
+
+def test_the_network_is_not_scaled_up_and_the_linear_term_is(data):
     y = data[1].astype(np.float32)
-    certain = np.where(y > 0, 0.1, -0.1).astype(np.float32)[:, None]
+    unsure = np.where(np.arange(N) % 4 == 0, 1 - y, y).astype(np.float32)[:, None] / 10
     net = small(linear_skip=False).fit(*data).net_
-    shares = _linear_skip._shares(net, dataset(data[0], y), certain, 0 * certain)
-    assert shares == (1, 0)
+    for parts, (low, high) in [((unsure, 0 * unsure), (1, 1)), ((0 * unsure, unsure), (2, 99))]:
+        _, *shares = _linear_skip._shares(net, dataset(data[0], y), *parts)
+        assert sorted(shares)[0] == 0
+        assert low <= sorted(shares)[1] <= high
+
+
+def test_module_adds_up_the_shares_of_the_network_and_of_the_regression(
+    cohort, data, known, monkeypatch
+):
+    y = data[1]
+    network = small(linear_skip=False, max_epochs=3).fit(known, y).decision_function(known)
+    regression = log_odds_on_counts(cohort[0], y, _linear_skip._PENALTY)
+    chosen = np.array([0.7]), 0.25, 1.5
+    monkeypatch.setattr(_base, "choose_shares", lambda *args: chosen)
+    both = small(max_epochs=3).fit(known, y).decision_function(known)
+    # The regression is one of all samples, those that chose the shares too.
+    np.testing.assert_allclose(both, 0.7 + 0.25 * network + 1.5 * regression, atol=0.02)
+
+
+def test_shares_are_told(data, monkeypatch, capsys):
+    monkeypatch.setattr(_base, "choose_shares", lambda *args: (np.zeros(1), 0.25, 1.5))
+    model = small(verbose=1).fit(*data)
+    assert (model.network_share_, model.linear_share_) == (0.25, 1.5)
+    out = capsys.readouterr().out
+    assert "refit: 2 epochs on all 400 samples" in out
+    assert "linear_skip: 0.25 of the network, 1.50 of the linear term" in out
+    model.partial_fit(*data)
+    assert (model.network_share_, model.linear_share_) == (0.25, 1.5)
+    for other in (small(linear_skip=False).fit(*data), small().partial_fit(*data, classes=[0, 1])):
+        assert (other.network_share_, other.linear_share_) == (1, 0)
+
+
+def test_without_refit_the_linear_term_is_of_the_training_samples_alone(data, monkeypatch):
+    n_samples = []
+    fit = _linear_skip._fit
+    monkeypatch.setattr(
+        _linear_skip,
+        "_fit",
+        lambda net, data, *args: n_samples.append(len(data)) or fit(net, data, *args),
+    )
+    for refit in (False, True):
+        small(refit=refit).fit(*data)
+    assert n_samples == [280, 280, 280, 400]
 
 
 def test_counts_are_learnt_where_the_network_has_too_little_time(data):
@@ -154,6 +226,7 @@ def test_fitted_module_answers_with_its_linear_term(data, task):
     sequences, y = data
     model = small(Estimator, **params).fit(sequences, as_target(y))
     module = model.net_.module_
+    assert model.linear_share_ > 0
     assert module.linear.history.shape == (sequences.vocabulary.size, module.head.out_features)
     assert not module.linear.history.requires_grad
     some = sequences[np.r_[:20]]

@@ -850,7 +850,42 @@ def test_interrupted_refit_warns_and_keeps_what_was_learnt(n_trainings):
                 raise KeyboardInterrupt
 
     model = tiny(max_epochs=3, refit=True, callbacks=[Interrupt()])
-    with pytest.warns(UserWarning, match="interrupted by user"):
+    with pytest.warns(UserWarning, match="interrupted by user") as caught:
         model.fit(X, Y)
-    assert len(model.history_) == (1 if n_trainings == 1 else 3)
-    assert np.isfinite(model.predict_proba(X)).all()
+    assert {warning.filename for warning in caught} == {__file__}
+    n_epochs = 1 if n_trainings == 1 else 3
+    assert len(model.history_) == n_epochs
+    # The model of the first training, which is complete in the second case.
+    first = tiny(max_epochs=n_epochs, refit=False).fit(X, Y)
+    np.testing.assert_allclose(model.predict_proba(X), first.predict_proba(X), atol=1e-6)
+
+
+def test_refit_that_a_callback_stops_leaves_the_first_model():
+    class StopSecond(Callback):
+        n_trainings = 0
+
+        def on_train_begin(self, net, **kwargs):
+            self.n_trainings += 1
+
+        def on_epoch_end(self, net, **kwargs):
+            if self.n_trainings == 2:
+                raise KeyboardInterrupt
+
+        def initialize(self):
+            return self
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = tiny(max_epochs=3, refit=True, callbacks=[StopSecond()]).fit(X, Y)
+    first = tiny(max_epochs=3, refit=False).fit(X, Y)
+    np.testing.assert_allclose(model.predict_proba(X), first.predict_proba(X), atol=1e-6)
+    assert len(model.net_.history) == 3
+
+
+def test_history_goes_on_after_refit_with_the_epochs_of_partial_fit():
+    model = tiny(max_epochs=3, refit=True).fit(X, Y)
+    before = model.history_
+    model.partial_fit(X, Y)
+    pd.testing.assert_frame_equal(model.history_[:-1][before.columns], before)
+    assert len(model.history_) == 4
+    assert np.isnan(model.history_["valid_loss"].iloc[-1])

@@ -31,6 +31,10 @@ def test_nothing_is_dropped_in_evaluation_or_with_a_share_of_zero(training, p):
     torch.testing.assert_close(ByteDropout(p).train(training)(units), units, rtol=0, atol=0)
 
 
+def test_a_share_of_one_drops_everything():
+    assert (ByteDropout(1.0)(torch.ones(99)) == 0).all()
+
+
 @pytest.mark.parametrize("p", [1e-6, 1 - 1e-6])
 def test_a_share_next_to_nothing_or_all_stays_finite(p):
     units = ByteDropout(p)(torch.ones(N_UNITS))
