@@ -7,7 +7,7 @@ Brier score, calibration and fit time, and paired differences to each other mode
 are fitted to the four fifths and reported on once on the fifth, by age, sex and race too.
 """
 
-import sys
+import argparse
 import time
 from pathlib import Path
 
@@ -186,9 +186,12 @@ def in_subgroups(X):
     """Whether the last visit of each sample has one of the codes of each subgroup."""
     vectorizer = CodeCountVectorizer(min_frequency=1, last_visits=(1,)).fit(X)
     counts = vectorizer.transform(X).tocsc()
-    column = {name: i for i, name in enumerate(vectorizer.get_feature_names_out())}
+    names = vectorizer.get_feature_names_out()
+    column = {
+        name.removesuffix("@last1"): i for i, name in enumerate(names) if name.endswith("@last1")
+    }
     return {
-        name: counts[:, [column[f"{code}@last1"] for code in codes]].sum(axis=1).A1 > 0
+        name: counts[:, [column[c] for c in codes if c in column]].sum(axis=1).A1 > 0
         for name, codes in SUBGROUPS.items()
     }
 
@@ -236,7 +239,9 @@ def main(*, n_patients=None, n_folds=5, seeds=(0, 1), picture=None, held_out=Fal
 
 
 if __name__ == "__main__":
-    if "--held-out" in sys.argv:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--held-out", action="store_true", help="report on the patients set aside")
+    if parser.parse_args().held_out:
         main(held_out=True)
     else:
         main(picture=Path(__file__).parent / "quality.png")

@@ -205,10 +205,8 @@ class BaseVisitLSTM(BaseEstimator):
             return history, (1.0, 0.0)
         add_linear_term(net, training, *chosen)
         if self.verbose:
-            print(
-                "linear_skip: {:.2f} of the network, {:.2f} of the linear term".format(*chosen[1:])
-            )
-        return history, chosen[1:]
+            print("linear_skip: {:.2f} of the network, {:.2f} of the linear term".format(*chosen))
+        return history, chosen
 
     def _train_further(self, sequences, target, weight, **task):
         """One epoch more, on a net built the first time."""

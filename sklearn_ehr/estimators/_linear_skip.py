@@ -11,17 +11,19 @@ from ..nn import CodeCountLinear
 from ..nn._counts import cumulate, log1p_steps
 from ._inputs import as_batch
 
-# As 1 / C of logistic regression; what it shrinks too far, the share of the linear term mends.
+# As 1 / C of logistic regression; what it shrinks too far, a share above 1 mends.
 _PENALTY = 100.0
+# No end to it where classes do not overlap.
+_LARGEST_SHARE = 3.0
 
 
 def choose_shares(net, training, validation):
     """Choose how much of a linear term over code counts to add to a trained net [1]_.
 
     The linear model is ridge regression, fitted by itself. Its logits and the network's are added
-    up, the network's times a number from 0 to 1, those of the linear model times one of at least 0,
-    and a constant of each output, which brings the sum to the base rate. That, or one of them
-    alone, is taken by Schwarz's criterion [2]_ on the validation data.
+    up, the network's times a number from 0 to 1, those of the linear model times one from 0 to 3,
+    and a constant. That, or one of them alone, is taken by Akaike's criterion [2]_ on the
+    validation data.
 
     Parameters
     ----------
@@ -30,30 +32,35 @@ def choose_shares(net, training, validation):
 
     Returns
     -------
-    constant : ndarray of shape (n_outputs,)
     share_of_net, share_of_linear : float
 
     References
     ----------
     .. [1] D. H. Wolpert, "Stacked generalization", Neural Networks 5(2), 1992, p. 241-259.
-    .. [2] G. Schwarz, "Estimating the dimension of a model", Annals of Statistics 6(2), 1978,
-       p. 461-464.
+    .. [2] H. Akaike, "A new look at the statistical model identification", IEEE Transactions on
+       Automatic Control 19(6), 1974, p. 716-723.
     """
     weights = _fit(net, training, CodeCounts(training, _n_ids(net)))
     of_linear = CodeCounts(validation, _n_ids(net)).dot(weights)
     return _shares(net, validation, _outputs(net, validation), of_linear)
 
 
-def add_linear_term(net, data, constant, share_of_net, share_of_linear):
-    """Fit a linear term, and have a net answer with as much of itself and of this as is said."""
+def add_linear_term(net, data, share_of_net, share_of_linear):
+    """Fit a linear term, and have a net answer with as much of itself and of this as is said.
+
+    A constant is added that brings the sum to the base rate of the data.
+    """
     module, n_ids = net.module_, _n_ids(net)
+    outputs, constant = share_of_net * _outputs(net, data), 0
     if share_of_linear > 0:
-        weights = _fit(net, data, CodeCounts(data, n_ids)) * np.float32(share_of_linear)
+        counts = CodeCounts(data, n_ids)
+        weights = np.float32(share_of_linear) * _fit(net, data, counts)
+        outputs, constant = outputs + counts.dot(weights), weights[0]
         module.linear = CodeCountLinear(n_ids, module.head.out_features).requires_grad_(False)
-        parts = torch.from_numpy(weights).split([1, n_ids, n_ids])
-        of_linear, module.linear.history[:], module.linear.last_visit[:] = parts
+        _, history, last_visit = torch.from_numpy(weights).split([1, n_ids, n_ids])
+        module.linear.history[:], module.linear.last_visit[:] = history, last_visit
         module.linear.to(net.device)
-        constant = constant + of_linear[0].numpy()
+    constant = constant + _constant(net, data, outputs)
     with torch.no_grad():
         module.head.weight.mul_(share_of_net)
         bias = module.head.bias
@@ -154,30 +161,35 @@ def _fit(net, data, counts, penalty=_PENALTY):
 
 
 def _shares(net, data, of_net, of_linear):
-    """A constant and how much of both to add to it, by the loss and by how much is added."""
-    n_outputs = of_net.shape[1]
+    """How much of both adds up to the outputs of the lowest loss, with one parameter or two."""
     parts = np.stack([of_net, of_linear])
     # Around their means, as each has the base rate in it.
     means = parts.mean(axis=1, keepdims=True)
     parts = parts - means
 
     def objective(flat):
-        constant, shares = np.split(flat.astype(np.float32), [n_outputs])
+        shares, constant = np.split(flat.astype(np.float32), [2])
         loss, gradient = _loss(net, data, constant + np.tensordot(shares, parts, axes=1))
         of_shares = np.tensordot(parts, gradient, axes=2)
-        return loss, np.concatenate([gradient.sum(axis=0), of_shares]).astype(np.float64)
+        return loss, np.concatenate([of_shares, gradient.sum(axis=0)]).astype(np.float64)
 
-    def fit(*bounds):
-        start = [*means[0, 0], *(0.5 if upper != 0 else 0 for _, upper in bounds)]
-        found = _minimize(objective, start, bounds=[(None, None)] * n_outputs + list(bounds))
-        constant, shares = np.split(found.x, [n_outputs])
-        cost = np.log(data.n_outcomes) / 2 / data.n_outcomes
-        criterion = found.fun + np.count_nonzero(shares) * cost
-        return criterion, constant - shares @ means[:, 0], *shares
+    def fit(*largest):
+        start = np.concatenate([np.minimum(largest, 0.5), means[0, 0]])
+        bounds = [*((0, most) for most in largest), *([(None, None)] * means.shape[2])]
+        found = _minimize(objective, start, bounds=bounds)
+        return found.fun + np.count_nonzero(found.x[:2]) / data.n_outcomes, *found.x[:2]
 
-    share_of_net, share_of_linear, none = (0, 1), (0, None), (0, 0)
-    fits = fit(share_of_net, none), fit(none, share_of_linear), fit(share_of_net, share_of_linear)
-    return min(fits, key=lambda fit: fit[0])[1:]
+    return min(fit(1, 0), fit(0, _LARGEST_SHARE), fit(1, _LARGEST_SHARE))[1:]
+
+
+def _constant(net, data, outputs):
+    """What to add to outputs for the lowest loss."""
+
+    def objective(constant):
+        loss, gradient = _loss(net, data, outputs + constant.astype(np.float32))
+        return loss, gradient.sum(axis=0).astype(np.float64)
+
+    return _minimize(objective, np.zeros(outputs.shape[1])).x
 
 
 def _minimize(objective, start, **options):

@@ -57,7 +57,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         and in the last visit [5]_, a ridge regression with ``C=0.01``, fitted by itself. The logits
         of both are added up, each times a share, see `network_share_` and `linear_share_`. The
         validation split of `early_stopping` says which shares have the lowest loss, and whether one
-        of them is 0, by Schwarz's criterion: then the network alone answers, or the linear model
+        of them is 0, by Akaike's criterion: then the network alone answers, or the linear model
         alone. Without that split the network does.
     bidirectional : bool, default=False
         Also read the visits backwards.
@@ -71,11 +71,13 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     lr : float, default=1e-3
         Learning rate of AdamW [2]_.
     weight_decay : float, default=0.3
-        Decoupled weight decay of AdamW, of all weights but the embedding.
+        Decoupled weight decay of AdamW, a step's share of ``lr * weight_decay``, of all weights but
+        the embedding.
     batch_size : int, default=128
         Samples a training step, and in one forward pass of prediction.
     max_epochs : int, default=50
-        Passes over the training samples, at most.
+        Passes over the training samples, at most; without `early_stopping` so many, and 50 are then
+        far too many of most data.
     early_stopping : bool, default=True
         Set patients apart as a validation split, stop when its loss no longer falls, and restore
         the weights of the best epoch. The split keeps a patient on one side and is stratified by

@@ -26,7 +26,7 @@ def tiny(**params):
 
 
 def trained(**params):
-    return tiny(**{"max_epochs": 80, "lr": 0.03, "early_stopping": False, **params})
+    return tiny(**{"max_epochs": 80, "lr": 0.03, "dropout": 0.0, "early_stopping": False, **params})
 
 
 def make_codes(lengths=LENGTHS):
