@@ -14,6 +14,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from _report import Report
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -196,6 +197,32 @@ def in_subgroups(X):
     }
 
 
+def add_rows(report, results):
+    """Hold the mean of ours over folds against that of each model, and against what is asked."""
+    ours = over_folds(results).groupby("model", sort=False).mean().loc[OURS]
+    for score in METRICS:
+        for name, row in differences(results, score).iterrows():
+            report.add(
+                f"{score}, less that of {name}",
+                f"{ours[score]:.4f}",
+                f"{ours[score] - row['difference']:.4f} (s.e. {row['standard error']:.4f})",
+                row["difference"],
+                None if name in (WITH_TREES, OF_SEEDS) else ">= 0",
+            )
+    seconds, slope, intercept = (
+        ours[name] for name in ("fit time (s)", "calibration slope", "calibration intercept")
+    )
+    report.add("fit, against 90 s", f"{seconds:.0f} s", "90 s", seconds / 90, "< 1")
+    report.add("calibration slope, distance from 1", f"{slope:.3f}", "1", abs(slope - 1), "<= 0.1")
+    report.add(
+        "calibration intercept, distance from 0",
+        f"{intercept:.3f}",
+        "0",
+        abs(intercept),
+        "<= 0.1",
+    )
+
+
 def draw(results, path):
     """Each fold's scores, means over seeds, and the mean of these."""
     fig, axes = plt.subplots(1, len(METRICS), figsize=(10, 3), sharey=True)
@@ -229,10 +256,10 @@ def main(*, n_patients=None, n_folds=5, seeds=(0, 1), picture=None, held_out=Fal
     summary = over_folds(results).groupby("model", sort=False).agg(["mean", "std"])
     for column in summary.columns.levels[0]:
         print(f"\n{column}\n{summary[column].round(4).to_string()}")
-    for score in METRICS:
-        print(
-            f"\n{OURS} less the others, {score}\n{differences(results, score).round(4).to_string()}"
-        )
+    print()
+    report = Report("quality")
+    add_rows(report, results)
+    report.publish(save=picture is not None and n_patients is None)
     if picture is not None:
         draw(results, picture)
     return results

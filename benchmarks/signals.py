@@ -71,7 +71,7 @@ def score_models(signal, n_patients, seed, n_test):
     return scores
 
 
-def score_signals(n_seeds, n_test):
+def score_signals(n_seeds, n_test, n_jobs):
     """A row a signal, number of patients and seed, a column a model."""
     draws = [
         (signal, n_patients, seed)
@@ -81,7 +81,7 @@ def score_signals(n_seeds, n_test):
     ]
     # One process a core: each with one thread they lose no time waiting for each other.
     score = delayed(score_models)
-    scores = Parallel(n_jobs=-1, verbose=10)(score(*draw, n_test) for draw in draws)
+    scores = Parallel(n_jobs, verbose=10)(score(*draw, n_test) for draw in draws)
     index = pd.MultiIndex.from_tuples(draws, names=["signal", "patients", "seed"])
     return pd.DataFrame(scores, index=index).sort_index()
 
@@ -133,8 +133,8 @@ def draw(scores, path):
     fig.savefig(path, dpi=100)
 
 
-def main(n_seeds=N_SEEDS, n_test=N_TEST, picture=None):
-    scores = score_signals(n_seeds, n_test)
+def main(n_seeds=N_SEEDS, n_test=N_TEST, n_jobs=-1, picture=None):
+    scores = score_signals(n_seeds, n_test, n_jobs)
     print(scores.groupby(["signal", "patients"]).mean().round(4).T.to_string())
     report = Report("signals")
     add_rows(report, scores)

@@ -62,13 +62,15 @@ def test_bucketing(load):
 
 
 @pytest.mark.slow
-def test_quality(load, tmp_path):
+def test_quality(load, tmp_path, capsys):
     pytest.importorskip("matplotlib")
     quality = load("quality")
     results = quality.main(n_patients=1200, n_folds=2, picture=tmp_path / "quality.png")
     n_rows = results.groupby("model", sort=False).size()
     assert n_rows.tolist() == [2, 2, 4, 4, 4, 4, 4, 2]
     assert (tmp_path / "quality.png").stat().st_size > 5000
+    # Two scores, each against five models and two means of models; time and calibration.
+    assert capsys.readouterr().out.count("\n| ") == 2 + 2 * 7 + 3
     assert results["ROC AUC"].between(0.3, 0.8).all()
 
 
@@ -155,7 +157,7 @@ def test_signals(load, monkeypatch):
     monkeypatch.setattr(signals, "SIGNALS", ("recency", "gaps", "values"))
     monkeypatch.setattr(signals, "GROWING", ("recency",))
     monkeypatch.setattr(signals, "N_PATIENTS", 200)
-    report = signals.main(n_seeds={200: 2, 300: 2}, n_test=200)
+    report = signals.main(n_seeds={200: 2, 300: 2}, n_test=200, n_jobs=1)
     by_signal = {row["what"].split(":")[0]: row["bar"] for row in report.rows}
     assert by_signal == {
         "gaps, 200 patients": ">= -0.005",

@@ -23,7 +23,7 @@ def choose_shares(net, training, validation):
     The linear model is ridge regression, fitted by itself. Its logits and the network's are added
     up, the network's times a number from 0 to 1, those of the linear model times one from 0 to 3,
     and a constant. That, or one of them alone, is taken by Akaike's criterion [2]_ on the
-    validation data.
+    validation data; the network as it is where neither tells anything.
 
     Parameters
     ----------
@@ -179,7 +179,9 @@ def _shares(net, data, of_net, of_linear):
         found = _minimize(objective, start, bounds=bounds)
         return found.fun + np.count_nonzero(found.x[:2]) / data.n_outcomes, *found.x[:2]
 
-    return min(fit(1, 0), fit(0, _LARGEST_SHARE), fit(1, _LARGEST_SHARE))[1:]
+    fits = fit(1, 0), fit(0, _LARGEST_SHARE), fit(1, _LARGEST_SHARE)
+    # Where neither tells anything a constant would be best, but no ranking.
+    return min((fit for fit in fits if any(fit[1:])), default=(0.0, 1.0, 0.0))[1:]
 
 
 def _constant(net, data, outputs):

@@ -146,6 +146,13 @@ def test_part_that_tells_nothing_is_left_out(data, net_tells, linear_tells, base
         np.testing.assert_allclose([s for s in shares if s > 0], line.coef_[0], atol=0.01)
 
 
+def test_network_stays_where_neither_tells_anything(data):
+    y = data[1].astype(np.float32)
+    against = 1 - 2 * y[:, None]
+    net = small(linear_skip=False).fit(*data).net_
+    assert _linear_skip._shares(net, dataset(data[0], y), against, against) == (1, 0)
+
+
 def test_the_network_is_not_scaled_up_and_the_linear_term_is(data):
     y = data[1].astype(np.float32)
     unsure = np.where(np.arange(N) % 4 == 0, 1 - y, y).astype(np.float32)[:, None] / 10
