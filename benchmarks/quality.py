@@ -3,7 +3,7 @@
 A fifth of the bundled data's patients, by a fixed hash, is set aside. On the others, over
 patient-safe folds and several seeds, it prints the mean and spread of ROC AUC, average precision,
 Brier score, calibration and fit time, and paired differences to each other model. Run with
-``python benchmarks/quality.py``; about half an hour on two cores. With ``--held-out`` the models
+``python benchmarks/quality.py``; about twenty minutes on two cores. With ``--held-out`` the models
 are fitted to the four fifths and reported on once on the fifth, by age, sex and race too.
 """
 

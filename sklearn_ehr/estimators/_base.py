@@ -21,7 +21,7 @@ from ..vocabulary import N_SPECIAL, UNKNOWN
 from ._code_vectors import vectors_from_visits, vectors_given
 from ._device import choose_device, own_randomness
 from ._inputs import as_batch, as_sequences, read_times
-from ._linear_skip import add_linear_term, choose_shares
+from ._linear_skip import NETWORK_ALONE, add_linear_term, choose_shares
 from ._net import (
     VisitDataset,
     as_is,
@@ -161,7 +161,7 @@ class BaseVisitLSTM(BaseEstimator):
         kept, apart = self._split(sequences, strata, int(split_seed))
         vectors = self._code_vectors(sequences, int(seed))
         net = self._build_net(sequences, **task)
-        shares = 1.0, 0.0
+        shares = NETWORK_ALONE
         with own_randomness(seed, net.device):
             coverage = self._initialize(net, vectors)
             if apart is None:
@@ -202,7 +202,7 @@ class BaseVisitLSTM(BaseEstimator):
                     self._initialize(net, vectors)
                     net.partial_fit(training)
         if chosen is None:
-            return history, (1.0, 0.0)
+            return history, NETWORK_ALONE
         add_linear_term(net, training, *chosen)
         if self.verbose:
             print("linear_skip: {:.2f} of the network, {:.2f} of the linear term".format(*chosen))
@@ -211,7 +211,7 @@ class BaseVisitLSTM(BaseEstimator):
     def _train_further(self, sequences, target, weight, **task):
         """One epoch more, on a net built the first time."""
         times = read_times(sequences, by_visit=False) if self.time_gaps else None
-        history, shares = None, (1.0, 0.0)
+        history, shares = None, NETWORK_ALONE
         if hasattr(self, "net_"):
             net, vocabulary, random_state = self.net_, self.vocabulary_, self._random_state
             coverage, history = self.embedding_coverage_, self.history_

@@ -15,6 +15,8 @@ from ._inputs import as_batch
 _PENALTY = 100.0
 # No end to it where classes do not overlap.
 _LARGEST_SHARE = 3.0
+# Shares of the network and of the linear term.
+NETWORK_ALONE = 1.0, 0.0
 
 
 def choose_shares(net, training, validation):
@@ -181,7 +183,8 @@ def _shares(net, data, of_net, of_linear):
 
     fits = fit(1, 0), fit(0, _LARGEST_SHARE), fit(1, _LARGEST_SHARE)
     # Where neither tells anything a constant would be best, but no ranking.
-    return min((fit for fit in fits if any(fit[1:])), default=(0.0, 1.0, 0.0))[1:]
+    telling = [fit for fit in fits if any(fit[1:])]
+    return min(telling)[1:] if telling else NETWORK_ALONE
 
 
 def _constant(net, data, outputs):

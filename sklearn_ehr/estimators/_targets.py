@@ -230,6 +230,28 @@ def check_weight(sample_weight, X):
     )
 
 
+def coding_given(classes, y, known, name):
+    """Coding of the classes given to `partial_fit`, or known from calls before."""
+    if classes is None:
+        if known is None:
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        classes = known.classes
+    else:
+        classes = np.unique(as_labels(classes))
+        check_two_classes(classes, name)
+    coding = LabelCoding(classes, is_multilabel=y.ndim == 2)
+    if known is not None and not (
+        np.array_equal(known.classes, classes) and known.is_multilabel == coding.is_multilabel
+    ):
+        raise ValueError("classes is not the same as on the first call to partial_fit.")
+    if coding.is_multilabel and not np.array_equal(classes, np.arange(y.shape[1])):
+        raise ValueError(
+            f"y holds {y.shape[1]} labels a sample, and classes other ones: for several labels "
+            f"classes are their positions, numpy.arange({y.shape[1]})."
+        )
+    return coding
+
+
 def weigh_classes(class_weight, weight, encoded, coding):
     """Weight of each sample's loss, from the one given and that of its class."""
     if class_weight is not None:

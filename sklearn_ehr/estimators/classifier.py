@@ -10,10 +10,10 @@ from ._base import BaseVisitLSTM
 from ._inputs import as_sequences
 from ._targets import (
     LabelCoding,
-    as_labels,
     check_labels,
     check_two_classes,
     check_weight,
+    coding_given,
     strata_of_labels,
     weigh_classes,
 )
@@ -55,10 +55,11 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     linear_skip : bool, default=True
         Stack the network with a linear model of ``log1p`` of the counts of codes, in the history
         and in the last visit [5]_, a ridge regression with ``C=0.01``, fitted by itself. The logits
-        of both are added up, each times a share, see `network_share_` and `linear_share_`. The
-        validation split of `early_stopping` says which shares have the lowest loss, and whether one
-        of them is 0, by Akaike's criterion: then the network alone answers, or the linear model
-        alone. Without that split the network does.
+        of both are added up, each times a share, see `network_share_` and `linear_share_`, and a
+        constant that brings the sum to the base rate. The validation split of `early_stopping` says
+        which shares have the lowest loss, and whether one of them is 0, by Akaike's criterion: then
+        the network alone answers, or the linear model alone. Without that split the network does,
+        as it is.
     bidirectional : bool, default=False
         Also read the visits backwards.
     time_gaps : bool, default=False
@@ -126,7 +127,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         `partial_fit`.
     network_share_, linear_share_ : float
         How much of the network's logits (0 to 1) and of those of the linear model of `linear_skip`
-        (at least 0) make up the answer; 1 and 0 without it.
+        (0 to 3) make up the answer; 1 and 0 without it.
 
     See Also
     --------
@@ -283,7 +284,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         """
         X = as_sequences(X)
         y = check_labels(X, y, type(self).__name__)
-        coding = self._coding_of_all(classes, y)
+        coding = coding_given(classes, y, getattr(self, "_coding", None), type(self).__name__)
         encoded = coding.encode(y)
         if n_other := np.count_nonzero(encoded < 0):
             raise ValueError(
@@ -372,28 +373,6 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         outputs = self._outputs_by_visit(X)
         proba = self._coding.to_proba(self._coding.to_logits(outputs))
         return split_by_sample(proba, X.sample_offsets)
-
-    def _coding_of_all(self, classes, y):
-        """Coding of the classes given, or known from calls before."""
-        known = getattr(self, "_coding", None)
-        if classes is None:
-            if known is None:
-                raise ValueError("classes must be passed on the first call to partial_fit.")
-            classes = known.classes
-        else:
-            classes = np.unique(as_labels(classes))
-            check_two_classes(classes, type(self).__name__)
-        coding = LabelCoding(classes, is_multilabel=y.ndim == 2)
-        if known is not None and not (
-            np.array_equal(known.classes, classes) and known.is_multilabel == coding.is_multilabel
-        ):
-            raise ValueError("classes is not the same as on the first call to partial_fit.")
-        if coding.is_multilabel and not np.array_equal(classes, np.arange(y.shape[1])):
-            raise ValueError(
-                f"y holds {y.shape[1]} labels a sample, and classes other ones: for several labels "
-                f"classes are their positions, numpy.arange({y.shape[1]})."
-            )
-        return coding
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
