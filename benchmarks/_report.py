@@ -14,7 +14,7 @@ import numpy as np
 _HERE = Path(__file__).parent
 _RESULTS = _HERE / "results"
 _TABLES = "# The last tables"
-_COMPARE = {">=": operator.ge, "<=": operator.le, "<": operator.lt}
+_COMPARE = {">=": operator.ge, ">": operator.gt, "<=": operator.le, "<": operator.lt}
 
 
 class Report:
@@ -29,6 +29,7 @@ class Report:
     def __init__(self, name):
         self.name = name
         self.rows = []
+        self.tables = []
 
     def add(self, what, ours, theirs, ratio, bar=None):
         """Add a row; `ours` and `theirs` are texts with their units, `bar` is like ``">= 5"``."""
@@ -40,25 +41,47 @@ class Report:
         self.rows.append(row | {"holds": holds})
         print(f"  {what}: {ours} against {theirs}, ratio {ratio:.3g}", file=sys.stderr, flush=True)
 
+    def add_table(self, title, frame):
+        """Add a frame of texts to stand before the rows, which the index is the first column of."""
+        columns = [frame.index.name, *frame]
+        cells = [[str(name), *row] for name, row in zip(frame.index, frame.to_numpy(), strict=True)]
+        self.tables.append({"title": title, "cells": [columns, *cells]})
+
     def publish(self, *, save=True):
-        """Print the table, and write it as JSON with the machine it was measured on."""
-        print(_as_table(self.rows))
+        """Print the tables, and write them as JSON with the machine they were measured on."""
+        result = {
+            "benchmark": self.name,
+            "machine": machine(),
+            "tables": self.tables,
+            "rows": self.rows,
+        }
+        print(_as_text(result))
         if save:
             _RESULTS.mkdir(exist_ok=True)
-            result = {"benchmark": self.name, "machine": machine(), "rows": self.rows}
             path = _RESULTS / f"{self.name}.json"
             path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
             _write_readme()
 
 
-def _as_table(rows):
+def _as_text(result):
+    """Tables of a result, one after the other."""
+    tables = (f"{t['title']}:\n\n{_as_table(t['cells'])}" for t in result.get("tables", []))
+    return "\n\n".join([*tables, _as_table(_cells_of_rows(result["rows"]))])
+
+
+def _cells_of_rows(rows):
     lines = [["what", "ours", "theirs", "ratio", "bar", "holds"]]
     for row in rows:
         holds = {True: "yes", False: "NO", None: ""}[row["holds"]]
         cells = [row["what"], row["ours"], row["theirs"], f"{row['ratio']:.3g}"]
         lines.append([*cells, row["bar"] or "", holds])
+    return lines
+
+
+def _as_table(lines):
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    lines.insert(1, ["-" * width for width in widths])
+    head, *body = lines
+    lines = [head, ["-" * width for width in widths], *body]
     padded = ([cell.ljust(n) for cell, n in zip(line, widths, strict=True)] for line in lines)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in padded)
 
@@ -72,7 +95,7 @@ def _write_readme():
     sections = [introduction + _TABLES, _summary([r for result in results for r in result["rows"]])]
     for result in results:
         on = ", ".join(f"{name} {version}" for name, version in result["machine"].items())
-        sections.append(f"## {result['benchmark']}\n\n{_as_table(result['rows'])}\n\nOn: {on}.")
+        sections.append(f"## {result['benchmark']}\n\n{_as_text(result)}\n\nOn: {on}.")
     path.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
 
 

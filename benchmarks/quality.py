@@ -161,8 +161,8 @@ def bootstrap_differences(metric, y, ours, theirs, patients, random_state=0):
     )
 
 
-def report_held_out(X, y):
-    """Tables of all models on the patients set aside, and of ours by subgroup."""
+def score_held_out(X, y):
+    """Scores of all models on the patients set aside, differences to ours, ours by subgroup."""
     kept = is_development(X.groups)
     train, test = np.flatnonzero(kept), np.flatnonzero(~kept)
     told = {
@@ -197,9 +197,13 @@ def in_subgroups(X):
     }
 
 
-def add_rows(report, results):
+def report_folds(results):
     """Hold the mean of ours over folds against that of each model, and against what is asked."""
-    ours = over_folds(results).groupby("model", sort=False).mean().loc[OURS]
+    report = Report("quality")
+    by_model = over_folds(results).groupby("model", sort=False)
+    ours = by_model.mean().loc[OURS]
+    spread = by_model.std().map(lambda value: f" ({value:.4f})")
+    report.add_table("Mean (standard deviation) over folds", as_texts(by_model.mean()) + spread)
     for score in METRICS:
         for name, row in differences(results, score).iterrows():
             report.add(
@@ -209,6 +213,36 @@ def add_rows(report, results):
                 row["difference"],
                 None if name in (WITH_TREES, OF_SEEDS) else ">= 0",
             )
+    add_limits(report, ours)
+    return report
+
+
+def report_held_out(scores, intervals, subgroups):
+    """Hold the lower ends of intervals against what counts as level, and ours against limits."""
+    report = Report("quality_held_out")
+    for title, table in {"Patients set aside": scores, "Of them, ours by group": subgroups}.items():
+        report.add_table(
+            title, as_texts(table.rename_axis("model" if table is scores else "group"))
+        )
+    for (name, score), (difference, low, high) in intervals.iterrows():
+        report.add(
+            f"{score}, less that of {name}: lower end of the 95 % interval",
+            f"{scores.loc[OURS, score]:.4f}",
+            f"{scores.loc[name, score]:.4f} ({difference:+.4f}, {low:+.4f} to {high:+.4f})",
+            low,
+            "> -0.005",
+        )
+    add_limits(report, scores.loc[OURS])
+    return report
+
+
+def as_texts(table):
+    """Four digits after the point, less where they would tell nothing."""
+    digits = {"fit time (s)": 0, "samples": 0}
+    return table.apply(lambda column: column.map(f"{{:.{digits.get(column.name, 4)}f}}".format))
+
+
+def add_limits(report, ours):
     seconds, slope, intercept = (
         ours[name] for name in ("fit time (s)", "calibration slope", "calibration intercept")
     )
@@ -245,21 +279,15 @@ def main(*, n_patients=None, n_folds=5, seeds=(0, 1), picture=None, held_out=Fal
     y = y.to_numpy()
     if n_patients is not None:
         X, y = X[X.groups < n_patients], y[X.groups < n_patients]
+    whole = n_patients is None
     if held_out:
-        tables = report_held_out(X, y)
-        for table in tables:
-            print(f"\n{table.round(4).to_string()}")
+        tables = score_held_out(X, y)
+        report_held_out(*tables).publish(save=whole)
         return tables
     kept = is_development(X.groups)
     cv = StratifiedPatientKFold(n_folds, shuffle=True, random_state=0)
     results = measure_over_folds(X[kept], y[kept], cv, seeds)
-    summary = over_folds(results).groupby("model", sort=False).agg(["mean", "std"])
-    for column in summary.columns.levels[0]:
-        print(f"\n{column}\n{summary[column].round(4).to_string()}")
-    print()
-    report = Report("quality")
-    add_rows(report, results)
-    report.publish(save=picture is not None and n_patients is None)
+    report_folds(results).publish(save=whole)
     if picture is not None:
         draw(results, picture)
     return results

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from sklearn_ehr import VisitSequenceTransformer
@@ -69,13 +70,13 @@ def test_quality(load, tmp_path, capsys):
     n_rows = results.groupby("model", sort=False).size()
     assert n_rows.tolist() == [2, 2, 4, 4, 4, 4, 4, 2]
     assert (tmp_path / "quality.png").stat().st_size > 5000
-    # Two scores, each against five models and two means of models; time and calibration.
-    assert capsys.readouterr().out.count("\n| ") == 2 + 2 * 7 + 3
+    # A table of them all; two scores, each against all others; time and calibration.
+    assert capsys.readouterr().out.count("\n| ") == 2 + 8 + 2 + 2 * 7 + 3
     assert results["ROC AUC"].between(0.3, 0.8).all()
 
 
 @pytest.mark.slow
-def test_quality_on_patients_set_aside(load, monkeypatch):
+def test_quality_on_patients_set_aside(load, monkeypatch, capsys):
     pytest.importorskip("matplotlib")
     quality = load("quality")
     monkeypatch.setattr(quality, "N_BOOTSTRAPS", 10)
@@ -87,6 +88,7 @@ def test_quality_on_patients_set_aside(load, monkeypatch):
     # Each sample of a patient set aside, in one of the two groups.
     groups = load_diabetes_readmission(return_X_y=True)[0].groups
     assert subgroups["samples"].sum() == (~quality.is_development(groups[groups < 1200])).sum()
+    assert capsys.readouterr().out.count("\n| ") == 2 + 6 + 2 + 2 + 2 + 2 * 5 + 3
 
 
 def test_bootstrap_draws_patients_not_samples(load):
@@ -136,13 +138,19 @@ def test_report_holds_ratios_against_bars(load, capsys, monkeypatch, tmp_path):
     report.add("fast", "1 s", "4 s", 4.0, ">= 2")
     report.add("slow", "4 s", "1 s", 0.25, ">= 2")
     report.add("told only", "1 s", "1 s", 1.0)
+    report.add_table(
+        "In full", pd.DataFrame({"mean": ["1.5"]}, index=pd.Index(["ours"], name="of"))
+    )
     report.publish()
-    holds = [line.split("|")[-2].strip() for line in capsys.readouterr().out.splitlines()]
+    title, _, *table, _, head, rule, fast, slow, told_only = capsys.readouterr().out.splitlines()
+    assert title == "In full:"
+    assert table == ["| of   | mean |", "| ---- | ---- |", "| ours | 1.5  |"]
+    holds = [line.split("|")[-2].strip() for line in (head, rule, fast, slow, told_only)]
     assert holds == ["holds", "-----", "yes", "NO", ""]
     told = (tmp_path / "README.md").read_text()
     assert told.startswith(
         "What it is.\n\n# The last tables\n\n1 of 2 bars hold. Not held:\n\n"
-        "* slow: 0.25 (bar >= 2)\n\n## demo\n\n| what "
+        "* slow: 0.25 (bar >= 2)\n\n## demo\n\nIn full:\n\n| of "
     )
     assert "outdated" not in told
     saved = json.loads((tmp_path / "results" / "demo.json").read_text())

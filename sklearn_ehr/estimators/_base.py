@@ -25,6 +25,7 @@ from ._linear_skip import NETWORK_ALONE, add_linear_term, choose_shares
 from ._net import (
     VisitDataset,
     as_is,
+    check_callbacks,
     epochs,
     going_back_if_cut_short,
     is_complete,
@@ -282,6 +283,7 @@ class BaseVisitLSTM(BaseEstimator):
         vocabulary = sequences.vocabulary
         largest = sequences.tokens.max(initial=UNKNOWN)
         callbacks = [] if self.callbacks is None else clone(list(self.callbacks), safe=False)
+        check_callbacks(callbacks)
         # torch takes no numpy scalars, which a search may draw: hence int, float and bool.
         return net(
             VisitLSTM,

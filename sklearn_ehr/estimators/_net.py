@@ -224,6 +224,20 @@ class VisitTaggerNet(VisitNet):
         return (loss * weight).sum() / len(visits)
 
 
+def check_callbacks(callbacks):
+    """Refuse what skorch could not call."""
+    for callback in callbacks:
+        # skorch takes classes too, and a name before either.
+        has_name = isinstance(callback, tuple) and len(callback) == 2
+        told = callback[1] if has_name else callback
+        kind = told if isinstance(told, type) else type(told)
+        if not issubclass(kind, Callback):
+            raise TypeError(
+                f"callbacks holds one of type {kind.__name__}; give skorch callbacks, such as "
+                f"skorch.callbacks.EpochTimer(), or (name, callback) pairs."
+            )
+
+
 class ValidationScore(Callback):
     """Record in each epoch what a function of the net returns, such as a score of other samples."""
 

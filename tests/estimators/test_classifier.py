@@ -14,6 +14,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils._param_validation import InvalidParameterError
+from skorch.callbacks import EpochTimer
 
 from sklearn_ehr import (
     LSTMVisitClassifier,
@@ -374,6 +375,18 @@ def test_unknown_parameter_values_raise(method, name, value):
     model = tiny(**{name: value})
     with pytest.raises(InvalidParameterError, match=f"'{name}' parameter of LSTMVisitClassifier"):
         getattr(model, method)(X, Y)
+
+
+@pytest.mark.parametrize("callback", [1, "timer", ("timer", None), VisitSequences])
+def test_callbacks_that_are_none_raise(callback):
+    with pytest.raises(TypeError, match=r"callbacks holds one of type \w+; give skorch"):
+        tiny(callbacks=[callback]).fit(X, Y)
+
+
+def test_callbacks_may_be_classes_and_have_names():
+    callbacks = (EpochTimer, ("second", EpochTimer()))
+    model = tiny(callbacks=callbacks).fit(X, Y)
+    assert "second" in dict(model.net_.callbacks_)
 
 
 def test_every_parameter_has_a_constraint():
