@@ -37,12 +37,14 @@ WITH_TREES, OF_SEEDS = "mean of LSTM and trees", "mean of LSTMs of all seeds"
 METRICS = {"ROC AUC": roc_auc_score, "average precision": average_precision_score}
 COUNTS = {"history": (), "history and last visit": (1,)}
 TREES = "trees, history and last visit"
-# The network as the field describes it: embedding, mean, LSTM, linear head.
+# The network as the field describes it: embedding, mean, LSTM, linear head, trained once. Its
+# weights are averaged too.
 PLAIN = {
     "embedding_dim": 128,
     "hidden_dim": 128,
     "mlp_dim": 0,
     "linear_skip": False,
+    "refit": False,
     "dropout": 0.3,
     "weight_decay": 0.0,
 }
@@ -57,6 +59,8 @@ SUBGROUPS = {
     "African American": ["RACE//AfricanAmerican"],
     "Caucasian": ["RACE//Caucasian"],
     "other races": ["RACE//Asian", "RACE//Hispanic", "RACE//Other"],
+    # None of the codes of a race.
+    "race unknown": [],
 }
 N_BOOTSTRAPS = 1000
 
@@ -191,10 +195,12 @@ def in_subgroups(X):
     column = {
         name.removesuffix("@last1"): i for i, name in enumerate(names) if name.endswith("@last1")
     }
-    return {
-        name: counts[:, [column[c] for c in codes if c in column]].sum(axis=1).A1 > 0
-        for name, codes in SUBGROUPS.items()
-    }
+
+    def has_any(codes):
+        return counts[:, [column[c] for c in codes if c in column]].sum(axis=1).A1 > 0
+
+    races = [code for code in column if code.startswith("RACE//")]
+    return {name: has_any(codes) if codes else ~has_any(races) for name, codes in SUBGROUPS.items()}
 
 
 def report_folds(results):

@@ -162,7 +162,8 @@ def test_report_holds_ratios_against_bars(load, capsys, monkeypatch, tmp_path):
 def test_signals(load, monkeypatch):
     pytest.importorskip("matplotlib")
     signals = load("signals")
-    monkeypatch.setattr(signals, "SIGNALS", ("recency", "gaps", "values"))
+    shown = ("recency", signals.WITH_TIMES, "gaps", "values")
+    monkeypatch.setattr(signals, "SIGNALS", shown)
     monkeypatch.setattr(signals, "GROWING", ("recency",))
     monkeypatch.setattr(signals, "N_PATIENTS", 200)
     report = signals.main(n_seeds={200: 2, 300: 2}, n_test=200, n_jobs=1)
@@ -171,6 +172,7 @@ def test_signals(load, monkeypatch):
         "gaps, 200 patients": ">= -0.005",
         "recency, 200 patients": None,
         "recency, 300 patients": ">= 0.5",
+        "recency and times, 200 patients": ">= -0.005",
         "values, 200 patients": ">= -0.005",
     }
-    assert len(report.rows) == 5
+    assert len(report.rows) == 6

@@ -21,7 +21,7 @@ from ..vocabulary import N_SPECIAL, UNKNOWN
 from ._code_vectors import vectors_from_visits, vectors_given
 from ._device import choose_device, own_randomness
 from ._inputs import as_batch, as_sequences, read_times
-from ._linear_skip import NETWORK_ALONE, add_linear_term, choose_shares
+from ._linear_skip import NETWORK_ALONE, choose_shares, combine
 from ._net import (
     VisitDataset,
     as_is,
@@ -204,7 +204,7 @@ class BaseVisitLSTM(BaseEstimator):
                     net.partial_fit(training)
         if chosen is None:
             return history, NETWORK_ALONE
-        add_linear_term(net, training, *chosen)
+        combine(net, training, *chosen)
         if self.verbose:
             print("linear_skip: {:.2f} of the network, {:.2f} of the linear term".format(*chosen))
         return history, chosen

@@ -25,7 +25,8 @@ def choose_shares(net, training, validation):
     The linear model is ridge regression, fitted by itself. Its logits and the network's are added
     up, the network's times a number from 0 to 1, those of the linear model times one from 0 to 3,
     and a constant. That, or one of them alone, is taken by Akaike's criterion [2]_ on the
-    validation data; the network as it is where neither tells anything.
+    validation data; the network as it is where the constant alone would be. The criterion is exact
+    where the loss is a log-likelihood, and a rule of thumb for errors of numbers.
 
     Parameters
     ----------
@@ -47,10 +48,11 @@ def choose_shares(net, training, validation):
     return _shares(net, validation, _outputs(net, validation), of_linear)
 
 
-def add_linear_term(net, data, share_of_net, share_of_linear):
-    """Fit a linear term, and have a net answer with as much of itself and of this as is said.
+def combine(net, data, share_of_net, share_of_linear):
+    """Have a net answer with so much of itself and of a linear term, which is fitted here.
 
-    A constant is added that brings the sum to the base rate of the data.
+    A constant is added that brings the sum to the base rate of the data, as it is weighted: trained
+    with dropout, a network answers with more units than it was to.
     """
     module, n_ids = net.module_, _n_ids(net)
     outputs, constant = share_of_net * _outputs(net, data), 0
@@ -181,10 +183,9 @@ def _shares(net, data, of_net, of_linear):
         found = _minimize(objective, start, bounds=bounds)
         return found.fun + np.count_nonzero(found.x[:2]) / data.n_outcomes, *found.x[:2]
 
-    fits = fit(1, 0), fit(0, _LARGEST_SHARE), fit(1, _LARGEST_SHARE)
+    _, *best = min(fit(0, 0), fit(1, 0), fit(0, _LARGEST_SHARE), fit(1, _LARGEST_SHARE))
     # Where neither tells anything a constant would be best, but no ranking.
-    telling = [fit for fit in fits if any(fit[1:])]
-    return min(telling)[1:] if telling else NETWORK_ALONE
+    return best if any(best) else NETWORK_ALONE
 
 
 def _constant(net, data, outputs):

@@ -29,8 +29,9 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     visits has a zero state and so the answer of the head's bias, which is no base rate.
 
     By default `fit` sets a tenth of the patients apart and trains until their loss no longer falls;
-    fits a ridge regression on counts of codes, and finds how much of it and of the network predict
-    them best together; and then trains both anew on all patients.
+    fits a logistic regression on counts of codes, and finds how much of it and of the network
+    predict them best together; and then trains both anew on all patients. The network as the field
+    describes it is ``mlp_dim=0, linear_skip=False``.
 
     Parameters
     ----------
@@ -54,12 +55,13 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         what none means alone. 0: no MLP.
     linear_skip : bool, default=True
         Stack the network with a linear model of ``log1p`` of the counts of codes, in the history
-        and in the last visit [5]_, a ridge regression with ``C=0.01``, fitted by itself. The logits
-        of both are added up, each times a share, see `network_share_` and `linear_share_`, and a
-        constant that brings the sum to the base rate. The validation split of `early_stopping` says
-        which shares have the lowest loss, and whether one of them is 0, by Akaike's criterion: then
-        the network alone answers, or the linear model alone. Without that split the network does,
-        as it is.
+        and in the last visit [5]_: a logistic regression with ``C=0.01``, fitted by itself. The
+        logits of both are added up, each times a share, see `network_share_` and `linear_share_`.
+        The validation split of `early_stopping` says which shares have the lowest loss, and whether
+        one of them is 0, by Akaike's criterion: then the network alone answers, or the linear model
+        alone. A constant brings the mean probability to the (weighted) base rate. Without that
+        split, or with False, the network answers as it was trained, by dropout to somewhat too high
+        probabilities of a rare class.
     bidirectional : bool, default=False
         Also read the visits backwards.
     time_gaps : bool, default=False
@@ -85,7 +87,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         outcome where it can be.
     refit : bool, default=True
         After early stopping train anew on all samples: for as many epochs as led to the last one
-        whose validation loss is within ``2 / n`` of the lowest, `n` being the samples of the
+        whose validation loss is within ``2 / n`` of the lowest, `n` being the outcomes of the
         validation split, as they do not tell it from the best [6]_; with `scoring`, to the one of
         the highest score. `callbacks` see both trainings, and in the second a validation loss of
         samples that are trained on. Where it is cut short, the first network stays. Without
@@ -127,7 +129,8 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         `partial_fit`.
     network_share_, linear_share_ : float
         How much of the network's logits (0 to 1) and of those of the linear model of `linear_skip`
-        (0 to 3) make up the answer; 1 and 0 without it.
+        (0 to 3) make up the answer of `fit`; 1 and 0 without it. `partial_fit` goes on training the
+        network in that sum.
 
     See Also
     --------

@@ -40,7 +40,9 @@ mlp_dim, linear_skip, bidirectional, time_gaps, dropout, lr, weight_decay, batch
     history_ : DataFrame
         Losses and duration (seconds) of each epoch, before `refit`.
     network_share_, linear_share_ : float
-        As in `LSTMVisitClassifier`.
+        As in `LSTMVisitClassifier`, of what is predicted in that scale. The linear model is a ridge
+        regression, or one of counts; Akaike's criterion, and the two units of `refit`, take the
+        mean loss in that scale for a log-likelihood, a rule of thumb.
 
     See Also
     --------
