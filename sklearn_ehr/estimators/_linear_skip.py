@@ -84,8 +84,7 @@ class CodeCounts:
 
     def __init__(self, data, n_ids):
         sequences = data.sequences
-        steps = [log1p_steps(as_batch(block)) for block in sequences._blocks()]
-        of_history, of_visit = (torch.cat(part).numpy() for part in zip(*steps, strict=True))
+        of_history, of_visit = _values_of_steps(sequences)
         offsets = sequences.visit_offsets
         visits = _ragged_matrix(of_visit, sequences.tokens, offsets, n_ids)
         self.sample_offsets = None
@@ -115,6 +114,18 @@ class CodeCounts:
             of_sums = cumulate(torch.from_numpy(of_answers).flip(0), backwards).flip(0).numpy()
         constant = of_answers.sum(axis=0, keepdims=True)
         return np.concatenate([constant, self.history.T @ of_sums, self.last_visit.T @ of_answers])
+
+
+def _values_of_steps(sequences):
+    """What each token adds, to the count of its code in the history and in the visit."""
+    values = [np.empty(len(sequences.tokens), dtype=np.float32) for _ in range(2)]
+    start = 0
+    for block in sequences._blocks():
+        end = start + len(block.tokens)
+        for of_all, of_block in zip(values, log1p_steps(as_batch(block)), strict=True):
+            of_all[start:end] = of_block.numpy()
+        start = end
+    return values
 
 
 def _ragged_matrix(values, tokens, offsets, n_ids):
