@@ -129,6 +129,6 @@ print(f"The ROC curves are in {picture}.")
 # what these records tell about readmission is in which codes were seen, and a patient has 1.4 stays
 # on average, so that there is little order to learn. Where histories are short, or counts tell all,
 # an LSTM is not worth its time by itself; the mean of it and of trees, scikit-learn's
-# `VotingClassifier`, is better than either. Where order or recency tell, it finds what counts do
+# `VotingClassifier`, is better than either. Where the order of codes tells, it finds what counts do
 # not.
 # Diagnoses are coded after discharge; a model in use at the bedside would have to do without them.
