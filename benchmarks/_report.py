@@ -92,17 +92,20 @@ def _write_readme():
     introduction = path.read_text(encoding="utf-8").split(_TABLES)[0]
     files = sorted(_RESULTS.glob("*.json"))
     results = [json.loads(file.read_text(encoding="utf-8")) for file in files]
-    sections = [introduction + _TABLES, _summary([r for result in results for r in result["rows"]])]
+    sections = [introduction + _TABLES, _summary(results)]
     for result in results:
         on = ", ".join(f"{name} {version}" for name, version in result["machine"].items())
         sections.append(f"## {result['benchmark']}\n\n{_as_text(result)}\n\nOn: {on}.")
     path.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
 
 
-def _summary(rows):
-    held = [row["holds"] for row in rows if row["bar"]]
+def _summary(results):
+    held = [row["holds"] for result in results for row in result["rows"] if row["bar"]]
     missed = [
-        f"{r['what']}: {r['ratio']:.3g} (bar {r['bar']})" for r in rows if r["holds"] is False
+        f"{result['benchmark']}: {row['what']}: {row['ratio']:.3g} (bar {row['bar']})"
+        for result in results
+        for row in result["rows"]
+        if row["holds"] is False
     ]
     text = f"{sum(held)} of {len(held)} bars hold."
     return "\n".join([text + " Not held:\n", *(f"* {line}" for line in missed)]) if missed else text

@@ -150,7 +150,7 @@ def test_report_holds_ratios_against_bars(load, capsys, monkeypatch, tmp_path):
     told = (tmp_path / "README.md").read_text()
     assert told.startswith(
         "What it is.\n\n# The last tables\n\n1 of 2 bars hold. Not held:\n\n"
-        "* slow: 0.25 (bar >= 2)\n\n## demo\n\nIn full:\n\n| of "
+        "* demo: slow: 0.25 (bar >= 2)\n\n## demo\n\nIn full:\n\n| of "
     )
     assert "outdated" not in told
     saved = json.loads((tmp_path / "results" / "demo.json").read_text())
