@@ -226,10 +226,8 @@ def report_folds(results):
 def report_held_out(scores, intervals, subgroups):
     """Hold the lower ends of intervals against what counts as level, and ours against limits."""
     report = Report("quality_held_out")
-    for title, table in {"Patients set aside": scores, "Of them, ours by group": subgroups}.items():
-        report.add_table(
-            title, as_texts(table.rename_axis("model" if table is scores else "group"))
-        )
+    report.add_table("Patients set aside", as_texts(scores.rename_axis("model")))
+    report.add_table("Of them, ours by group", as_texts(subgroups.rename_axis("group")))
     for (name, score), (difference, low, high) in intervals.iterrows():
         report.add(
             f"{score}, less that of {name}: lower end of the 95 % interval",
@@ -249,6 +247,7 @@ def as_texts(table):
 
 
 def add_limits(report, ours):
+    """Hold our fit time and calibration against what is asked of them."""
     seconds, slope, intercept = (
         ours[name] for name in ("fit time (s)", "calibration slope", "calibration intercept")
     )

@@ -196,7 +196,7 @@ def _shares(net, data, of_net, of_linear):
 
     _, *best = min(fit(0, 0), fit(1, 0), fit(0, _LARGEST_SHARE), fit(1, _LARGEST_SHARE))
     # Where neither tells anything a constant would be best, but no ranking.
-    return best if any(best) else NETWORK_ALONE
+    return tuple(best) if any(best) else NETWORK_ALONE
 
 
 def _constant(net, data, outputs):

@@ -162,7 +162,7 @@ def test_the_network_is_not_scaled_up_and_the_linear_term_is(data):
     unsure = np.where(np.arange(N) % 4 == 0, 1 - y, y).astype(np.float32)[:, None] / 10
     net = small(linear_skip=False).fit(*data).net_
     for parts, wanted in [((unsure, 0 * unsure), (1, 0)), ((0 * unsure, unsure), (0, 3))]:
-        assert tuple(_linear_skip._shares(net, dataset(data[0], y), *parts)) == wanted
+        assert _linear_skip._shares(net, dataset(data[0], y), *parts) == wanted
 
 
 @pytest.mark.parametrize("refit", [True, False])
