@@ -1,43 +1,39 @@
 """scikit-learn-compatible estimators for coded patient histories."""
 
-from .cohort import Cohort
-from .estimators import (
-    LSTMVisitClassifier,
-    LSTMVisitRegressor,
-    LSTMVisitSurvival,
-    LSTMVisitTagger,
-    make_code_vectors,
-)
-from .labels import make_next_visit_labels, make_visit_labels
-from .model_selection import (
-    PatientKFold,
-    PatientShuffleSplit,
-    StratifiedPatientKFold,
-    TemporalPatientSplit,
-)
-from .samples import make_samples
-from .sequences import VisitSequences
-from .transformer import CodeCountVectorizer, VisitSequenceTransformer
-from .vocabulary import Vocabulary
+from importlib import import_module
 
-__all__ = [
-    "CodeCountVectorizer",
-    "Cohort",
-    "LSTMVisitClassifier",
-    "LSTMVisitRegressor",
-    "LSTMVisitSurvival",
-    "LSTMVisitTagger",
-    "PatientKFold",
-    "PatientShuffleSplit",
-    "StratifiedPatientKFold",
-    "TemporalPatientSplit",
-    "VisitSequenceTransformer",
-    "VisitSequences",
-    "Vocabulary",
-    "make_code_vectors",
-    "make_next_visit_labels",
-    "make_samples",
-    "make_visit_labels",
-]
+_ROOMS = {
+    "cohort": ["Cohort"],
+    "labelling": ["make_next_visit_labels", "make_samples", "make_visit_labels"],
+    "visits": ["CodeCountVectorizer", "VisitSequenceTransformer", "VisitSequences", "Vocabulary"],
+    "model_selection": [
+        "PatientKFold",
+        "PatientShuffleSplit",
+        "StratifiedPatientKFold",
+        "TemporalPatientSplit",
+    ],
+    "estimators": [
+        "LSTMVisitClassifier",
+        "LSTMVisitRegressor",
+        "LSTMVisitSurvival",
+        "LSTMVisitTagger",
+        "make_code_vectors",
+    ],
+}
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
+__all__ = sorted(_ROOM_OF)
 __version__ = "0.1.0"
+
+
+def __getattr__(name):
+    """Import a public name when it is first asked for: estimators load torch."""
+    if name not in _ROOM_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_ROOM_OF[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

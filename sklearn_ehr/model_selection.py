@@ -12,8 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length
 
-from ._times import Times, add_duration, align, as_duration, read_time
-from .cohort import Cohort
+from .cohort import Cohort, Times, add_duration, align, as_duration, read_time
 
 _N_UNITS = 2_000
 

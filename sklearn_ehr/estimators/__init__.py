@@ -1,10 +1,10 @@
 """Which estimators put the network behind scikit-learn's verbs."""
 
+from ._classifier import LSTMVisitClassifier
 from ._code_vectors import make_code_vectors
-from .classifier import LSTMVisitClassifier
-from .regressor import LSTMVisitRegressor
-from .survival import LSTMVisitSurvival
-from .tagger import LSTMVisitTagger
+from ._regressor import LSTMVisitRegressor
+from ._survival import LSTMVisitSurvival
+from ._tagger import LSTMVisitTagger
 
 __all__ = [
     "LSTMVisitClassifier",

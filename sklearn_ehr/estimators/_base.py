@@ -13,11 +13,17 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, check_random_state
 
-from .._as_of import as_of_truncated, refuse_overlaps, truncated_visits, with_earlier
 from ..model_selection import split_off_patients
 from ..nn import VisitLSTM
-from ..sequences import VisitSequences
-from ..vocabulary import N_SPECIAL, UNKNOWN
+from ..visits import (
+    N_SPECIAL,
+    UNKNOWN,
+    VisitSequences,
+    as_of_truncated,
+    refuse_overlaps,
+    truncated_visits,
+    with_earlier,
+)
 from ._code_vectors import vectors_from_visits, vectors_given
 from ._device import choose_device, own_randomness
 from ._inputs import as_batch, as_sequences, read_times

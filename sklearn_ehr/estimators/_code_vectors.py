@@ -9,8 +9,7 @@ from scipy import sparse
 from sklearn.decomposition import TruncatedSVD
 from sklearn.utils._param_validation import Interval, validate_params
 
-from ..sequences import VisitSequences
-from ..vocabulary import N_SPECIAL
+from ..visits import N_SPECIAL, VisitSequences
 
 
 @validate_params(

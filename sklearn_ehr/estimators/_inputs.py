@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from ..nn import VisitBatch
-from ..sequences import VisitSequences
+from ..visits import VisitSequences
 
 
 def as_sequences(X):

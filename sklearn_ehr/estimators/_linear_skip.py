@@ -6,9 +6,9 @@ from scipy import sparse
 from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
-from .._ragged import offsets_from_lengths
 from ..nn import CodeCountLinear
 from ..nn._counts import cumulate, log1p_steps
+from ..utils import offsets_from_lengths
 from ._inputs import as_batch
 
 # As 1 / C of logistic regression; what it shrinks too far, a share above 1 mends.

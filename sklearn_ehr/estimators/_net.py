@@ -15,7 +15,7 @@ from skorch.helper import predefined_split
 from torch.optim.swa_utils import AveragedModel
 
 from ..nn import LengthBucketSampler
-from ..sequences import VisitSequences
+from ..visits import VisitSequences
 from ._inputs import as_batch
 
 

@@ -9,7 +9,7 @@ from sklearn.utils import get_tags
 from skorch.callbacks import EpochScoring
 
 from sklearn_ehr import LSTMVisitClassifier, StratifiedPatientKFold
-from sklearn_ehr.estimators._targets import strata_of_labels
+from sklearn_ehr.estimators.targets import strata_of_labels
 
 N = 120
 RNG = np.random.default_rng(0)

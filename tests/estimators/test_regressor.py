@@ -9,7 +9,7 @@ from skorch.callbacks import EpochScoring
 
 from sklearn_ehr import LSTMVisitRegressor, PatientKFold, VisitSequenceTransformer
 from sklearn_ehr.datasets import make_visits
-from sklearn_ehr.estimators._targets import NumberScaling
+from sklearn_ehr.estimators.targets import NumberScaling
 
 N = 120
 RNG = np.random.default_rng(0)

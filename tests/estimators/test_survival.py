@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 
 from sklearn_ehr import LSTMVisitSurvival, PatientKFold, VisitSequenceTransformer
 from sklearn_ehr.datasets import make_visits
-from sklearn_ehr.estimators._survival_targets import common_log_odds, cut_time, place_in_intervals
+from sklearn_ehr.estimators.targets import common_log_odds, cut_time, place_in_intervals
 from sklearn_ehr.nn import DiscreteHazardLoss
 
 N = 1500

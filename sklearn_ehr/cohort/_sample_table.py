@@ -1,0 +1,77 @@
+"""How a frame of samples is checked against the events it goes with."""
+
+import numpy as np
+import pandas as pd
+
+from ..utils import check_one_kind, column_of, key_kind, refuse_nulls
+from ._times import MAX_EXACT, read_times
+
+
+def read_prediction_times(samples, prediction_time, times):
+    """The column of prediction times, or None where whole histories are meant."""
+    if prediction_time is None:
+        return None
+    if prediction_time not in samples.columns:
+        raise ValueError(
+            f"samples has no column {prediction_time!r} (parameter prediction_time). Its columns "
+            f"are {list(samples.columns)}; name another with prediction_time=. Only where whole "
+            f"histories are meant, and nothing in them may come too late, prediction_time=None."
+        )
+    if times is None:
+        raise ValueError(
+            "Prediction times need event times, and events has no time column. Name it with time=, "
+            "or give prediction_time=None if whole histories are meant."
+        )
+    column = column_of(samples, prediction_time, "samples", fixed="prediction_time")
+    refuse_nulls(column.isna(), prediction_time, "Every sample needs the time it is predicted at.")
+    return read_times(column, prediction_time)
+
+
+def match_patients(patient, patients):
+    """Position of each sample's patient among those with events; the others are numbered after."""
+    refuse_nulls(patient.isna(), patient.name, "Every sample needs its patient.")
+    check_one_kind(patient, patient.name)
+    kinds = key_kind(patient), key_kind(patients)
+    if kinds[0] != kinds[1]:
+        raise TypeError(
+            f"Patients are identified by a {kinds[0]} in samples and by a {kinds[1]} in events "
+            f"(column {patient.name!r}, dtypes {patient.dtype} and {patients.dtype}). Convert one "
+            f"of them with .astype."
+        )
+    ids = np.asarray(patient)
+    _refuse_rounded_ids(ids, patients, patient.name)
+    position = pd.Index(patients).get_indexer(ids)
+    missing = position < 0
+    if missing.all():
+        raise ValueError(
+            f"No patient of samples has any event (column {patient.name!r}: {len(position)} "
+            f"samples, {len(patients)} patients with events). Check that both frames use the same "
+            f"ids."
+        )
+    position[missing] = len(patients) + pd.factorize(ids[missing])[0]
+    return position
+
+
+def _refuse_rounded_ids(ids, patients, name):
+    """Raise where ids that are floats on one side only are too large to be exact."""
+    floats = [values for values in (ids, patients) if values.dtype.kind == "f"]
+    if len(floats) == 1 and (np.abs(floats[0]) >= MAX_EXACT).any():
+        raise ValueError(
+            f"Column {name!r} holds floats in one frame and integers in the other, and ids beyond "
+            f"2**53, which floats round: patients could be mistaken for each other. Read the ids "
+            f"as integers in both frames."
+        )
+
+
+def without_unused(samples):
+    """The frame without the categories and index levels that name rows it no longer has."""
+    samples = samples.copy(deep=False)
+    for position, dtype in enumerate(samples.dtypes):
+        if isinstance(dtype, pd.CategoricalDtype):
+            column = samples.iloc[:, position].cat.remove_unused_categories()
+            samples.isetitem(position, column)
+    if isinstance(samples.index, pd.MultiIndex):
+        samples.index = samples.index.remove_unused_levels()
+    elif isinstance(samples.index, pd.CategoricalIndex):
+        samples.index = samples.index.remove_unused_categories()
+    return samples

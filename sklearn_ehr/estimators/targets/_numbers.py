@@ -1,0 +1,87 @@
+"""Outcomes that are numbers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_consistent_length, column_or_1d
+
+from .._net import VisitRegressorNet
+from ._weights import as_floats, require_y
+
+_CRITERIA = {
+    "squared_error": torch.nn.MSELoss,
+    "absolute_error": torch.nn.L1Loss,
+    # By default it takes logarithms of rates.
+    "poisson": torch.nn.PoissonNLLLoss,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class NumberScaling:
+    """The scale in which a network predicts numbers, and the way back.
+
+    Attributes
+    ----------
+    loss : {"squared_error", "absolute_error", "poisson"}
+    center, scale : float64 ndarrays of shape () or (n_outcomes,)
+    """
+
+    loss: str
+    center: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def of(cls, y, weight, loss):
+        """Scaling by weighted mean and standard deviation; of counts by the mean alone."""
+        center = np.average(y, axis=0, weights=weight)
+        if loss == "poisson":
+            return cls(loss, np.zeros_like(center), center)
+        scale = np.sqrt(np.average((y - center) ** 2, axis=0, weights=weight))
+        return cls(loss, center, np.where(scale > 0, scale, 1.0))
+
+    def as_target(self, y):
+        """What the criterion takes."""
+        return ((y - self.center) / self.scale).astype(np.float32)
+
+    def to_numbers(self, outputs):
+        """Predicted numbers: under "poisson" outputs are logarithms of rates."""
+        outputs = outputs.astype(np.float64)
+        if self.loss == "poisson":
+            outputs = np.exp(outputs)
+        outputs = outputs * self.scale + self.center
+        return outputs[:, 0] if self.center.ndim == 0 else outputs
+
+    def task(self):
+        """What `_build_net` needs to know."""
+        return {
+            "net": VisitRegressorNet,
+            "criterion": _CRITERIA[self.loss],
+            "output_dim": self.center.size,
+        }
+
+
+def check_numbers(X, y, estimator):
+    """One number a sample, or one column an outcome, float64.
+
+    Raises
+    ------
+    ValueError
+        If `y` is missing, of another length, no finite numbers, or of more than two dimensions.
+    """
+    require_y(y, estimator)
+    y = as_floats(y, "y")
+    if y.ndim == 0 or y.ndim > 2:
+        raise ValueError(
+            f"y has shape {y.shape}; give one number a sample, or an array of shape (n_samples, "
+            f"n_outcomes)."
+        )
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = column_or_1d(y, warn=True)
+    check_consistent_length(X, y)
+    if n_other := int(np.count_nonzero(~np.isfinite(y))):
+        raise ValueError(
+            f"y has {n_other} value(s) that are NaN or infinite. Drop those samples, or find their "
+            f"outcome."
+        )
+    return y

@@ -1,0 +1,45 @@
+"""Ragged arrays, sorting, threads, and columns of frames."""
+
+from ._frames import (
+    check_one_kind,
+    column_of,
+    encode,
+    key_kind,
+    prune,
+    refuse_nulls,
+    require_frame,
+)
+from ._ragged import (
+    SampleIndexing,
+    concatenate_ranges,
+    index_ranges,
+    offsets_from_lengths,
+    run_starts,
+    search_ranges,
+    split_by_sample,
+)
+from ._sorting import as_integers, deal, is_ascending, is_last_of_equals, order_by
+from ._threads import map_in_threads
+
+__all__ = [
+    "SampleIndexing",
+    "as_integers",
+    "check_one_kind",
+    "column_of",
+    "concatenate_ranges",
+    "deal",
+    "encode",
+    "index_ranges",
+    "is_ascending",
+    "is_last_of_equals",
+    "key_kind",
+    "map_in_threads",
+    "offsets_from_lengths",
+    "order_by",
+    "prune",
+    "refuse_nulls",
+    "require_frame",
+    "run_starts",
+    "search_ranges",
+    "split_by_sample",
+]

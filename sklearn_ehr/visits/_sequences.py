@@ -1,0 +1,348 @@
+"""Visits of token ids, ragged as they are, padded on request."""
+
+from copy import copy
+from typing import NamedTuple
+
+import numpy as np
+
+from ..cohort import null_times
+from ..utils import SampleIndexing, concatenate_ranges, offsets_from_lengths
+from ._vocabulary import PADDING
+
+_PER_VISIT = ("visit_times", "known_times", "visit_ids")
+_PER_SAMPLE = ("groups", "prediction_times")
+
+
+class PaddedVisits(NamedTuple):
+    """Sequences as padded arrays; see `VisitSequences.to_padded`."""
+
+    codes: np.ndarray
+    mask: np.ndarray
+    visit_mask: np.ndarray
+
+
+class VisitSequences(SampleIndexing):
+    """Ragged visits of token ids, one sequence a sample.
+
+    Visits ``sample_offsets[i]:sample_offsets[i + 1]`` belong to sample `i`, tokens
+    ``visit_offsets[v]:visit_offsets[v + 1]`` to visit `v`. Indexed by samples like a `Cohort`.
+
+    Parameters
+    ----------
+    tokens : ndarray of shape (n_tokens,)
+        Token ids, int32, never padding.
+    visit_offsets : ndarray of shape (n_visits + 1,)
+    sample_offsets : ndarray of shape (n_samples + 1,)
+    visit_times : ndarray of shape (n_visits, 2), default=None
+        Times of a visit's first and last visible event: datetime64 in UTC, or numbers; null for a
+        static visit. None where the events have no times.
+    known_times : ndarray of shape (n_visits, 2), default=None
+        From when a visit's first and last known event were known; None where that is their time.
+    visit_ids : ndarray of shape (n_visits,), default=None
+        Id of each visit, None where it has none; None where the events have no ids.
+    prediction_times : ndarray of shape (n_samples,), default=None
+        When each sample is predicted, as `visit_times`; None where whole histories are meant.
+    groups : ndarray of shape (n_samples,), default=None
+        Patient of each sample; None says that each is a patient of its own.
+    vocabulary : Vocabulary, default=None
+        What the tokens mean.
+    earlier : VisitSequences of the same samples, default=None
+        The visits that a transformer's `max_visits` left out. They are no input of a model, but
+        predictions as of an earlier visit look back on them.
+
+    Attributes
+    ----------
+    shape : tuple
+        ``(n_samples,)``.
+    lengths : ndarray of shape (n_samples,)
+        Visits of each sample.
+    is_static : ndarray of shape (n_visits,)
+        Whether a visit holds static events.
+    time_gaps : ndarray of shape (n_visits,)
+        Time since the visit before, in days (numeric times: their unit).
+
+    Examples
+    --------
+    >>> from sklearn_ehr import VisitSequences
+    >>> sequences = VisitSequences.from_padded([[[2, 3], [4, 0]], [[5, 0], [0, 0]]])
+    >>> sequences.tokens
+    array([2, 3, 4, 5], dtype=int32)
+    >>> sequences.sample_offsets
+    array([0, 2, 3])
+    >>> codes, mask, visit_mask = sequences[[1]].to_padded()
+    >>> codes
+    array([[[5]]])
+    """
+
+    _way_out = "Call to_padded() for padded arrays."
+
+    def __init__(
+        self,
+        tokens,
+        visit_offsets,
+        sample_offsets,
+        *,
+        visit_times=None,
+        known_times=None,
+        visit_ids=None,
+        prediction_times=None,
+        groups=None,
+        vocabulary=None,
+        earlier=None,
+    ):
+        self.tokens = tokens
+        self.visit_offsets = visit_offsets
+        self.sample_offsets = sample_offsets
+        self.visit_times = visit_times
+        self.known_times = known_times
+        self.visit_ids = visit_ids
+        self.prediction_times = prediction_times
+        self.groups = groups
+        self.vocabulary = vocabulary
+        self.earlier = earlier
+
+    def __len__(self):
+        return len(self.sample_offsets) - 1
+
+    def __repr__(self):
+        return (
+            f"VisitSequences(n_samples={len(self)}, n_visits={len(self.visit_offsets) - 1}, "
+            f"n_tokens={len(self.tokens)})"
+        )
+
+    @property
+    def lengths(self):
+        """Visits of each sample, ndarray of shape (n_samples,)."""
+        return np.diff(self.sample_offsets)
+
+    @property
+    def is_static(self):
+        """Whether each visit holds static events, ndarray of shape (n_visits,)."""
+        if self.visit_times is None:
+            return np.zeros(len(self.visit_offsets) - 1, dtype=bool)
+        return null_times(self.visit_times[:, 0])
+
+    @property
+    def time_gaps(self):
+        """Time from the last event of the visit before to the first of a visit, at least 0.
+
+        In days, or in the unit of numeric times; 0 for a sample's first visit, a static visit and
+        the one after it. Raises ValueError where the events have no times.
+        """
+        if self.visit_times is None:
+            raise ValueError(
+                "These sequences have no times, so no gaps: padded codes have none, nor have "
+                "events without a time column."
+            )
+        first, last = self.visit_times.T
+        gaps = np.zeros(len(first))
+        gaps[1:] = _positive_days(first[1:], last[:-1])
+        starts = self.sample_offsets[:-1]
+        gaps[starts[starts < len(gaps)]] = 0
+        return gaps
+
+    @property
+    def times_to_prediction(self):
+        """Time from a visit's last event to the prediction made after it, at least 0.
+
+        In days, or in the unit of numeric times. After a sample's last visit the prediction is that
+        of the sample; after an earlier one, and where whole histories are meant, it is made as soon
+        as all the visit's events are known. 0 for a static visit.
+        """
+        waits = self._waits_by_visit()
+        if self.prediction_times is not None:
+            seen = self.lengths > 0
+            last = self.sample_offsets[1:][seen] - 1
+            waits[last] = _positive_days(self.prediction_times[seen], self.visit_times[last, 1])
+        return waits
+
+    def _waits_by_visit(self):
+        """Time from each visit's last event until all its events are known."""
+        if self.known_times is None:
+            return np.zeros(len(self.is_static))
+        return _positive_days(self.known_times[:, 1], self.visit_times[:, 1])
+
+    def _age_of_visits(self):
+        """Time from each visit's last event to the prediction, or to the sample's last event."""
+        last = self.visit_times[:, 1]
+        if self.prediction_times is None:
+            seen = self.lengths > 0
+            end = np.repeat(last[self.sample_offsets[1:][seen] - 1], self.lengths[seen])
+        else:
+            end = np.repeat(self.prediction_times, self.lengths)
+        return _positive_days(end, last)
+
+    def to_padded(self):
+        """Pad to the longest sample and the largest visit.
+
+        Returns
+        -------
+        codes : ndarray of shape (n_samples, n_visits, n_codes), int64
+            Token ids, 0 where padded.
+        mask : ndarray of shape (n_samples, n_visits, n_codes), bool
+            True for a token.
+        visit_mask : ndarray of shape (n_samples, n_visits), bool
+            True for a visit, which may be empty.
+        """
+        n_visits, n_tokens = self.lengths, np.diff(self.visit_offsets)
+        shape = (len(self), n_visits.max(initial=0), n_tokens.max(initial=0))
+        visit_mask = np.arange(shape[1]) < n_visits[:, None]
+        mask = np.zeros(shape, dtype=bool)
+        mask[visit_mask] = np.arange(shape[2]) < n_tokens[:, None]
+        codes = np.full(shape, PADDING, dtype=np.int64)
+        codes[mask] = self.tokens
+        return PaddedVisits(codes, mask, visit_mask)
+
+    @classmethod
+    def from_padded(cls, codes, mask=None, visit_mask=None):
+        """Build sequences from padded arrays.
+
+        Parameters
+        ----------
+        codes : array-like of shape (n_samples, n_visits, n_codes), integer
+            Token ids, 0 for padding.
+        mask : array-like of the same shape, default=None
+            True for a token; by default where a code is not 0.
+        visit_mask : array-like of shape (n_samples, n_visits), default=None
+            True for a visit. By default trailing visits without tokens are padding, and inner ones
+            are empty visits.
+
+        Returns
+        -------
+        VisitSequences
+            Each sample a patient of its own, without times and vocabulary.
+
+        Raises
+        ------
+        TypeError
+            If the codes are no integers.
+        ValueError
+            If shapes do not fit, an id is negative, or the masks contradict each other or the
+            codes.
+        """
+        codes = _as_three_dimensional(codes)
+        if codes.dtype.kind not in "iu":
+            raise TypeError(f"Padded codes must be integers, got dtype {codes.dtype}.")
+        mask = codes != PADDING if mask is None else _as_mask(mask, codes.shape, "mask")
+        has_tokens = mask.any(axis=2)
+        if visit_mask is None:
+            visit_mask = np.logical_or.accumulate(has_tokens[:, ::-1], axis=1)[:, ::-1]
+        visit_mask = _as_mask(visit_mask, codes.shape[:2], "visit_mask")
+        if (has_tokens & ~visit_mask).any():
+            raise ValueError("visit_mask marks visits as padding that have codes in mask.")
+        tokens = codes[mask]
+        if tokens.min(initial=1) <= PADDING or tokens.max(initial=1) > np.iinfo(np.int32).max:
+            raise ValueError("Token ids under mask must be positive int32; 0 stands for padding.")
+        return cls(
+            tokens.astype(np.int32),
+            offsets_from_lengths(mask.sum(axis=2)[visit_mask]),
+            offsets_from_lengths(visit_mask.sum(axis=1)),
+        )
+
+    @classmethod
+    def _concatenate(cls, parts):
+        """Sequences of the samples of several, whose vocabulary is one."""
+        first = parts[0]
+        return first._replace(
+            tokens=np.concatenate([part.tokens for part in parts]),
+            visit_offsets=offsets_from_lengths(
+                np.concatenate([np.diff(part.visit_offsets) for part in parts])
+            ),
+            sample_offsets=offsets_from_lengths(np.concatenate([part.lengths for part in parts])),
+            earlier=(
+                None
+                if first.earlier is None
+                else cls._concatenate([part.earlier for part in parts])
+            ),
+            **{
+                name: np.concatenate([getattr(part, name) for part in parts])
+                for name in [*first._columns(_PER_VISIT), *first._columns(_PER_SAMPLE)]
+            },
+        )
+
+    def _blocks(self):
+        """Sequences of consecutive samples, about as large."""
+        return self._cut_at(self.visit_offsets[self.sample_offsets[:-1]])
+
+    def _keep_recent(self, max_visits):
+        """Keep the most recent visits and static ones; the others go to `earlier`."""
+        is_kept = (self._visits_to_come() < max_visits) | self.is_static
+        kept, earlier = map(self._select_visits, (is_kept, ~is_kept))
+        return kept._replace(earlier=earlier)
+
+    def _select_visits(self, is_kept):
+        """Keep the visits that are marked; every sample stays."""
+        visits = np.flatnonzero(is_kept)
+        return self._rebuild(visits, np.searchsorted(visits, self.sample_offsets))
+
+    def _visits_to_come(self):
+        """How many visits follow each one in its sample, ndarray of shape (n_visits,)."""
+        ends = np.repeat(self.sample_offsets[1:], self.lengths)
+        return ends - 1 - np.arange(len(ends))
+
+    def _visits_of(self, positions):
+        """Positions of the visits of these samples, one sample after the other."""
+        return concatenate_ranges(
+            self.sample_offsets[positions], self.sample_offsets[positions + 1]
+        )
+
+    def _take(self, positions):
+        offsets = offsets_from_lengths(self.lengths[positions])
+        return self._rebuild(self._visits_of(positions), offsets)._replace(
+            earlier=None if self.earlier is None else self.earlier._take(positions),
+            **{name: column[positions] for name, column in self._columns(_PER_SAMPLE).items()},
+        )
+
+    def _rebuild(self, visits, sample_offsets):
+        """Sequences of the visits at these positions, dealt to samples by new offsets."""
+        starts, stops = self.visit_offsets[visits], self.visit_offsets[visits + 1]
+        return self._replace(
+            tokens=self.tokens[concatenate_ranges(starts, stops)],
+            visit_offsets=offsets_from_lengths(stops - starts),
+            sample_offsets=sample_offsets,
+            **{name: column[visits] for name, column in self._columns(_PER_VISIT).items()},
+        )
+
+    def _columns(self, names):
+        """Those of the attributes of these names that are there."""
+        return {name: vars(self)[name] for name in names if vars(self)[name] is not None}
+
+    def _replace(self, **attributes):
+        """The same sequences with other attributes."""
+        other = copy(self)
+        vars(other).update(attributes)
+        return other
+
+
+def _positive_days(end, start):
+    """Durations in days, numbers in their unit; those below 0 and null ones as 0."""
+    if end.dtype.kind != "M":
+        return np.fmax(end - start, 0)
+    if end.dtype == "datetime64[ns]":
+        # Differences of nanoseconds do not span the times that these do.
+        end, start = end.astype("datetime64[us]"), start.astype("datetime64[us]")
+    return np.fmax((end - start) / np.timedelta64(1, "D"), 0)
+
+
+def _as_three_dimensional(codes):
+    try:
+        array = np.asarray(codes)
+        shape = f"of shape {getattr(codes, 'shape', array.shape)}"
+    except ValueError:
+        array, shape = None, "of arrays of unequal shapes"
+    if array is None or array.ndim != 3:
+        raise ValueError(
+            f"Padded codes are one array of shape (n_samples, n_visits, n_codes); got a "
+            f"{type(codes).__name__} {shape}. Pass VisitSequences, or the codes of their "
+            f"to_padded() alone."
+        )
+    return array
+
+
+def _as_mask(mask, shape, name):
+    mask = np.asarray(mask)
+    if mask.shape != shape:
+        raise ValueError(f"{name} must have the shape {shape}, got {mask.shape}.")
+    if mask.dtype.kind not in "biu":
+        raise TypeError(f"{name} must be boolean, got dtype {mask.dtype}.")
+    return mask.astype(bool)
