@@ -234,7 +234,7 @@ class TemporalPatientSplit(BaseCrossValidator):
     def _read_date(self, X, time):
         date = read_time(self.date, "date")
         if isinstance(X, Cohort):
-            zone = X._events.zone
+            zone = X.event_table.zone
         elif date.zone is None:
             zone = None
         else:

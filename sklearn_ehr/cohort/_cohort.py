@@ -196,6 +196,16 @@ class Cohort(SampleIndexing):
         return self._samples[self._patient_column].to_numpy()
 
     @property
+    def event_table(self):
+        """Events that the samples are predicted from, shared by all subsets: an `EventTable`."""
+        return self._events
+
+    @property
+    def group_positions(self):
+        """Number of each sample's group, equal for samples of one group, ndarray (n_samples,)."""
+        return self._patient
+
+    @property
     def prediction_times(self):
         """When each sample is predicted, in UTC, or None where whole histories are meant."""
         return self._cut
@@ -215,7 +225,7 @@ class Cohort(SampleIndexing):
             of time, code, visit_id and value that the cohort has; in the order of time. An event
             shows once for each sample that sees it.
         """
-        event, sample = self._visible()
+        event, sample = self.visible_positions()
         table = self._events
         columns = {"sample": sample.astype(np.int64), self._patient_column: self.groups[sample]}
         if table.time is not None:
@@ -240,7 +250,13 @@ class Cohort(SampleIndexing):
             self._compacted = self._compact()
         return self._compacted
 
-    def _visible(self):
+    def is_seen(self):
+        """Whether any sample sees each event of the table, ndarray of bool (n_events,)."""
+        is_seen = np.zeros(len(self._events), dtype=bool)
+        is_seen[self.visible_positions()[0]] = True
+        return is_seen
+
+    def visible_positions(self):
         """Index of the visible events, sample by sample, and the sample of each."""
         event = index_ranges(self._bounds[..., 0].ravel(), self._bounds[..., 1].ravel())
         sample = np.repeat(np.arange(len(self), dtype=np.int32), self._n_in_bounds())
@@ -253,7 +269,7 @@ class Cohort(SampleIndexing):
         keep |= self._events.is_static(event)
         return event[keep], sample[keep]
 
-    def _blocks(self):
+    def blocks(self):
         """Cohorts of consecutive samples, about as large; a patient's neighbours stay together."""
         starts = run_starts(self._patient)
         n_before = offsets_from_lengths(self._n_in_bounds())
@@ -266,7 +282,7 @@ class Cohort(SampleIndexing):
     def _n_visible(self):
         if self._events.known is None or self._cut is None:
             return self._n_in_bounds()
-        return np.bincount(self._visible()[1], minlength=len(self))
+        return np.bincount(self.visible_positions()[1], minlength=len(self))
 
     def _take(self, positions):
         return self._replace(
@@ -285,8 +301,7 @@ class Cohort(SampleIndexing):
 
     def _compact(self):
         """State without events that no sample can see, nor the other patients' codes and ids."""
-        keep = np.zeros(len(self._events), dtype=bool)
-        keep[self._visible()[0]] = True
+        keep = self.is_seen()
         patients, patient = np.unique(self._patient, return_inverse=True)
         with_events = patients[patients < len(self._events.dated_starts)]
         events, position = self._events.compact(with_events, keep)

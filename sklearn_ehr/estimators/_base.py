@@ -347,11 +347,11 @@ class BaseVisitLSTM(BaseEstimator):
         cuts = range(self.batch_size, len(X), self.batch_size)
         with torch.inference_mode():
             batches = (
-                as_batch(known[part], None if times is None else times[known._visits_of(part)])
+                as_batch(known[part], None if times is None else times[known.visits_of(part)])
                 for part in np.split(by_length, cuts)
             )
             outputs = torch.cat([entry(module, batch.to(device)).cpu() for batch in batches])
-        rows = X._visits_of(by_length) if by_visit else by_length
+        rows = X.visits_of(by_length) if by_visit else by_length
         in_order = np.empty_like(outputs)
         in_order[rows] = outputs
         return in_order

@@ -45,6 +45,6 @@ def read_times(sequences, by_visit):
 
     `by_visit` says whether predictions are made as of every visit.
     """
-    waits = sequences._waits_by_visit() if by_visit else sequences.times_to_prediction
+    waits = sequences.waits_by_visit() if by_visit else sequences.times_to_prediction
     times = np.stack([sequences.time_gaps, waits], axis=1)
     return torch.from_numpy(times.astype(np.float32))

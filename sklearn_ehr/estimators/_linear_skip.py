@@ -120,7 +120,7 @@ def _values_of_steps(sequences):
     """What each token adds, to the count of its code in the history and in the visit."""
     values = [np.empty(len(sequences.tokens), dtype=np.float32) for _ in range(2)]
     start = 0
-    for block in sequences._blocks():
+    for block in sequences.blocks():
         end = start + len(block.tokens)
         for of_all, of_block in zip(values, log1p_steps(as_batch(block)), strict=True):
             of_all[start:end] = of_block.numpy()

@@ -60,7 +60,7 @@ class VisitDataset(torch.utils.data.Dataset):
 
     def take(self, samples):
         """The dataset of the samples at these positions."""
-        visits = self.sequences._visits_of(samples)
+        visits = self.sequences.visits_of(samples)
         return VisitDataset(
             self.sequences[samples],
             self.target[visits if self.by_visit else samples],

@@ -161,7 +161,7 @@ def make_next_visit_labels(X, *, groups=None, visits="auto"):
     """
     _check_is_cohort(X)
     sequences = group_events(X, visits)
-    codes = pd.Index(X._events.codes)
+    codes = pd.Index(X.event_table.codes)
     seen = np.unique(sequences.tokens)
     if groups is None:
         groups = pd.Series(codes[seen], index=codes[seen])

@@ -23,7 +23,7 @@ def count_tokens(sequences, last_visits=(), windows=()):
     CSR matrix of shape (n_samples, n_codes * n_blocks), float64
     """
     counts = map_in_threads(
-        lambda block: _count_block(block, last_visits, windows), sequences._blocks()
+        lambda block: _count_block(block, last_visits, windows), sequences.blocks()
     )
     return sparse.vstack(counts, format="csr")
 

@@ -149,14 +149,14 @@ class VisitSequences(SampleIndexing):
         of the sample; after an earlier one, and where whole histories are meant, it is made as soon
         as all the visit's events are known. 0 for a static visit.
         """
-        waits = self._waits_by_visit()
+        waits = self.waits_by_visit()
         if self.prediction_times is not None:
             seen = self.lengths > 0
             last = self.sample_offsets[1:][seen] - 1
             waits[last] = _positive_days(self.prediction_times[seen], self.visit_times[last, 1])
         return waits
 
-    def _waits_by_visit(self):
+    def waits_by_visit(self):
         """Time from each visit's last event until all its events are known."""
         if self.known_times is None:
             return np.zeros(len(self.is_static))
@@ -260,7 +260,7 @@ class VisitSequences(SampleIndexing):
             },
         )
 
-    def _blocks(self):
+    def blocks(self):
         """Sequences of consecutive samples, about as large."""
         return self._cut_at(self.visit_offsets[self.sample_offsets[:-1]])
 
@@ -280,7 +280,7 @@ class VisitSequences(SampleIndexing):
         ends = np.repeat(self.sample_offsets[1:], self.lengths)
         return ends - 1 - np.arange(len(ends))
 
-    def _visits_of(self, positions):
+    def visits_of(self, positions):
         """Positions of the visits of these samples, one sample after the other."""
         return concatenate_ranges(
             self.sample_offsets[positions], self.sample_offsets[positions + 1]
@@ -288,7 +288,7 @@ class VisitSequences(SampleIndexing):
 
     def _take(self, positions):
         offsets = offsets_from_lengths(self.lengths[positions])
-        return self._rebuild(self._visits_of(positions), offsets)._replace(
+        return self._rebuild(self.visits_of(positions), offsets)._replace(
             earlier=None if self.earlier is None else self.earlier._take(positions),
             **{name: column[positions] for name, column in self._columns(_PER_SAMPLE).items()},
         )

@@ -36,7 +36,7 @@ def tokenise(
     """
     if visits == "id":
         _refuse_events_without_id(cohort)
-    token_of_code = vocabulary.encode(cohort._events.codes)
+    token_of_code = vocabulary.encode(cohort.event_table.codes)
 
     def tokenise_block(block):
         grouped = group_events(block, visits)
@@ -50,7 +50,7 @@ def tokenise(
         )
         return sequences if max_visits is None else sequences._keep_recent(max_visits)
 
-    return VisitSequences._concatenate(map_in_threads(tokenise_block, cohort._blocks()))
+    return VisitSequences._concatenate(map_in_threads(tokenise_block, cohort.blocks()))
 
 
 def group_events(cohort, visits):
@@ -61,8 +61,8 @@ def group_events(cohort, visits):
     VisitSequences
         Its "tokens" are still positions in the cohort's table of codes.
     """
-    table = cohort._events
-    event, sample = cohort._visible()
+    table = cohort.event_table
+    event, sample = cohort.visible_positions()
     label = _label_visits(table, event, visits)
     # A visit is one run of events, or several where it overlaps with others: few rows to sort.
     starts = np.flatnonzero(run_starts(sample, label))
@@ -144,7 +144,7 @@ def _keep(kept, tokens, offsets):
 
 
 def _refuse_events_without_id(cohort):
-    table, (event, _) = cohort._events, cohort._visible()
+    table, (event, _) = cohort.event_table, cohort.visible_positions()
     without_id = ~table.is_static(event)
     if table.visit is not None:
         without_id &= table.visit[event] < 0

@@ -366,7 +366,7 @@ deduplicate, value_bins
 
     def _lengths_of_windows(self, cohort):
         """Lengths of the windows in days, or in the unit of numeric times."""
-        time = cohort._events.time
+        time = cohort.event_table.time
         if not len(self.windows):
             return ()
         if time is None:

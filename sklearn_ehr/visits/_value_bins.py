@@ -40,16 +40,14 @@ class ValueBins:
         TypeError
             If codes are no texts, to which the names of bins could be added.
         """
-        table = cohort._events
+        table = cohort.event_table
         if table.value is None:
             raise ValueError(
                 "value_bins needs the values of events, and events has no such column. Name it "
                 "with Cohort(..., value=...), or leave value_bins=None."
             )
         _check_texts(table.codes)
-        is_seen = np.zeros(len(table), dtype=bool)
-        is_seen[cohort._visible()[0]] = True
-        event = np.flatnonzero(is_seen & np.isfinite(table.value))
+        event = np.flatnonzero(cohort.is_seen() & np.isfinite(table.value))
         code, value = table.code[event], table.value[event]
         order = order_by(code, value)
         code, value = code[order], value[order]
@@ -68,7 +66,7 @@ class ValueBins:
 
     def apply(self, cohort):
         """The cohort with ``code//Q1``, ``code//Q2`` and so on for codes with a value."""
-        table = cohort._events
+        table = cohort.event_table
         _check_texts(table.codes)
         row = pd.Index(self.codes).get_indexer(pd.Index(table.codes))
         names, first = self._names()

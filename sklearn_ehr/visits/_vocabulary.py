@@ -80,7 +80,7 @@ class Vocabulary:
             )
         if max_vocabulary is not None:
             kept = kept[np.argsort(-frequency[kept], kind="stable")[:max_vocabulary]]
-        return cls(cohort._events.codes[kept])
+        return cls(cohort.event_table.codes[kept])
 
     @property
     def size(self):
@@ -157,19 +157,21 @@ def _as_index(codes):
 
 def _patients_per_code(cohort):
     """Number of distinct patients that have each code among their visible events."""
-    n_codes = len(cohort._events.codes)
+    n_codes = len(cohort.event_table.codes)
 
     def count(block):
-        event, sample = block._visible()
-        patient = np.cumsum(run_starts(block._patient)) - 1
+        event, sample = block.visible_positions()
+        patient = np.cumsum(run_starts(block.group_positions)) - 1
         # As narrow as may be, and sorted, not np.unique, which hashes: several times faster.
         dtype = np.min_scalar_type((len(patient) + 1) * n_codes)
-        pair = (patient.astype(dtype) * n_codes)[sample] + block._events.code[event].astype(dtype)
+        pair = (patient.astype(dtype) * n_codes)[sample] + block.event_table.code[event].astype(
+            dtype
+        )
         pair.sort()
         pair = pair[run_starts(pair)]
         # numpy divides by one number much faster than it takes remainders.
         code = pair - pair // n_codes * n_codes
         return np.bincount(code.astype(np.int64), minlength=n_codes)
 
-    by_patient = cohort[np.argsort(cohort._patient, kind="stable")]
-    return sum(map_in_threads(count, by_patient._blocks()))
+    by_patient = cohort[np.argsort(cohort.group_positions, kind="stable")]
+    return sum(map_in_threads(count, by_patient.blocks()))

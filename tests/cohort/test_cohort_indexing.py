@@ -154,7 +154,7 @@ def test_scikit_learn_indexes_a_cohort():
 
 
 def arrays_of(cohort):
-    return {k: v for k, v in vars(cohort._events).items() if isinstance(v, np.ndarray)}
+    return {k: v for k, v in vars(cohort.event_table).items() if isinstance(v, np.ndarray)}
 
 
 def test_subset_shares_the_arrays_of_events():
@@ -268,7 +268,7 @@ def test_subset_compacts_once():
 
 def test_whole_and_unpickled_cohorts_do_not_compact():
     cohort = make_cohort()
-    assert cohort.__getstate__()["_events"] is cohort._events
+    assert cohort.__getstate__()["_events"] is cohort.event_table
     loaded = pickle.loads(pickle.dumps(cohort[[0, 1]]))
     assert loaded.__getstate__()["_events"] is loaded._events
     assert len(loaded[[1]].__getstate__()["_events"]) == 1

@@ -139,4 +139,4 @@ def test_visible_events_are_those_of_the_reference(problem):
     assert seen_by(subset, to_number) == expected
     loaded = pickle.loads(pickle.dumps(subset))
     assert seen_by(loaded, to_number) == expected
-    assert len(loaded._events) == len(np.unique(np.r_[loaded._visible()[0]]))
+    assert len(loaded._events) == len(np.unique(np.r_[loaded.visible_positions()[0]]))

@@ -107,7 +107,7 @@ def test_times_too_close_for_a_coarse_order_are_told_apart():
 @pytest.mark.parametrize("take", [lambda X: X, lambda X: X[np.arange(50)]], ids=["all", "subset"])
 def test_processes_map_the_arrays_of_events_from_one_file(take):
     def files_of(X):
-        arrays = (X._events.code, X._events.time, X._events.visit, X._bounds)
+        arrays = (X.event_table.code, X.event_table.time, X.event_table.visit, X._bounds)
         return tuple(str(getattr(array, "filename", None)) for array in arrays)
 
     X = take(Cohort(*make_frames("times"), null_time="static"))
