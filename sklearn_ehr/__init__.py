@@ -3,7 +3,7 @@
 from importlib import import_module
 
 _ROOMS = {
-    "cohort": ["Cohort"],
+    "cohort": ["Cohort", "EventTable"],
     "labelling": ["make_next_visit_labels", "make_samples", "make_visit_labels"],
     "visits": ["CodeCountVectorizer", "VisitSequenceTransformer", "VisitSequences", "Vocabulary"],
     "model_selection": [

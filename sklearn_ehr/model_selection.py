@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length
 
-from .cohort import Cohort, Times, add_duration, align, as_duration, read_time
+from .cohort import Cohort, Times, add_duration, as_duration, check_comparable, read_time
 
 _N_UNITS = 2_000
 
@@ -243,7 +243,7 @@ class TemporalPatientSplit(BaseCrossValidator):
                 f"without one: those of aware events in UTC. Give the date in UTC without a zone, "
                 f"or split the Cohort."
             )
-        align(Times(time, "prediction_time", zone), date)
+        check_comparable(Times(time, "prediction_time", zone), date)
         return date.values[0]
 
 

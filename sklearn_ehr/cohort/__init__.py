@@ -1,26 +1,39 @@
 """Who is predicted, as of when, from which events."""
 
 from ._cohort import Cohort, as_cohort
+from ._days import day_of, midnights, to_local
+from ._durations import add_duration, as_duration, look_back
+from ._event_table import EventTable, as_event_table
 from ._times import (
     Times,
-    add_duration,
-    align,
-    as_duration,
+    check_comparable,
+    convert,
     null_times,
     read_time,
     read_times,
-    to_local,
+    times_far_ahead,
 )
+from ._visibility import check_resolution, choose_resolution, known_from
 
 __all__ = [
     "Cohort",
+    "EventTable",
     "Times",
     "add_duration",
-    "align",
     "as_cohort",
     "as_duration",
+    "as_event_table",
+    "check_comparable",
+    "check_resolution",
+    "choose_resolution",
+    "convert",
+    "day_of",
+    "known_from",
+    "look_back",
+    "midnights",
     "null_times",
     "read_time",
     "read_times",
+    "times_far_ahead",
     "to_local",
 ]

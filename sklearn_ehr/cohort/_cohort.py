@@ -1,69 +1,80 @@
-"""Who is predicted, as of when, from which events."""
+"""Samples to predict, each with the events known at its prediction time."""
 
 import warnings
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from ..utils import SampleIndexing, column_of, index_ranges, offsets_from_lengths, run_starts
-from ._event_table import read_events
-from ._sample_table import match_patients, read_prediction_times, without_unused
-from ._times import align, as_duration
-from ._visibility import align_with_predictions, visible_bounds
+from ..utils import SampleIndexing, column_of, encode
+from ._durations import as_duration
+from ._event_table import as_event_table
+from ._sample_table import match_patients, read_groups, read_prediction_times, without_unused
+from ._times import times_far_ahead
+from ._visibility import check_resolution, choose_resolution
+from ._visible_events import VisibleEvents
 
-_CHOICES = {"closed": ("right", "left"), "null_time": ("error", "drop", "static")}
+_CLOSED = ("right", "left")
 
 
 class Cohort(SampleIndexing):
     """Samples to predict, each with the events that are known at its prediction time.
 
     A cohort is the `X` of a pipeline. It is indexed by samples as scikit-learn indexes arrays, so
-    it passes through `cross_val_score`, `GridSearchCV` and the like; a subset shares the arrays of
-    events with the cohort it came from.
+    it passes through `cross_val_score`, `GridSearchCV` and the like. A subset shares the events
+    with the cohort it came from.
 
     Parameters
     ----------
-    events : DataFrame
-        Long frame, one row an event. It needs a patient, a code, and a time or a visit id (both is
-        best; without times, visits follow each other as their ids sort); value, visit id and known
-        time are taken where the column is there. The MEDS names ``subject_id`` and
-        ``numeric_value`` are recognised. The frame is neither changed nor kept.
+    events : EventTable or DataFrame
+        Events laid out once, or a long frame with one row an event, from which an `EventTable` is
+        made.
     samples : DataFrame, default=None
-        One row a sample, its order kept: patient, prediction time, and any other columns, which
-        stay in `samples` and are never features. A patient may have several samples; one without
-        events stays, with no visits, and patients without a sample are left out. With None there is
-        one sample a patient, sorted by id, with the whole history.
-    patient_id, time, code, visit_id, value, known_time : str
-        Columns of `events`, by default of the parameter's own name; `patient_id` is a column of
-        `samples` too. `time`, `visit_id`, `value` and `known_time` may be None: not used.
-        Times are datetimes (aware or not), dates, integers or floats. `known_time` is when a fact
-        was recorded, such as a diagnosis coded at discharge: it decides what is visible, `time`
-        decides the order.
+        One row a sample, in any order, which is kept: patient, prediction time, and any other
+        columns, which stay in `samples` and are never features. A patient may have several samples.
+        A sample whose patient has no events stays, without visits. Patients without a sample are
+        left out. With None there is one sample a patient, sorted by id, with the whole history.
+    patient_id : str, default="patient_id"
+        Column of the patient, in `samples` and in a frame of `events`. An `EventTable` brings its
+        own name for it.
+    time, code, visit_id, value, known_time, null_time
+        As in `EventTable`; only for a frame of `events`.
     prediction_time : str or None, default="prediction_time"
         Column of `samples`. None says that whole histories are meant.
+    group : str, default=None
+        Column of `samples` that names who must stay on one side of a split, such as the person
+        where the patient key is a stay. By default the patient.
+    resolution : {"auto", "day", "instant"}, default="auto"
+        How times compare:
+
+        * "day": times are dates. Events and predictions compare as calendar days, so that
+          ``closed="right"`` shows the day of the prediction.
+        * "instant": times are moments. An event at exactly midnight is one of which only the date
+          is known, and is visible when its day has ended.
+        * "auto": "day" where every event time and every prediction time is a midnight, else
+          "instant".
+
+        Calendar days are those of the zone of the events.
     closed : {"right", "left"}, default="right"
-        Whether an event known at exactly the prediction time is visible ("right") or not ("left");
-        where both are dates, "right" shows the events of the day of the prediction.
+        Whether an event known at exactly the prediction time is visible ("right") or not ("left").
     lookback : Timedelta, str or number, default=None
         Keep only events of the time ``(t - lookback, t]`` (``[t - lookback, t)`` when closed
-        "left"), `t` being the prediction time or, without one, the patient's last event, which is
-        kept. A duration for datetimes, a number in the unit of numeric times. Static events are
-        exempt.
-    null_time : {"error", "drop", "static"}, default="error"
-        What an event without a time is: an error, left out, or a fact that is always visible and
-        stands in a leading visit of its own.
+        "left"), where `t` is the prediction time or, without one, the patient's last event. A
+        duration for datetimes, a number in the unit of numeric times. Static events are exempt.
 
     Attributes
     ----------
     samples : DataFrame
-        The rows of the samples.
+        The rows of the samples. Without `samples`, the patients, which are its index too.
     groups : ndarray of shape (n_samples,)
-        The patient of each sample.
+        The group of each sample, by default its patient.
     prediction_times : ndarray of shape (n_samples,) or None
         When each sample is predicted: datetime64 in UTC, or numbers.
+    resolution : {"day", "instant"} or None
+        Resolution under which times compare; None for numeric times and whole histories.
+    event_table : EventTable
+        The events, shared by all subsets.
     n_patients : int
-        Distinct patients among the samples.
+        Number of distinct patients among the samples.
     shape : tuple
         ``(n_samples,)``.
 
@@ -78,18 +89,15 @@ class Cohort(SampleIndexing):
     Warns
     -----
     UserWarning
-        If more than 5 % of the samples have no visible event.
+        If more than 5 % of the samples have no visible event, or a lookback counts from times
+        centuries beyond the others.
 
     Notes
     -----
-    Visibility is decided for an event, not for a visit: a visit in progress is cut in the middle.
-    An event timed at a midnight stands for a whole day. It counts as known when that day has ended,
-    in the zone of the events, unless the prediction times are all whole days, which compare
-    plainly; a single one at another hour decides for all. Where an event at midnight is meant, a
-    `known_time` one second later says so.
+    Visibility is decided for an event, not for a visit, and by that event and its own sample alone:
+    a visit in progress is cut in the middle. `known_time` decides it where given, else `time`.
 
-    Aware times compare in UTC and take their calendar day in their own zone; aware beside naive
-    ones are an error. A null known time is an error, or drops the event with ``null_time="drop"``.
+    Aware times compare in UTC; aware beside naive ones are an error.
 
     Examples
     --------
@@ -106,6 +114,8 @@ class Cohort(SampleIndexing):
     ...     "readmitted": [1, 0],
     ... })
     >>> cohort = Cohort(events, samples)
+    >>> cohort.resolution
+    'day'
     >>> cohort.visible_events()["code"].tolist()
     ['I10', 'I10']
     >>> cohort[1].groups
@@ -128,14 +138,17 @@ class Cohort(SampleIndexing):
         visit_id="visit_id",
         value="value",
         known_time="known_time",
+        null_time="error",
         prediction_time="prediction_time",
+        group=None,
+        resolution="auto",
         closed="right",
         lookback=None,
-        null_time="error",
     ):
-        _check_choice("closed", closed)
-        _check_choice("null_time", null_time)
-        table, patients, times, known = read_events(
+        if closed not in _CLOSED:
+            raise ValueError(f"closed={closed!r} is not accepted; choose one of {_CLOSED}.")
+        check_resolution(resolution)
+        table = as_event_table(
             events,
             patient_id=patient_id,
             time=time,
@@ -146,43 +159,41 @@ class Cohort(SampleIndexing):
             null_time=null_time,
         )
         if samples is None:
-            samples = pd.DataFrame({patient_id: patients})
+            index = pd.Index(table.patients)
+            samples = pd.DataFrame({table.patient_column: table.patients}, index=index)
             prediction_time = None
         elif not isinstance(samples, pd.DataFrame):
             raise TypeError(f"samples must be a pandas DataFrame, got {type(samples).__name__}.")
         elif not len(samples):
             raise ValueError("samples is an empty frame: there is nobody to predict.")
+        if patient_id not in samples.columns and patient_id in ("patient_id", None):
+            patient_id = table.patient_column
         patient = column_of(samples, patient_id, "samples", fixed="patient_id")
-        prediction_times = read_prediction_times(samples, prediction_time, times)
-        cut = None
-        if prediction_times is not None:
-            table, cut = align_with_predictions(table, times, known, prediction_times)
-        elif known is not None:
-            times, known = align(times, known)
-            table = replace(table, time=times.values, known=known.values)
+        moments = read_prediction_times(samples, prediction_time, table.time is not None)
         if lookback is not None:
-            if times is None:
+            if table.time is None:
                 raise ValueError("lookback needs event times; events has no time column.")
-            lookback = as_duration(lookback, "lookback", times.is_datetime)
+            lookback = as_duration(lookback, "lookback", table.time.dtype.kind == "M")
+            if moments is None:
+                _warn_if_far_ahead(table)
+        resolution = choose_resolution(resolution, table, moments)
 
-        self._events = table
         self._samples = samples.copy()
-        self._patient_column = patient.name
-        self._patient = match_patients(patient, patients)
-        self._cut = cut
-        self._closed = closed
-        self._bounds = visible_bounds(table, self._patient, cut, closed, lookback)
+        self._patient_column, self._group_column = patient.name, read_groups(samples, group)
+        patient = match_patients(patient, table.patients)
+        self._group = patient if group is None else encode(samples[self._group_column])[0]
+        self._visible = VisibleEvents.of(table, patient, moments, resolution, closed, lookback)
         self._is_subset = False
         self._compacted = None
         self._warn_if_empty()
 
     def __len__(self):
-        return len(self._patient)
+        return len(self._samples)
 
     def __repr__(self):
         return (
             f"Cohort(n_samples={len(self)}, n_patients={self.n_patients}, "
-            f"n_events={self._n_visible().sum()})"
+            f"n_events={self._visible.counts().sum()})"
         )
 
     @property
@@ -192,28 +203,45 @@ class Cohort(SampleIndexing):
 
     @property
     def groups(self):
+        """Group of each sample, by default its patient, ndarray of shape (n_samples,)."""
+        column = self._patient_column if self._group_column is None else self._group_column
+        return self._samples[column].to_numpy()
+
+    @property
+    def patients(self):
         """Patient of each sample, ndarray of shape (n_samples,)."""
         return self._samples[self._patient_column].to_numpy()
 
     @property
-    def event_table(self):
-        """Events that the samples are predicted from, shared by all subsets: an `EventTable`."""
-        return self._events
+    def patient_column(self):
+        """Name of the column of patients in `samples`."""
+        return self._patient_column
 
     @property
     def group_positions(self):
         """Number of each sample's group, equal for samples of one group, ndarray (n_samples,)."""
-        return self._patient
+        return self._group
+
+    @property
+    def event_table(self):
+        """Events that the samples are predicted from, shared by all subsets: an `EventTable`."""
+        return self._visible.table
 
     @property
     def prediction_times(self):
         """When each sample is predicted, in UTC, or None where whole histories are meant."""
-        return self._cut
+        moments = self._visible.moments
+        return None if moments is None else moments.values
+
+    @property
+    def resolution(self):
+        """Resolution under which times compare: "day", "instant" or None."""
+        return self._visible.resolution
 
     @property
     def n_patients(self):
         """Number of distinct patients among the samples."""
-        return len(np.unique(self._patient))
+        return len(np.unique(self._visible.patient))
 
     def visible_events(self):
         """Events that each sample may be predicted from, to look at what a model sees.
@@ -222,17 +250,16 @@ class Cohort(SampleIndexing):
         -------
         DataFrame of shape (n_visible_events, ...)
             One row an event and sample: `sample` (position in the cohort), the patient, and those
-            of time, code, visit_id and value that the cohort has; in the order of time. An event
-            shows once for each sample that sees it.
+            of time, known_time, code, visit_id and value that the cohort has; in the order of time.
+            An event shows once for each sample that sees it.
         """
         event, sample = self.visible_positions()
-        table = self._events
-        columns = {"sample": sample.astype(np.int64), self._patient_column: self.groups[sample]}
+        table = self.event_table
+        columns = {"sample": sample.astype(np.int64), self._patient_column: self.patients[sample]}
         if table.time is not None:
-            time = pd.Series(table.time[event])
-            if table.zone is not None:
-                time = time.dt.tz_localize("UTC").dt.tz_convert(table.zone)
-            columns["time"] = time
+            columns["time"] = table.times_of(event).as_series()
+        if table.known_time is not None:
+            columns["known_time"] = table.known_times_of(event).as_series()
         columns["code"] = table.codes[table.code[event]]
         if table.visit is not None:
             # Position -1, which no visit id has, becomes null.
@@ -242,6 +269,50 @@ class Cohort(SampleIndexing):
             columns["value"] = table.value[event]
         return pd.DataFrame(columns)
 
+    def visible_positions(self):
+        """Positions of the visible events, sample by sample, and the sample of each.
+
+        Returns
+        -------
+        event : ndarray of int64 or slice
+            Positions in `event_table`.
+        sample : ndarray of int32
+        """
+        return self._visible.positions()
+
+    def is_seen(self):
+        """Whether any sample sees each event of the table, ndarray of bool (n_events,)."""
+        return self._visible.is_seen()
+
+    def known_from(self, event):
+        """When the events of this index count as known, or None where that is their time."""
+        return self._visible.known_from(event)
+
+    def is_recent(self, length, time, sample):
+        """Whether times lie within a length of time before the predictions of their samples.
+
+        The rule is that of `lookback`.
+
+        Parameters
+        ----------
+        length : timedelta64 or number
+        time : ndarray of shape (n,)
+            Times of the unit of the events', not null.
+        sample : ndarray of int, shape (n,)
+
+        Returns
+        -------
+        ndarray of bool, shape (n,)
+        """
+        return self._visible.is_recent(length, time, sample)
+
+    def blocks(self):
+        """Cohorts of consecutive samples that see about as many events.
+
+        Neighbouring samples of one patient stay together.
+        """
+        return [self[part] for part in self._visible.block_slices()]
+
     def __getstate__(self):
         if not self._is_subset:
             return self.__dict__
@@ -250,48 +321,23 @@ class Cohort(SampleIndexing):
             self._compacted = self._compact()
         return self._compacted
 
-    def is_seen(self):
-        """Whether any sample sees each event of the table, ndarray of bool (n_events,)."""
-        is_seen = np.zeros(len(self._events), dtype=bool)
-        is_seen[self.visible_positions()[0]] = True
-        return is_seen
-
-    def visible_positions(self):
-        """Index of the visible events, sample by sample, and the sample of each."""
-        event = index_ranges(self._bounds[..., 0].ravel(), self._bounds[..., 1].ravel())
-        sample = np.repeat(np.arange(len(self), dtype=np.int32), self._n_in_bounds())
-        known = self._events.known
-        if known is None or self._cut is None:
-            return event, sample
-        event = np.r_[event]
-        known, cut = known[event], self._cut[sample]
-        keep = known <= cut if self._closed == "right" else known < cut
-        keep |= self._events.is_static(event)
-        return event[keep], sample[keep]
-
-    def blocks(self):
-        """Cohorts of consecutive samples, about as large; a patient's neighbours stay together."""
-        starts = run_starts(self._patient)
-        n_before = offsets_from_lengths(self._n_in_bounds())
-        return self._cut_at(n_before[:-1][starts][np.cumsum(starts) - 1])
-
-    def _n_in_bounds(self):
-        """Events in each sample's ranges, among which known times may hide some."""
-        return (self._bounds[..., 1] - self._bounds[..., 0]).sum(axis=1)
-
-    def _n_visible(self):
-        if self._events.known is None or self._cut is None:
-            return self._n_in_bounds()
-        return np.bincount(self.visible_positions()[1], minlength=len(self))
-
     def _take(self, positions):
         return self._replace(
             _samples=self._samples.iloc[positions],
-            _patient=self._patient[positions],
-            _cut=None if self._cut is None else self._cut[positions],
-            _bounds=self._bounds[positions],
+            _group=self._group[positions],
+            _visible=self._visible.take(positions),
             _is_subset=True,
         )
+
+    def _compact(self):
+        """State without the events that no sample sees, and without other patients."""
+        return {
+            **self.__dict__,
+            "_samples": without_unused(self._samples),
+            "_group": np.unique(self._group, return_inverse=True)[1],
+            "_visible": self._visible.compact(),
+            "_is_subset": False,
+        }
 
     def _replace(self, **attributes):
         """The same cohort with other attributes; `copy` would make a pickle's compact one."""
@@ -299,23 +345,8 @@ class Cohort(SampleIndexing):
         other.__dict__.update(self.__dict__, _compacted=None, **attributes)
         return other
 
-    def _compact(self):
-        """State without events that no sample can see, nor the other patients' codes and ids."""
-        keep = self.is_seen()
-        patients, patient = np.unique(self._patient, return_inverse=True)
-        with_events = patients[patients < len(self._events.dated_starts)]
-        events, position = self._events.compact(with_events, keep)
-        return {
-            **self.__dict__,
-            "_events": events,
-            "_samples": without_unused(self._samples),
-            "_patient": patient,
-            "_bounds": position[self._bounds],
-            "_is_subset": False,
-        }
-
     def _warn_if_empty(self):
-        n_without = np.count_nonzero(self._n_visible() == 0)
+        n_without = np.count_nonzero(self._visible.counts() == 0)
         if 20 * n_without > len(self):
             warnings.warn(
                 f"{n_without} of {len(self)} samples have no visible event and stay without "
@@ -338,6 +369,14 @@ def as_cohort(X):
     )
 
 
-def _check_choice(name, value):
-    if value not in _CHOICES[name]:
-        raise ValueError(f"{name}={value!r} is not accepted; choose one of {_CHOICES[name]}.")
+def _warn_if_far_ahead(table):
+    n_far = np.count_nonzero(times_far_ahead(table.times_of(slice(None))))
+    if n_far:
+        warnings.warn(
+            f"{n_far} event(s) (column {table.time_column!r}) come over a century after all "
+            f"others, such as an open end written as 9999-12-31. Without prediction times a "
+            f"lookback counts from the last event of each patient. Drop these events, or give "
+            f"them a null time.",
+            UserWarning,
+            stacklevel=3,
+        )

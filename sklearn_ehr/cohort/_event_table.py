@@ -1,274 +1,305 @@
-"""How a long frame of events is checked and laid out as arrays, patient by patient."""
+"""Events laid out once, for any number of cohorts."""
 
-from dataclasses import dataclass, replace
-from itertools import pairwise
+import inspect
+from functools import cached_property
 
 import numpy as np
-import pandas as pd
 
-from ..utils import (
-    as_integers,
-    column_of,
-    deal,
-    encode,
-    is_ascending,
-    map_in_threads,
-    offsets_from_lengths,
-    order_by,
-    prune,
-    refuse_nulls,
-    require_frame,
-)
-from ._times import null_times, read_times
+from ..utils import offsets_from_lengths, order_by, prune
+from ._days import is_midnight
+from ._layout import lay_out, read_columns
+from ._times import Times, as_keys, check_comparable, last_key_by, null_times
 
-_ROWS_PER_BLOCK = 2**17
+_EVENTS_PER_BLOCK = 2**18
+_NULL_TIMES = ("error", "drop", "static")
+_PER_EVENT = ("code", "time", "known_time", "visit", "value")
+_DERIVED = ("has_midnights_only", "has_midnights", "known_ascending", "may_be_known_early")
 
 
-@dataclass(frozen=True)
 class EventTable:
-    """Events sorted by patient, undated ones first, then by time and code; shared by all subsets.
+    """Events laid out once: checked, encoded, and sorted by patient and time.
+
+    Any number of cohorts, samples and labels share a table; each adds only what belongs to its
+    samples. The arrays are never changed.
+
+    Parameters
+    ----------
+    events : DataFrame
+        Long frame, one row an event. It needs a patient, a code, and a time or a visit id (both is
+        best). Value, visit id and known time are used where the column is there. The MEDS names
+        ``subject_id`` and ``numeric_value`` are recognised. The frame is neither changed nor kept.
+    patient_id, time, code, visit_id, value, known_time : str
+        Columns of `events`, by default of the parameter's own name. `time`, `visit_id`, `value` and
+        `known_time` may be None: not used. Times are datetimes (aware or naive), dates, integers or
+        floats. `known_time` is when a fact was recorded, such as a diagnosis coded at discharge: it
+        decides visibility, `time` decides order. Without times visits follow each other in the
+        order of their ids, of which an ordered category keeps its own.
+    null_time : {"error", "drop", "static"}, default="error"
+        How an event without a time is treated: as an error, left out, or as a fact that is always
+        visible and stands in a leading visit of its own.
 
     Attributes
     ----------
+    patients : ndarray of shape (n_patients,)
+        Distinct patient ids, ascending.
     patient_offsets : ndarray of shape (n_patients + 1,)
-        Events ``patient_offsets[p]:patient_offsets[p + 1]`` are patient `p`'s.
+        Events ``patient_offsets[p]:patient_offsets[p + 1]`` belong to patient `p`.
     dated_starts : ndarray of shape (n_patients,)
-        Where each patient's events with a time start; static ones stand before.
+        Where the events with a time start; static ones stand before them.
     code : ndarray of shape (n_events,)
         Positions in `codes`.
     codes : ndarray of shape (n_codes,)
-        The distinct codes, ascending.
+        Distinct codes, ascending.
     time : ndarray of shape (n_events,) or None
-        Time that orders an event: datetime64 in UTC, or a number.
-    known : ndarray of shape (n_events,) or None
-        When an event was known, where that is not its time.
+        Time of each event: datetime64 in UTC, or a number.
+    known_time : ndarray of shape (n_events,) or None
+        When each event was known, where that was given.
     visit : ndarray of shape (n_events,) or None
-        Positions in `visit_ids`; -1 where an event has none.
+        Positions in `visit_ids`, -1 where an event has none.
     visit_ids : ndarray of shape (n_visit_ids,) or None
-        The distinct visit ids, ascending.
+        Distinct visit ids, in their order.
     value : ndarray of shape (n_events,) or None
-        Numeric value of an event, NaN where it has none.
-    zone : tzinfo or None
-        Zone of an aware `time`.
+        Numeric value of each event, NaN where it has none.
+    zone, known_zone : tzinfo or None
+        Zones of aware times and known times.
+    patient_column : str
+        Name of the column of patients.
+
+    Raises
+    ------
+    TypeError
+        If ids, codes or times are of types that do not compare.
+    ValueError
+        If a column is missing or has nulls, the frame is empty, times are dates written as numbers,
+        or a parameter is unknown.
+
+    See Also
+    --------
+    Cohort : Samples to predict from a table.
+    make_samples : Samples and outcomes drawn from a table.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_ehr import Cohort, EventTable
+    >>> events = pd.DataFrame({
+    ...     "patient_id": [1, 1, 2],
+    ...     "time": pd.to_datetime(["2020-01-01", "2020-03-01", "2020-02-01"]),
+    ...     "code": ["I10", "E11", "I10"],
+    ... })
+    >>> table = EventTable(events)
+    >>> table
+    EventTable(n_patients=2, n_events=3, n_codes=2)
+    >>> Cohort(table)
+    Cohort(n_samples=2, n_patients=2, n_events=3)
     """
 
-    patient_offsets: np.ndarray
-    dated_starts: np.ndarray
-    code: np.ndarray
-    codes: np.ndarray
-    time: np.ndarray | None
-    known: np.ndarray | None
-    visit: np.ndarray | None
-    visit_ids: np.ndarray | None
-    value: np.ndarray | None
-    zone: object = None
+    def __init__(
+        self,
+        events,
+        *,
+        patient_id="patient_id",
+        time="time",
+        code="code",
+        visit_id="visit_id",
+        value="value",
+        known_time="known_time",
+        null_time="error",
+    ):
+        if null_time not in _NULL_TIMES:
+            raise ValueError(
+                f"null_time={null_time!r} is not accepted; choose one of {_NULL_TIMES}."
+            )
+        names = {
+            "patient_id": patient_id,
+            "time": time,
+            "code": code,
+            "visit_id": visit_id,
+            "value": value,
+            "known_time": known_time,
+        }
+        columns = read_columns(events, names)
+        rows, tables, times = lay_out(columns, null_time)
+        n_patients = len(tables["patient_id"])
+        offsets = np.searchsorted(rows["patient_id"], np.arange(n_patients + 1, dtype=np.int32))
+        n_static = 0
+        if times:
+            is_static = null_times(rows["time"])
+            n_static = np.bincount(rows["patient_id"][is_static], minlength=n_patients)
+        if "known_time" in times:
+            check_comparable(times["time"], times["known_time"])
+        self.patient_column = columns["patient_id"].name
+        self.time_column = None if columns["time"] is None else columns["time"].name
+        self.zone = times["time"].zone if times else None
+        self.known_zone = times["known_time"].zone if "known_time" in times else None
+        self._set_arrays(
+            patients=tables["patient_id"],
+            patient_offsets=offsets,
+            dated_starts=offsets[:-1] + n_static,
+            code=rows["code"],
+            codes=tables["code"],
+            time=rows.get("time"),
+            known_time=rows.get("known_time"),
+            visit=rows.get("visit_id"),
+            visit_ids=tables.get("visit_id"),
+            value=rows.get("value"),
+        )
+
+    def _set_arrays(self, **arrays):
+        for array in arrays.values():
+            if array is not None:
+                array.flags.writeable = False
+        vars(self).update(arrays)
 
     def __len__(self):
         return len(self.code)
 
+    def __repr__(self):
+        return (
+            f"EventTable(n_patients={len(self.patients)}, n_events={len(self)}, "
+            f"n_codes={len(self.codes)})"
+        )
+
+    def bounds_of(self, patient):
+        """Where the static, then the dated events of patients start, and where they end.
+
+        Parameters
+        ----------
+        patient : ndarray of int, shape (n,)
+            Positions; one beyond the table's patients has no events.
+
+        Returns
+        -------
+        first, dated, last : ndarrays of int64, shape (n,)
+        """
+        has_events = patient < len(self.patients)
+        if not has_events.any():
+            return (np.zeros(len(patient), dtype=np.int64),) * 3
+        known = np.where(has_events, patient, 0)
+        offsets = self.patient_offsets
+        ends = offsets[known], self.dated_starts[known], offsets[known + 1]
+        return tuple(np.where(has_events, end, 0) for end in ends)
+
     def is_static(self, event):
-        """Whether the events of this index have no time though the table has one."""
+        """Whether the events of this index have no time though the table has times."""
         if self.time is None:
             return np.zeros(len(self.code[event]), dtype=bool)
         return null_times(self.time[event])
 
-    def compact(self, patients, keep):
-        """Keep these patients, and of their events those marked; prune codes and visit ids.
+    def times_of(self, event):
+        """Times of the events of this index, which order them: `Times`."""
+        return Times(self.time[event], self.time_column, self.zone)
 
-        Returns the smaller table and, for each old position, its new one.
+    def known_times_of(self, event):
+        """Times that decide when the events of this index are known: `Times`."""
+        if self.known_time is None:
+            return self.times_of(event)
+        return Times(self.known_time[event], "known_time", self.known_zone)
+
+    @property
+    def is_dated(self):
+        """True for each event that has a time, ndarray of shape (n_events,)."""
+        return ~self.is_static(slice(None))
+
+    @cached_property
+    def has_midnights_only(self):
+        """Whether every time, and every known time, of dated events is a midnight."""
+        columns = [self.times_of] + ([] if self.known_time is None else [self.known_times_of])
+        return all(
+            bool((is_midnight(times.values, times.zone) | self.is_static(part)).all())
+            for column in columns
+            for part, times in ((part, column(part)) for part in self._event_blocks())
+        )
+
+    @cached_property
+    def has_midnights(self):
+        """Whether any time that decides visibility is a midnight."""
+        return any(
+            bool((is_midnight(times.values, times.zone) & ~self.is_static(part)).any())
+            for part, times in ((part, self.known_times_of(part)) for part in self._event_blocks())
+        )
+
+    @cached_property
+    def may_be_known_early(self):
+        """Whether any event was known before its time, such as a planned one."""
+        return any(
+            bool((last_key_by(known, self.time.dtype, "right") < as_keys(time)).any())
+            for known, time in (
+                (self.known_time[part], self.time[part]) for part in self._event_blocks()
+            )
+        )
+
+    @cached_property
+    def known_ascending(self):
+        """Known times in ascending order within each patient; static events stay in front."""
+        patient = np.repeat(
+            np.arange(len(self.patients), dtype=np.int32), np.diff(self.patient_offsets)
+        )
+        order = order_by(patient, self.is_dated, self.known_time)
+        return self.known_time[order]
+
+    def _event_blocks(self):
+        starts = range(0, len(self), _EVENTS_PER_BLOCK)
+        return [slice(start, start + _EVENTS_PER_BLOCK) for start in starts]
+
+    def compact(self, patients, keep):
+        """Keep some patients, and of their events those marked; drop codes and ids left unused.
+
+        Parameters
+        ----------
+        patients : ndarray of int
+            Positions of the patients, ascending.
+        keep : ndarray of bool, shape (n_events,)
+
+        Returns
+        -------
+        table : EventTable
+        position : ndarray of shape (n_events + 1,)
+            New position of each event kept, and of the ends of ranges.
         """
         position = offsets_from_lengths(keep)
-        code, codes = prune(self.code[keep], self.codes)
-        visit, visit_ids = None, None
+        table = object.__new__(EventTable)
+        vars(table).update(
+            {name: value for name, value in vars(self).items() if name not in _DERIVED}
+        )
+        arrays = {
+            name: None if getattr(self, name) is None else getattr(self, name)[keep]
+            for name in _PER_EVENT
+        }
+        arrays["code"], arrays["codes"] = prune(arrays["code"], self.codes)
         if self.visit is not None:
-            visit, visit_ids = prune(self.visit[keep], self.visit_ids)
-        table = EventTable(
+            arrays["visit"], arrays["visit_ids"] = prune(arrays["visit"], self.visit_ids)
+        table._set_arrays(
+            patients=self.patients[patients],
             patient_offsets=np.append(position[self.patient_offsets[patients]], position[-1]),
             dated_starts=position[self.dated_starts[patients]],
-            code=code,
-            codes=codes,
-            time=None if self.time is None else self.time[keep],
-            known=None if self.known is None else self.known[keep],
-            visit=visit,
-            visit_ids=visit_ids,
-            value=None if self.value is None else self.value[keep],
-            zone=self.zone,
+            **arrays,
         )
         return table, position
 
+    def __getstate__(self):
+        return {name: value for name, value in vars(self).items() if name not in _DERIVED}
 
-def read_events(events, *, patient_id, time, code, visit_id, value, known_time, null_time):
-    """Check a long frame of events and lay it out.
 
-    Returns
-    -------
-    table : EventTable
-    patients : ndarray of shape (n_patients,)
-        Ids of the table's patients, ascending.
-    times : Times or None
-        The times before they were aligned with prediction times; `table.time` holds `times.values`.
-    known : Times or None
-        When facts were known, where that differs from `times`.
+def as_event_table(events, **columns):
+    """An event table as it is; a frame as a table of its own.
+
+    Raises
+    ------
+    TypeError
+        If a table comes with names of columns, which it has already.
     """
-    require_frame(events, "events")
-    if not len(events):
-        raise ValueError("events is an empty frame: there is no history to learn from.")
-    patient = column_of(events, patient_id, "events", fixed="patient_id")
-    code = column_of(events, code, "events", fixed="code")
-    visit = column_of(events, visit_id, "events", fixed="visit_id", optional=True)
-    time = column_of(events, time, "events", fixed="time", optional=True)
-    known = column_of(events, known_time, "events", fixed="known_time", optional=True)
-    value = column_of(events, value, "events", fixed="value", optional=True)
-    if time is None and visit is None:
-        raise ValueError(
-            f"events needs a column of times or of visit ids to order a history; it has neither. "
-            f"Its columns are {list(events.columns)}; name one with time= or visit_id=."
-        )
-    drop_rows = "Drop those rows, or find out why the value is missing."
-    refuse_nulls(patient.isna(), patient.name, drop_rows)
-    refuse_nulls(code.isna(), code.name, drop_rows)
-    if value is not None and not pd.api.types.is_numeric_dtype(value.dtype):
+    if not isinstance(events, EventTable):
+        return EventTable(events, **columns)
+    defaults = inspect.signature(EventTable).parameters
+    named = [
+        name
+        for name, column in columns.items()
+        if name != "patient_id" and column != defaults[name].default
+    ]
+    if named:
         raise TypeError(
-            f"Column {value.name!r} must be numeric, got dtype {value.dtype}. Convert it with "
-            f"pandas.to_numeric, or leave it out with value=None."
+            f"{', '.join(named)} cannot be given with an EventTable, which has its columns "
+            f"already. Give it to EventTable(...)."
         )
-    times = known_times = None
-    if time is not None:
-        times = read_times(time, time.name)
-        if known is not None:
-            known_times = read_times(known, known.name)
-        keep = _settle_nulls(times, known_times, null_time)
-    else:
-        refuse_nulls(visit.isna(), visit.name, "Without a time column every event needs its visit.")
-        keep = np.ones(len(events), dtype=bool)
-    return _lay_out(patient, times, known_times, code, visit, value, keep)
-
-
-def _settle_nulls(times, known, null_time):
-    """Apply `null_time`; returns True for the rows to keep."""
-    is_null = times.is_null
-    known_null = np.zeros(len(is_null), dtype=bool) if known is None else known.is_null
-    if null_time == "drop":
-        keep = ~(is_null | known_null)
-        if not keep.any():
-            raise ValueError(
-                f"null_time='drop' leaves no event: every one has a null time (column "
-                f"{times.name!r}) or known time. Check how the times were read."
-            )
-        return keep
-    if null_time == "error":
-        refuse_nulls(
-            is_null,
-            times.name,
-            "null_time='drop' leaves such events out; null_time='static' takes them as always "
-            "known, such as facts of birth.",
-        )
-    if known is not None:
-        refuse_nulls(
-            known_null & ~is_null,
-            known.name,
-            "Fill it with the event's time if facts are known at once, or drop such events with "
-            "null_time='drop'.",
-        )
-    return np.ones(len(is_null), dtype=bool)
-
-
-def _lay_out(patient, times, known, code, visit, value, keep):
-    """Sort the rows to keep into a table that is the same for any order of the rows."""
-    ids = {"patient": patient, "code": code, "visit": visit}
-    ids = {role: column for role, column in ids.items() if column is not None}
-    encoded = dict(zip(ids, map_in_threads(encode, ids.values()), strict=True))
-    rows = {role: position for role, (position, _) in encoded.items()}
-    tables = {role: table for role, (_, table) in encoded.items()}
-    if value is not None:
-        rows["value"] = value.to_numpy(dtype=np.float64, na_value=np.nan)
-    for role, column in {"time": times, "known": known}.items():
-        if column is not None:
-            rows[role] = column.values
-    if not keep.all():
-        rows = {role: row[keep] for role, row in rows.items()}
-        for role in rows.keys() & {"code", "visit"}:
-            rows[role], tables[role] = prune(rows[role], tables[role])
-
-    n_patients = len(tables["patient"])
-    rows = _sort_by_patient(rows, n_patients)
-    offsets = np.searchsorted(rows["patient"], np.arange(n_patients + 1, dtype=np.int32))
-    n_static = 0
-    if times is not None:
-        is_static = null_times(rows["time"])
-        n_static = np.bincount(rows["patient"][is_static], minlength=n_patients)
-    table = EventTable(
-        patient_offsets=offsets,
-        dated_starts=offsets[:-1] + n_static,
-        code=rows["code"],
-        codes=tables["code"],
-        time=rows.get("time"),
-        known=None,
-        visit=rows.get("visit"),
-        visit_ids=tables.get("visit"),
-        value=rows.get("value"),
-        zone=None if times is None else times.zone,
-    )
-    times, known = (
-        None if column is None else replace(column, values=rows[role])
-        for role, column in {"time": times, "known": known}.items()
-    )
-    return table, tables["patient"], times, known
-
-
-def _sort_by_patient(rows, n_patients):
-    """Columns in the order of patients, then of time and code; for any order of the rows the same.
-
-    Rows are dealt to blocks of patients first: small enough for the processor's cache, a block is
-    sorted several times faster than its share of the whole table, and beside others.
-    """
-    patient = rows["patient"]
-    block = patient // np.int32(max(1, n_patients * _ROWS_PER_BLOCK // len(patient)))
-    if is_ascending(patient):
-        starts = np.searchsorted(block, np.arange(block[-1] + 2, dtype=np.int32))
-        # Copies, as columns of the user's frame may be among them.
-        rows = {role: row.copy() for role, row in rows.items()}
-    else:
-        rows, starts = deal(block, rows, ids=("patient", "code"))
-    blocks = (
-        {role: row[start:stop] for role, row in rows.items()} for start, stop in pairwise(starts)
-    )
-    map_in_threads(_sort_in_place, blocks)
-    return rows
-
-
-def _sort_in_place(rows):
-    """Sort the columns of a block."""
-    if is_ascending(*_sort_keys(rows)):
-        return
-    if "time" in rows:
-        # By times so coarse that they need one pass: nearly always the right order already.
-        _reorder(rows, order_by(rows["patient"], _coarse_times(rows), rows["code"]))
-    if not is_ascending(*_sort_keys(rows)):
-        _reorder(rows, order_by(*_sort_keys(rows)))
-
-
-def _sort_keys(rows):
-    if "time" not in rows:
-        return [rows[role] for role in ("patient", "visit", "code", "value") if role in rows]
-    ties = [rows[role] for role in ("code", "visit", "value") if role in rows]
-    return [rows["patient"], ~null_times(rows["time"]), rows["time"], *ties]
-
-
-def _reorder(rows, order):
-    for row in rows.values():
-        row[:] = row[order]
-
-
-def _coarse_times(rows):
-    """Times as integers that leave `order_by` room for patient and code; static ones are first."""
-    time, is_static = as_integers(rows["time"]), null_times(rows["time"])
-    if is_static.all():
-        return time
-    if is_static.any():
-        time = np.where(is_static, time[~is_static].min() - 1, time)
-    low, high = int(time.min()), int(time.max())
-    ids = (rows["patient"], rows["code"], np.arange(len(time)))
-    n_free = 64 - sum((int(row.max()) - int(row.min())).bit_length() for row in ids)
-    n_dropped = max(0, (high - low).bit_length() + 1 - n_free)
-    return time >> min(n_dropped, 63)
+    return events

@@ -1,23 +1,25 @@
-"""How a frame of samples is checked against the events it goes with."""
+"""Rows of samples, checked against the events they go with."""
+
+from collections.abc import Hashable
 
 import numpy as np
 import pandas as pd
 
-from ..utils import check_one_kind, column_of, key_kind, refuse_nulls
+from ..utils import column_of, encode, key_kind, refuse_nulls
 from ._times import MAX_EXACT, read_times
 
 
-def read_prediction_times(samples, prediction_time, times):
-    """The column of prediction times, or None where whole histories are meant."""
+def read_prediction_times(samples, prediction_time, has_times):
+    """The column of prediction times as `Times`, or None where whole histories are meant."""
     if prediction_time is None:
         return None
-    if prediction_time not in samples.columns:
+    if not isinstance(prediction_time, Hashable) or prediction_time not in samples.columns:
         raise ValueError(
-            f"samples has no column {prediction_time!r} (parameter prediction_time). Its columns "
-            f"are {list(samples.columns)}; name another with prediction_time=. Only where whole "
-            f"histories are meant, and nothing in them may come too late, prediction_time=None."
+            f"samples has no column {prediction_time!r} (parameter prediction_time) among its "
+            f"{samples.shape[1]}; name another with prediction_time=. Only where whole histories "
+            f"are meant, and nothing in them may come too late, prediction_time=None."
         )
-    if times is None:
+    if not has_times:
         raise ValueError(
             "Prediction times need event times, and events has no time column. Name it with time=, "
             "or give prediction_time=None if whole histories are meant."
@@ -27,10 +29,20 @@ def read_prediction_times(samples, prediction_time, times):
     return read_times(column, prediction_time)
 
 
+def read_groups(samples, group):
+    """Column of the group of each sample, checked, or None."""
+    if group is None:
+        return None
+    column = column_of(samples, group, "samples", fixed="group")
+    refuse_nulls(column.isna(), column.name, "Every sample needs its group.")
+    encode(column)
+    return column.name
+
+
 def match_patients(patient, patients):
     """Position of each sample's patient among those with events; the others are numbered after."""
     refuse_nulls(patient.isna(), patient.name, "Every sample needs its patient.")
-    check_one_kind(patient, patient.name)
+    encode(patient)
     kinds = key_kind(patient), key_kind(patients)
     if kinds[0] != kinds[1]:
         raise TypeError(

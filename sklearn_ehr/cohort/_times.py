@@ -1,6 +1,5 @@
-"""What a column of times means: instants, whole days, or numbers in the user's unit."""
+"""Columns of times: moments, dates, or numbers in the user's unit."""
 
-import re
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 
@@ -8,9 +7,18 @@ import numpy as np
 import pandas as pd
 
 _ACCEPTED = "datetimes (aware or naive), dates, integers or floats"
-_NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
-_LOWEST = np.uint64(2**63)
-# Up to here every whole number is a float.
+_WAYS_OUT = {
+    "period": (
+        "A period is a span of time: choose its start or its end, for instance with "
+        ".dt.to_timestamp(how='end'), when all of it was known"
+    ),
+    "timedelta": (
+        "Durations, such as the time since admission, are numbers here: divide them by "
+        "pandas.Timedelta('1D') for days"
+    ),
+}
+_LOWEST, _HIGHEST = -(2**63), 2**63 - 1
+# Every whole number up to this one is a float.
 MAX_EXACT = 2**53
 
 
@@ -40,27 +48,16 @@ class Times:
     def is_null(self):
         return null_times(self.values)
 
-    def resolved_to_days(self):
-        """Whether every non-null value is the first instant of a day of its own zone."""
-        return self.is_datetime and bool((self.starts_day() | self.is_null).all())
+    def take(self, positions):
+        """The times at these positions."""
+        return replace(self, values=self.values[positions])
 
-    def starts_day(self):
-        """Which datetimes are the first instant of a day of their own zone."""
-        local = to_local(self.values, self.zone)
-        day = local.astype("datetime64[D]")
-        starts_day = local == day
-        if self.zone is not None and not starts_day.all():
-            # Where the clock springs forward at midnight, the day starts later.
-            starts_day |= self.values == _to_utc(day, self.zone)
-        return starts_day
-
-    def end_of_day(self, which):
-        """The values where those marked are replaced by the midnight that ends their day."""
-        day = to_local(self.values[which], self.zone).astype("datetime64[D]")
-        ended = replace(self, values=_to_utc(day + np.timedelta64(1, "D"), self.zone))
-        values = self.values.copy()
-        values[which] = _cast(ended, values.dtype)
-        return replace(self, values=values)
+    def as_series(self):
+        """Times as a Series, aware where they have a zone."""
+        series = pd.Series(self.values)
+        if self.zone is not None:
+            series = series.dt.tz_localize("UTC").dt.tz_convert(self.zone)
+        return series
 
 
 def null_times(values):
@@ -74,18 +71,21 @@ def read_times(column, name):
     Raises
     ------
     TypeError
-        If the values are not times or mix aware with naive ones or two zones.
+        If the values are not times, or mix aware with naive ones or two zones.
     ValueError
-        If a numeric time is infinite.
+        If a numeric time is infinite, or integers are dates written as numbers.
     """
     kind = pd.api.types.infer_dtype(column, skipna=True)
     if kind in {"integer", "floating", "mixed-integer-float"}:
         return _read_numbers(column, name, kind)
     if kind in {"datetime64", "datetime", "date"} or column.isna().all():
         return _read_datetimes(column, name)
+    way_out = _WAYS_OUT.get(
+        kind.removesuffix("64"), "Convert it first, for instance with pandas.to_datetime"
+    )
     raise TypeError(
         f"Column {name!r} holds {kind} values (dtype {column.dtype}); accepted are {_ACCEPTED}. "
-        f"Convert it first, for instance with pandas.to_datetime."
+        f"{way_out}."
     )
 
 
@@ -97,7 +97,7 @@ def read_time(value, name):
     TypeError
         If it is no time.
     ValueError
-        If it is a text of none, null or infinite.
+        If it is a text that is no time, null or infinite.
     """
     try:
         time = pd.Timestamp(value) if isinstance(value, str) else value
@@ -113,120 +113,135 @@ def read_time(value, name):
     return times
 
 
-def align(*columns):
-    """Bring columns of times to one representation that compares exactly.
+def check_comparable(first, other):
+    """Raise unless two columns of times compare with each other.
 
     Raises
     ------
     TypeError
         If numbers meet datetimes, or aware datetimes naive ones.
-    ValueError
-        If the finest unit present cannot hold all of the times.
     """
-    first = columns[0]
-    for other in columns[1:]:
-        if first.is_datetime != other.is_datetime:
-            raise TypeError(
-                f"Columns {first.name!r} and {other.name!r} do not compare: their dtypes are "
-                f"{first.values.dtype} and {other.values.dtype}. Give both as datetimes, or both "
-                f"as numbers of one unit."
-            )
-        if (first.zone is None) != (other.zone is None):
-            aware, naive = (first, other) if other.zone is None else (other, first)
-            raise TypeError(
-                f"Column {aware.name!r} is aware of its time zone and column {naive.name!r} is "
-                f"naive; they do not compare. Localise the naive one with .dt.tz_localize, or make "
-                f"both naive."
-            )
-    dtype = np.result_type(*(column.values for column in columns))
-    return [replace(column, values=_cast(column, dtype)) for column in columns]
+    if first.is_datetime != other.is_datetime:
+        raise TypeError(
+            f"Columns {first.name!r} and {other.name!r} do not compare: their dtypes are "
+            f"{first.values.dtype} and {other.values.dtype}. Give both as datetimes, or both as "
+            f"numbers of one unit."
+        )
+    if (first.zone is None) != (other.zone is None):
+        aware, naive = (first, other) if other.zone is None else (other, first)
+        raise TypeError(
+            f"Column {aware.name!r} is aware of its time zone and column {naive.name!r} is naive; "
+            f"they do not compare. Localise the naive one with .dt.tz_localize, or make both naive."
+        )
 
 
-def to_local(values, zone):
-    """UTC datetimes as naive datetimes of the zone; naive ones as they are."""
-    if zone is None:
-        return values
-    index = pd.DatetimeIndex(values).tz_localize("UTC").tz_convert(zone)
-    try:
-        return index.tz_localize(None).to_numpy()
-    except pd.errors.OutOfBoundsDatetime:
-        raise ValueError(
-            f"A column of times reaches the end of the range of {values.dtype} and has no local "
-            f"time there. Convert it with .dt.as_unit('us')."
-        ) from None
-
-
-def as_duration(length, name, is_datetime):
-    """Check a length of time against the kind of the times it is used with.
-
-    Returns a `numpy.timedelta64` of the coarsest unit for datetimes, a number for numeric times.
-    """
-    if is_datetime:
-        duration = _parse_duration(length)
-        if duration is None:
-            raise TypeError(
-                f"{name}={length!r} is no length of time, but the times are datetimes. Give one "
-                f"such as pandas.Timedelta('365D')."
-            )
-        valid = duration > np.timedelta64(0)
-    else:
-        duration = length
-        if not _is_number(length) or isinstance(length, bool | str):
-            raise TypeError(
-                f"{name}={length!r} is no number, but the times are numbers. Give it in their unit."
-            )
-        valid = 0 < length < np.inf
-    if not valid:
-        raise ValueError(f"{name}={length!r} must be finite and longer than zero.")
-    return duration
-
-
-def add_duration(values, length, name):
-    """Times later by a length of time, as `as_duration` checks it.
+def convert(times, dtype):
+    """Times in another unit of datetimes, or integers as floats, unchanged in value.
 
     Raises
     ------
     ValueError
-        If the unit of the times cannot hold the result.
+        If the unit cannot hold them.
     """
-    n_steps = length
-    if values.dtype.kind == "M":
-        n_steps = -(-_nanoseconds(length) // _nanoseconds_a_step(values.dtype))
-    # Beyond int64 numpy would wrap around, to times long past.
-    if values.dtype.kind != "f" and int(values.view(np.int64).max(initial=0)) + n_steps >= 2**63:
+    if not times.is_datetime:
+        if times.values.dtype != dtype:
+            _refuse_rounding(times.values, times.name)
+        return replace(times, values=times.values.astype(dtype, copy=False))
+    try:
+        # pandas checks the range when it changes the unit; numpy would wrap around.
+        values = pd.DatetimeIndex(times.values).as_unit(np.datetime_data(dtype)[0]).to_numpy()
+    except (pd.errors.OutOfBoundsDatetime, OverflowError):
         raise ValueError(
-            f"{name}={length!r} reaches beyond the times that {values.dtype} can hold. Take a "
-            f"shorter one, or convert times with .dt.as_unit('us')."
-        )
-    return values + length
+            f"Column {times.name!r} holds times beyond the range of {dtype}. Convert the columns "
+            f"of times to a coarser unit with .dt.as_unit('us')."
+        ) from None
+    return replace(times, values=values)
 
 
-def look_back(end, length, closed):
-    """Start of a window of this length before each end, in the unit of the ends.
+def as_keys(values):
+    """Numbers in the order of times: integers for datetimes, numeric times as they are."""
+    return values.view(np.int64) if values.dtype.kind == "M" else values
 
-    Of times that are whole numbers of a unit, those after ``end - length`` (closed "right"; from it
-    on when "left") are those after (from) the start returned.
+
+def last_key_by(times, dtype, closed):
+    """Highest key of a time in another dtype that lies at or before each time.
+
+    Compared with it by ``<=``, times of `dtype` compare exactly, whatever the units: none is
+    rounded towards the future.
+
+    Parameters
+    ----------
+    times : ndarray of shape (n,)
+    dtype : dtype
+        Unit of the times to compare, of the same kind.
+    closed : {"right", "left"}
+        "left" looks for keys strictly before each time.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Keys as of `as_keys`.
     """
-    if end.dtype.kind == "f":
-        return end - length
-    step = 1
-    if end.dtype.kind == "M":
-        length, step = _nanoseconds(length), _nanoseconds_a_step(end.dtype)
-    n_steps = int(length // step if closed == "left" else -(-length // step))
-    n_steps = np.uint64(min(n_steps, np.iinfo(np.uint64).max))
-    # Counted from the lowest integer, which is NaT, a start too early to hold shows as too few.
-    n_before = end.view(np.uint64) ^ _LOWEST
-    start = np.where(n_before > n_steps, n_before - n_steps, np.uint64(1))
-    return (start ^ _LOWEST).view(end.dtype)
+    if dtype.kind == "f":
+        return _last_float_by(times, closed)
+    if times.dtype.kind == "f":
+        whole = np.floor(times)
+        key = np.clip(whole, -(2.0**63), 2.0**63 - 1024).astype(np.int64)
+        key[whole >= 2.0**63] = _HIGHEST
+        is_exact = whole == times
+    else:
+        key, is_exact = _change_unit(times, dtype)
+    return np.where(is_exact & (key > _LOWEST), key - 1, key) if closed == "left" else key
 
 
-def _nanoseconds(length):
-    """A timedelta64 as a number without bounds."""
-    return int(length.astype(np.int64)) * _nanoseconds_a_step(length.dtype)
+def _last_float_by(times, closed):
+    floats = times.astype(np.float64)
+    is_exact = np.ones(len(floats), dtype=bool)
+    if times.dtype.kind != "f":
+        # Beyond 2**53 integers round to the nearest float, which may be the next one up.
+        is_above = floats >= 2.0**63
+        is_above[~is_above] = floats[~is_above].astype(np.int64) > times[~is_above]
+        floats = np.where(is_above, np.nextafter(floats, -np.inf), floats)
+        is_exact = floats.astype(np.int64) == times
+    return np.where(is_exact, np.nextafter(floats, -np.inf), floats) if closed == "left" else floats
 
 
-def _nanoseconds_a_step(dtype):
-    return _NANOSECONDS[np.datetime_data(dtype)[0]]
+def _change_unit(times, dtype):
+    """Keys in another unit, rounded down and kept in range, and whether each is exact."""
+    key = as_keys(times)
+    if times.dtype == dtype:
+        return key, np.ones(len(key), dtype=bool)
+    ratio = nanoseconds_a_step(times.dtype) / nanoseconds_a_step(dtype)
+    if ratio < 1:
+        step = round(1 / ratio)
+        whole = key // step
+        return whole, whole * step == key
+    step = round(ratio)
+    fits = np.abs(key) <= _HIGHEST // step
+    beyond = np.where(key > 0, _HIGHEST, _LOWEST)
+    return np.where(fits, np.where(fits, key, 0) * step, beyond), fits
+
+
+def nanoseconds_a_step(dtype):
+    """Nanoseconds in one unit of datetime64 or timedelta64."""
+    unit, n_units = np.datetime_data(dtype)
+    return int(np.timedelta64(n_units, unit).astype("timedelta64[ns]").astype(np.int64))
+
+
+def times_far_ahead(times):
+    """Which datetimes come after a century without any, and are the minority.
+
+    Such as 9999-12-31, written for "open". Numbers have no known unit, so none of them is far.
+    """
+    if not times.is_datetime or not len(times.values):
+        return np.zeros(len(times.values), dtype=bool)
+    year = times.values.astype("datetime64[Y]")
+    years = np.unique(year[~np.isnat(year)])
+    gap = np.flatnonzero(np.diff(years).astype(np.int64) > 100)
+    if not len(gap):
+        return np.zeros(len(year), dtype=bool)
+    is_far = year > years[gap[-1]]
+    return is_far if 2 * np.count_nonzero(is_far) < len(year) else np.zeros(len(year), dtype=bool)
 
 
 def _read_datetimes(column, name):
@@ -252,6 +267,12 @@ def _read_numbers(column, name, kind):
             f"Column {name!r} holds {n_infinite} infinite time(s); times must be finite. Drop "
             f"those rows, or find out why they are infinite."
         )
+    if _are_dates(values):
+        raise ValueError(
+            f"Column {name!r} holds dates written as numbers (such as 20200131), whose differences "
+            f"are not days. Convert it with pandas.to_datetime(column.astype('string'), "
+            f"format='%Y%m%d')."
+        )
     if kind == "integer" and not np.isnan(values).any():
         if (np.abs(values) >= 2**63).any():
             raise ValueError(f"Column {name!r} holds integers beyond int64. Use a coarser unit.")
@@ -259,6 +280,20 @@ def _read_numbers(column, name, kind):
     if kind != "floating":
         _refuse_rounding(values, name)
     return Times(values, name)
+
+
+def _are_dates(values):
+    """Whether all numbers read YYYYMMDD, as dates from 1900 to 2100."""
+    values = values[~np.isnan(values)]
+    if not len(values) or values.min() < 1900_01_01 or values.max() > 2100_12_31:
+        return False
+    number = values.astype(np.int64)
+    month, day = number // 100 % 100, number % 100
+    if (number != values).any() or month.min() < 1 or month.max() > 12 or day.min() < 1:
+        return False
+    start = ((number // 10_000 - 1970) * 12 + month - 1).astype("datetime64[M]")
+    n_days = (start + 1).astype("datetime64[D]") - start.astype("datetime64[D]")
+    return bool((day <= n_days.astype(np.int64)).all())
 
 
 def _refuse_rounding(values, name):
@@ -269,52 +304,3 @@ def _refuse_rounding(values, name):
             f"beside it would round. Use integers without nulls for all times, a coarser unit, or "
             f"datetimes."
         )
-
-
-def _cast(column, dtype):
-    if not column.is_datetime:
-        if column.values.dtype != dtype:
-            _refuse_rounding(column.values, column.name)
-        return column.values.astype(dtype, copy=False)
-    try:
-        # pandas checks the range when it changes the unit; numpy would wrap around.
-        return pd.DatetimeIndex(column.values).as_unit(np.datetime_data(dtype)[0]).to_numpy()
-    except (pd.errors.OutOfBoundsDatetime, OverflowError):
-        raise ValueError(
-            f"Column {column.name!r} holds times beyond the range of {dtype}, the finest unit "
-            f"among the columns. Convert the finer columns with .dt.as_unit('us')."
-        ) from None
-
-
-def _to_utc(midnights, zone):
-    """Midnights of days in a zone as UTC datetimes, in seconds, which hold the day after any."""
-    midnights = midnights.astype("datetime64[s]")
-    if zone is None:
-        return midnights
-    # Of an ambiguous midnight the later instant is taken: a fact is never known too early.
-    later = np.zeros(len(midnights), dtype=bool)
-    index = pd.DatetimeIndex(midnights)
-    index = index.tz_localize(zone, ambiguous=later, nonexistent="shift_forward")
-    return index.tz_convert("UTC").tz_localize(None).to_numpy()
-
-
-def _is_number(value):
-    """Whether a value is a number or a text that is one, without a unit."""
-    if isinstance(value, str):
-        return bool(re.fullmatch(r"\s*[-+]?[\d.]+\s*", value))
-    # numpy counts its lengths of time among the integers.
-    return isinstance(value, int | float | np.number) and not isinstance(value, np.timedelta64)
-
-
-def _parse_duration(length):
-    """The length as a timedelta64 of the coarsest unit that holds it; None if it is none."""
-    try:
-        duration = None if _is_number(length) else pd.Timedelta(length)
-    except (TypeError, ValueError):
-        return None
-    if pd.isna(duration):
-        return None
-    for unit in ("s", "ms", "us"):
-        if duration.as_unit(unit) == duration:
-            return duration.as_unit(unit).to_timedelta64()
-    return duration.as_unit("ns").to_timedelta64()

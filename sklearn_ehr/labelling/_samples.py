@@ -6,7 +6,7 @@ from numbers import Number
 import numpy as np
 import pandas as pd
 
-from ..cohort import Times, add_duration, align, as_duration, read_time, read_times
+from ..cohort import Times, add_duration, as_duration, check_comparable, read_time, read_times
 from ..utils import (
     column_of,
     key_kind,
@@ -247,7 +247,7 @@ class _Timeline:
     def read(self, values, name):
         """Times that compare with those of events."""
         times = read_times(pd.Series(values), name)
-        align(self.times, times)
+        check_comparable(self.times, times)
         if times.is_null.any():
             raise ValueError(f"{name} holds a null time.")
         return times.values
@@ -301,7 +301,7 @@ def _read_end(observation_end, timeline):
         return np.full(n_patients, timeline.times.values.max())
     if not isinstance(observation_end, pd.Series):
         end = read_time(observation_end, "observation_end")
-        align(timeline.times, end)
+        check_comparable(timeline.times, end)
         return np.repeat(end.values, n_patients)
     if observation_end.index.has_duplicates:
         raise ValueError("observation_end holds several times for a patient; keep one.")

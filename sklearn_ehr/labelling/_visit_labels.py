@@ -73,7 +73,7 @@ def make_visit_labels(X, labels, *, label="label", visit_id="visit_id", visits="
             f"visits={visits!r} makes visits without ids, so no labels can be found by them; use "
             f"'auto' or 'id'."
         )
-    patient = column_of(labels, X._patient_column, "labels", fixed="patient_id")
+    patient = column_of(labels, X.patient_column, "labels", fixed="patient_id")
     visit = column_of(labels, visit_id, "labels", fixed="visit_id", owner="make_visit_labels")
     is_several = pd.api.types.is_list_like(label)
     names = list(label) if is_several else [label]
@@ -97,7 +97,7 @@ def make_visit_labels(X, labels, *, label="label", visit_id="visit_id", visits="
     sample = np.repeat(np.arange(len(X)), visits_of_X.lengths)
     has_id = ~pd.isna(visits_of_X.visit_ids)
     ids = pd.Series(visits_of_X.visit_ids[has_id]).infer_objects()
-    patients = pd.Series(X.groups[sample[has_id]])
+    patients = pd.Series(X.patients[sample[has_id]])
     if not len(ids):
         raise ValueError("X has no visit with an id to find labels by.")
     for ours, theirs in ((patients, patient), (ids, visit)):

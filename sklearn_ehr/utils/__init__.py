@@ -12,10 +12,12 @@ from ._frames import (
 from ._ragged import (
     SampleIndexing,
     concatenate_ranges,
+    cover_ranges,
     index_ranges,
     offsets_from_lengths,
     run_starts,
     search_ranges,
+    slices_of_about,
     split_by_sample,
 )
 from ._sorting import as_integers, deal, is_ascending, is_last_of_equals, order_by
@@ -27,6 +29,7 @@ __all__ = [
     "check_one_kind",
     "column_of",
     "concatenate_ranges",
+    "cover_ranges",
     "deal",
     "encode",
     "index_ranges",
@@ -41,5 +44,6 @@ __all__ = [
     "require_frame",
     "run_starts",
     "search_ranges",
+    "slices_of_about",
     "split_by_sample",
 ]

@@ -1,11 +1,30 @@
 """Columns of frames: found by name, checked, and encoded."""
 
+from collections.abc import Hashable
+
 import numpy as np
 import pandas as pd
 
 from ._sorting import factorise
 
-_ALIASES = {"patient_id": "subject_id", "value": "numeric_value"}
+# Other names of a role. The first is that of MEDS, which stands in for the standard one; the others
+# are told where a column is missing: names of a user's own columns may be patients.
+_ALIASES = {
+    "patient_id": ("subject_id", "person_id", "patient", "pid", "patientunitstayid", "id"),
+    "value": ("numeric_value", "valuenum", "value_as_number", "result"),
+    "time": ("charttime", "start_time", "timestamp", "datetime", "date", "event_time"),
+    "code": ("concept_id", "icd_code", "concept_code", "codes"),
+    "visit_id": ("visit_occurrence_id", "hadm_id", "encounter_id", "visit"),
+    "prediction_time": ("index_time", "index_date", "time", "date", "cutoff"),
+}
+_KIND_OF_TYPE = {
+    "str": "string",
+    "int": "number",
+    "float": "number",
+    "bool": "boolean",
+    "Decimal": "decimal",
+}
+_MEDS = {"patient_id": "subject_id", "value": "numeric_value"}
 
 
 def require_frame(frame, name):
@@ -22,9 +41,11 @@ def column_of(frame, name, frame_name, *, fixed, optional=False, owner="Cohort")
     """
     if name is None and optional:
         return None
+    if not isinstance(name, Hashable):
+        raise TypeError(f"{fixed} must be the name of a column, got a {type(name).__name__}.")
     present = name
-    if name not in frame.columns and name == fixed and _ALIASES.get(fixed) in frame.columns:
-        present = _ALIASES[fixed]
+    if name not in frame.columns and name == fixed and _MEDS.get(fixed) in frame.columns:
+        present = _MEDS[fixed]
     if present not in frame.columns:
         if optional and name == fixed:
             return None
@@ -32,8 +53,8 @@ def column_of(frame, name, frame_name, *, fixed, optional=False, owner="Cohort")
         if optional:
             way_out += ", or None to leave it out"
         raise ValueError(
-            f"{frame_name} has no column {name!r} (parameter {fixed}). Its columns are "
-            f"{list(frame.columns)}; {way_out}."
+            f"{frame_name} has no column {name!r} (parameter {fixed}) among its "
+            f"{frame.shape[1]}{_candidates(frame, fixed)}; {way_out}."
         )
     column = frame[present]
     if column.ndim != 1:
@@ -41,35 +62,110 @@ def column_of(frame, name, frame_name, *, fixed, optional=False, owner="Cohort")
     return column
 
 
-def encode(column):
-    """Each row's position (-1 for null) among the distinct values, and these, ascending."""
+def _candidates(frame, fixed):
+    """Columns that other systems name so, for a message; no other column's name is told."""
+    known = {fixed, *_ALIASES.get(fixed, ())}
+    found = [name for name in frame.columns if isinstance(name, str) and name.lower() in known]
+    return f", but has {', '.join(map(repr, found))}" if found else ""
+
+
+def encode(column, *, keep_categories_ordered=False):
+    """Each row's position (-1 for null) among the distinct values, and these, ascending.
+
+    With `keep_categories_ordered` those of an ordered category stay in its own order.
+    """
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        return _factorise(column)
+    categories = column.cat.categories
+    if keep_categories_ordered and column.cat.ordered:
+        rank, table = np.arange(len(categories), dtype=np.int32), np.asarray(categories)
+    else:
+        rank, table = _factorise(pd.Series(categories, name=column.name))
+    position = np.append(rank, np.int32(-1))[column.cat.codes.to_numpy()]
+    return prune(position, table)
+
+
+def _factorise(column):
     name = column.name
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        check_one_kind(column.cat.categories, name)
-        rank, table = factorise(column.cat.categories)
-        position = np.append(rank, np.int32(-1))[column.cat.codes.to_numpy()]
-        return prune(position, np.asarray(table))
     check_one_kind(column, name)
-    position, table = factorise(column)
-    return position, np.asarray(table)
+    try:
+        position, table = factorise(_without_views(column))
+        table = np.asarray(table)
+        if key_kind(table) == "string":
+            "".join(table).encode()
+    except UnicodeError:
+        raise ValueError(
+            f"Column {name!r} holds texts that are not valid Unicode (lone surrogates), such as "
+            f"those read with a wrong encoding. Read the file again with its own, for instance "
+            f"encoding='latin-1'."
+        ) from None
+    except Exception:
+        # Whatever pandas or Arrow raise, they quote cells.
+        raise TypeError(
+            f"Column {name!r} (dtype {column.dtype}) holds values that cannot be told apart and "
+            f"sorted. Convert it to texts or integers, for instance with .astype(str)."
+        ) from None
+    return position, table
+
+
+def _without_views(column):
+    """The column, in an Arrow layout of texts that pandas finds the distinct values of."""
+    if str(column.dtype) != "string_view[pyarrow]":
+        return column
+    import pyarrow as pa
+
+    texts = pa.array(column.array).cast(pa.large_string())
+    return pd.Series(texts, dtype=pd.ArrowDtype(pa.large_string()), name=column.name)
 
 
 def key_kind(values):
     """Kind of identifiers: numbers of any width are one kind, texts of any storage another."""
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        values = values.dtype.categories
-    if isinstance(values.dtype, pd.StringDtype):
+    dtype = values.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        return key_kind(dtype.categories)
+    if isinstance(dtype, pd.ArrowDtype):
+        return _kind_in_arrow(dtype)
+    if isinstance(dtype, pd.StringDtype):
         return "string"
     kind = pd.api.types.infer_dtype(values, skipna=True)
+    if kind == "mixed":
+        # Other objects are one kind if they are of one type, such as uuid.UUID.
+        types = {type(value) for value in np.asarray(values) if not _is_null(value)}
+        kind = types.pop().__name__ if len(types) == 1 else kind
     return "number" if kind in {"integer", "floating", "mixed-integer-float"} else kind
 
 
+def _kind_in_arrow(dtype):
+    name = str(dtype.pyarrow_dtype)
+    if name == "string_view":
+        return "string"
+    if name.startswith("dictionary"):
+        return _kind_in_arrow(pd.ArrowDtype(dtype.pyarrow_dtype.value_type))
+    try:
+        kind = dtype.type.__name__
+    except NotImplementedError:
+        # pandas knows no Python type for it, nor what to do with it.
+        return name
+    return _KIND_OF_TYPE.get(kind, kind)
+
+
+def _is_null(value):
+    return value is None or value is pd.NA or value is pd.NaT or value != value
+
+
 def check_one_kind(values, name):
-    """Refuse identifiers that do not sort, such as numbers among texts."""
-    if key_kind(values) in {"mixed", "mixed-integer"}:
+    """Refuse identifiers that do not sort, such as numbers among texts, and complex numbers."""
+    kind = key_kind(values)
+    if kind in {"mixed", "mixed-integer"}:
         raise TypeError(
             f"Column {name!r} mixes values of several types, which have no common order. Convert "
             f"it to one type, for instance with .astype(str)."
+        )
+    if kind in {"complex", "list", "dict", "set", "ndarray", "tuple"}:
+        raise TypeError(
+            f"Column {name!r} holds {kind} values (dtype {values.dtype}), which are no "
+            f"identifiers. Give one text or integer a row, for instance with .explode or "
+            f".astype(str)."
         )
 
 

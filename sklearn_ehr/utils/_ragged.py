@@ -39,6 +39,13 @@ def concatenate_ranges(starts, stops):
     return np.arange(index.start, index.stop) if isinstance(index, slice) else index
 
 
+def cover_ranges(starts, stops, n):
+    """True for the integers below `n` that lie in any of the ranges ``[start, stop)``."""
+    n_open = np.bincount(starts.ravel(), minlength=n + 1)
+    n_open -= np.bincount(stops.ravel(), minlength=n + 1)
+    return n_open.cumsum()[:n] > 0
+
+
 def run_starts(*keys):
     """True where any of the equally long arrays differs from the element before it."""
     starts = np.zeros(len(keys[0]), dtype=bool)
@@ -61,6 +68,15 @@ def search_ranges(values, starts, stops, needles, side):
         low[active[goes_right]] = middle[goes_right] + 1
         high[active[~goes_right]] = middle[~goes_right]
     return low
+
+
+def slices_of_about(n_before):
+    """Slices of consecutive samples that hold few enough elements for the processor's cache.
+
+    `n_before` tells how many elements come before a sample, or before it and its neighbours.
+    """
+    first = np.flatnonzero(run_starts(n_before // _ELEMENTS_PER_BLOCK))
+    return [slice(start, stop) for start, stop in pairwise([0, *first[1:], len(n_before)])]
 
 
 def resolve_index(key, n_samples, owner):
@@ -116,14 +132,6 @@ class SampleIndexing:
 
     def __getitem__(self, key):
         return self._take(resolve_index(key, len(self), type(self).__name__))
-
-    def _cut_at(self, n_before):
-        """Blocks of samples that hold few enough elements for the processor's cache.
-
-        `n_before` tells how many elements come before a sample, or before it and its neighbours.
-        """
-        first = np.flatnonzero(run_starts(n_before // _ELEMENTS_PER_BLOCK))
-        return [self[start:stop] for start, stop in pairwise([0, *first[1:], len(self)])]
 
     def __array__(self, dtype=None, copy=None):
         raise TypeError(

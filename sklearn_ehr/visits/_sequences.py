@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..cohort import null_times
-from ..utils import SampleIndexing, concatenate_ranges, offsets_from_lengths
+from ..utils import SampleIndexing, concatenate_ranges, offsets_from_lengths, slices_of_about
 from ._vocabulary import PADDING
 
 _PER_VISIT = ("visit_times", "known_times", "visit_ids")
@@ -262,7 +262,8 @@ class VisitSequences(SampleIndexing):
 
     def blocks(self):
         """Sequences of consecutive samples, about as large."""
-        return self._cut_at(self.visit_offsets[self.sample_offsets[:-1]])
+        n_before = self.visit_offsets[self.sample_offsets[:-1]]
+        return [self[part] for part in slices_of_about(n_before)]
 
     def _keep_recent(self, max_visits):
         """Keep the most recent visits and static ones; the others go to `earlier`."""

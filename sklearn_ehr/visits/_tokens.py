@@ -87,9 +87,9 @@ def group_events(cohort, visits):
     run_offsets = offsets_from_lengths(stops[run] - starts[run])
     visit_offsets = run_offsets[offsets_from_lengths(last + 1 - first)]
     grouped = index_ranges(starts[run], stops[run])
-    known_times = None
-    if table.known is not None:
-        known_times = _first_and_last(table.known[event][grouped], visit_offsets)
+    known_times = cohort.known_from(event)
+    if known_times is not None:
+        known_times = _first_and_last(known_times[grouped], visit_offsets)
     return VisitSequences(
         table.code[event][grouped],
         visit_offsets,

@@ -47,13 +47,13 @@ def assert_mentions(message, *parts):
 @pytest.mark.parametrize("column", ["patient_id", "code"])
 def test_missing_required_column(column):
     message = message_of(ValueError, make_events().drop(columns=column))
-    assert_mentions(message, "events has no column", repr(column), "'time'", f"{column}=")
+    assert_mentions(message, "events has no column", repr(column), "among its 2", f"{column}=")
 
 
 @pytest.mark.parametrize("parameter", ["time", "visit_id", "value", "known_time"])
 def test_missing_optional_column_that_was_named(parameter):
     message = message_of(ValueError, make_events(), **{parameter: "when"})
-    assert_mentions(message, "'when'", f"parameter {parameter}", "'code'", "None")
+    assert_mentions(message, "'when'", f"parameter {parameter}", "among its 3", "None")
 
 
 def test_required_column_cannot_be_none():
@@ -62,17 +62,17 @@ def test_required_column_cannot_be_none():
 
 def test_neither_time_nor_visit():
     message = message_of(ValueError, make_events().drop(columns="time"))
-    assert_mentions(message, "times or of visit ids", "time=", "visit_id=", "'code'")
+    assert_mentions(message, "times or of visit ids", "time=", "visit_id=", "its 2 columns")
 
 
 def test_missing_patient_column_of_samples():
     message = message_of(ValueError, samples=make_samples().drop(columns="patient_id"))
-    assert_mentions(message, "samples has no column 'patient_id'", "'prediction_time'")
+    assert_mentions(message, "samples has no column 'patient_id'", "among its 1")
 
 
 def test_missing_prediction_time():
     message = message_of(ValueError, samples=make_samples().drop(columns="prediction_time"))
-    assert_mentions(message, "'prediction_time'", "'patient_id'", "name another with")
+    assert_mentions(message, "'prediction_time'", "among its 1", "name another with")
     assert_mentions(message, "whole histories", "prediction_time=None")
 
 
@@ -158,9 +158,7 @@ def test_null_visit_without_times():
         ([pd.Timestamp("1987-05-01"), 1987], "mixed"),
         ([dt.date(1987, 5, 1), "1987"], "mixed"),
         ([True, False], "boolean"),
-        (pd.to_timedelta([1987, 1987], unit="D"), "timedelta"),
         (pd.Categorical(["1987-05-01", "1987-06-01"]), "categorical"),
-        (pd.period_range("1987-05-01", periods=2), "period"),
         ([1987j, 1j], "complex"),
     ],
 )
@@ -169,6 +167,19 @@ def test_times_that_are_no_times(times, got):
     assert_mentions(for_events, "'time'", got, "datetimes (aware or naive)", "to_datetime")
     for_samples = message_of(TypeError, samples=make_samples(prediction_time=times))
     assert_mentions(for_samples, "'prediction_time'", got, "datetimes (aware or naive)")
+
+
+@pytest.mark.parametrize(
+    ("times", "got", "way_out"),
+    [
+        (pd.to_timedelta([1987, 1987], unit="D"), "timedelta", "divide them by pandas.Timedelta"),
+        (pd.period_range("1987-05", periods=2, freq="M"), "period", ".dt.to_timestamp(how='end')"),
+    ],
+)
+def test_times_that_to_datetime_would_refuse_too(times, got, way_out):
+    message = message_of(TypeError, make_events(time=times))
+    assert_mentions(message, "'time'", got, way_out)
+    assert "to_datetime" not in message
 
 
 @pytest.mark.parametrize("other", [pd.Timestamp("1987-05-01", tz="UTC"), dt.datetime(1987, 5, 1)])
@@ -224,21 +235,6 @@ def test_infinite_prediction_time():
 def test_integer_times_that_would_be_rounded(times):
     message = message_of(ValueError, make_events(time=times), null_time="static")
     assert_mentions(message, "'time'", "integers beyond", "coarser unit")
-
-
-def test_large_integer_times_beside_float_prediction_times():
-    # As a float, 2**53 + 1 is 2**53: the second event would seem known too early.
-    events = make_events(time=[1987, 2**53 + 1])
-    message = message_of(ValueError, events, make_samples(prediction_time=[2.0**53, 1987.5]))
-    assert_mentions(message, "'time'", "integers beyond 2**53", "coarser unit")
-
-
-def test_times_beyond_the_finest_unit():
-    events = make_events(time=[dt.date(1987, 1, 1), dt.date(9999, 12, 31)])
-    samples = make_samples()
-    samples["prediction_time"] = samples["prediction_time"].dt.as_unit("ns")
-    message = message_of(ValueError, events, samples)
-    assert_mentions(message, "'time'", "datetime64[ns]", ".dt.as_unit('us')")
 
 
 def test_local_times_beyond_the_unit():

@@ -160,7 +160,7 @@ def arrays_of(cohort):
 def test_subset_shares_the_arrays_of_events():
     cohort = make_cohort(known_time="known_time")
     arrays = arrays_of(cohort)
-    assert len(arrays) == 9
+    assert len(arrays) == 11
     for subset in (cohort[[0, 1]], cohort[1:][[0]], cohort[2]):
         pickle.dumps(subset)
         for name, array in arrays_of(subset).items():
@@ -218,7 +218,7 @@ def test_pickled_subset_holds_only_what_its_samples_see(known_time):
         assert hidden not in dumped
     for seen in (b"FLU", b"BIRTH", b"a1", b"Ann", b"Dan"):
         assert seen in dumped
-    events = pickle.loads(dumped)._events
+    events = pickle.loads(dumped).event_table
     assert len(events) == 2
     assert events.codes.tolist() == ["BIRTH", "FLU"]
     assert events.visit_ids.tolist() == ["a1"]
@@ -262,16 +262,16 @@ def test_subset_compacts_once():
     subset = make_cohort()[[0, 1]]
     state = subset.__getstate__()
     assert subset.__getstate__() is state
-    assert subset[[0]].__getstate__()["_events"] is not state["_events"]
-    assert len(subset[[1]].__getstate__()["_events"]) == 1
+    assert subset[[0]].__getstate__()["_visible"].table is not state["_visible"].table
+    assert len(subset[[1]].__getstate__()["_visible"].table) == 1
 
 
 def test_whole_and_unpickled_cohorts_do_not_compact():
     cohort = make_cohort()
-    assert cohort.__getstate__()["_events"] is cohort.event_table
+    assert cohort.__getstate__()["_visible"].table is cohort.event_table
     loaded = pickle.loads(pickle.dumps(cohort[[0, 1]]))
-    assert loaded.__getstate__()["_events"] is loaded._events
-    assert len(loaded[[1]].__getstate__()["_events"]) == 1
+    assert loaded.__getstate__()["_visible"].table is loaded.event_table
+    assert len(loaded[[1]].__getstate__()["_visible"].table) == 1
 
 
 def test_pickled_subset_of_a_large_cohort_is_small():

@@ -198,13 +198,11 @@ def test_whole_days_before_1970_end_a_day_later():
     assert see(times, times_of("1950-06-02T12")) == ["A"]
 
 
-def test_whole_days_with_times_at_the_end_of_the_range_are_no_leak():
+@pytest.mark.parametrize("unit", ["ns", "us"])
+def test_whole_days_with_times_at_the_end_of_the_range_are_no_leak(unit):
     # The end of this day is beyond datetime64[ns] and must not wrap around to 1677.
-    times = pd.Series(pd.to_datetime(["2020-01-01", "2262-04-11"])).dt.as_unit("ns")
-    predictions = times_of("2020-01-05T12").dt.as_unit("ns")
-    with pytest.raises(ValueError, match=r"'time' holds times beyond the range.*as_unit\('us'\)"):
-        see(times, predictions)
-    assert see(times.dt.as_unit("us"), predictions.dt.as_unit("us")) == ["A"]
+    times = pd.Series(pd.to_datetime(["2020-01-01", "2262-04-11"])).dt.as_unit(unit)
+    assert see(times, times_of("2020-01-05T12").dt.as_unit(unit)) == ["A"]
 
 
 def test_placeholder_date_of_the_year_9999_stays_invisible():
@@ -241,6 +239,27 @@ def test_comparison_is_exact_to_the_nanosecond():
     assert see(times, times_of(f"{stem}").dt.as_unit("s")) == ["A"]
     predictions = times_of(f"{stem}.999999999", "2020-01-01T01:00:01.000000000")
     assert see(times_of("2020-01-01T01:00:01").dt.as_unit("s"), predictions) == ["", "A"]
+
+
+def test_prediction_times_beyond_the_unit_of_events_compare_exactly():
+    times = pd.Series([dt.date(1987, 1, 1), dt.date(9999, 12, 31)])
+    assert see(times, times_of("1987-07-01T12").dt.as_unit("ns")) == ["A"]
+    times = times_of("1987-01-01T12", "2262-04-11T12").dt.as_unit("ns")
+    assert see(times, times_of("9999-12-31T12", "1000-01-01").dt.as_unit("s")) == ["AB", ""]
+
+
+def test_large_integer_times_beside_float_prediction_times_compare_exactly():
+    # As a float, 2**53 + 1 is 2**53: the second event would seem known too early.
+    assert see([1987, 2**53 + 1], [2.0**53, 2.0**53 + 2, 1986.5, 1e300, -1e300]) == [
+        "A",
+        "AB",
+        "",
+        "AB",
+        "",
+    ]
+    assert see([2.0**53, 2.0**53 + 2], [2**53 + 1, 2**53 + 2]) == ["A", "AB"]
+    assert see([2.0**53, 2.0**53 + 2], [2**53 + 1, 2**53 + 2], closed="left") == ["A", "A"]
+    assert see([2.0**63, 1.0], [2**63 - 1024]) == ["B"]
 
 
 def test_large_integer_times_compare_exactly():
@@ -312,9 +331,15 @@ def test_lookback_counts_in_time_while_known_time_decides_what_is_visible():
     assert see(times, [6], known_time=known) == ["ACD"]
 
 
-def test_lookback_of_whole_days_counts_from_their_midnight():
-    times = times_of("2020-01-01", "2020-01-02", "2020-01-03")
-    assert see(times, times_of("2020-01-03T12"), lookback="2D") == ["B"]
+def test_lookback_takes_away_what_was_known_at_its_start():
+    # The days of A and B ended half a day and one and a half days before the prediction.
+    times = times_of("2020-01-01", "2020-01-02", "2020-01-03", "2020-01-03T11")
+    predictions = times_of("2020-01-03T12")
+    assert see(times, predictions) == ["ABD"]
+    assert see(times, predictions, lookback="2D") == ["ABD"]
+    assert see(times, predictions, lookback="1D") == ["BD"]
+    assert see(times, predictions, lookback="12h") == ["D"]
+    assert see(times, predictions, lookback="12h", closed="left") == ["BD"]
 
 
 def test_static_events_are_always_visible_and_lead():

@@ -1,4 +1,4 @@
-"""What a column of times means."""
+"""Columns of times."""
 
 import datetime as dt
 
@@ -8,14 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sklearn_ehr.cohort._times import (
-    align,
-    as_duration,
-    look_back,
-    null_times,
-    read_times,
-    to_local,
-)
+from sklearn_ehr.cohort._days import to_local
+from sklearn_ehr.cohort._durations import as_duration, look_back
+from sklearn_ehr.cohort._times import last_key_by, null_times, read_times, times_far_ahead
 
 
 def read(values, **options):
@@ -79,51 +74,73 @@ def test_null_times_of_every_kind():
     assert null_times(np.array(["2020", "NaT"], dtype="M8[s]")).tolist() == [False, True]
 
 
-@pytest.mark.parametrize(
-    ("texts", "expected"),
-    [
-        (["2020-01-01", "1960-05-05"], True),
-        (["2020-01-01", None], True),
-        (["2020-01-01", "2020-01-01T00:00:00.000000001"], False),
-        (["1969-12-31T23:00"], False),
-    ],
+UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    count=st.integers(-(2**63) + 1, 2**63 - 1) | st.integers(-(10**4), 10**4),
+    step=st.integers(-3, 3),
+    units=st.tuples(*[st.sampled_from(list(UNITS))] * 2),
+    closed=st.sampled_from(["left", "right"]),
 )
-def test_whole_days_are_midnights(texts, expected):
-    times = pd.to_datetime(pd.Series(texts), format="ISO8601")
-    assert read(times).resolved_to_days() is expected
-    assert read(times.dt.tz_localize("Asia/Tokyo")).resolved_to_days() is expected
+def test_last_key_by_a_datetime_is_exact_in_any_unit(count, step, units, closed):
+    moment_unit, unit = units
+    moment = np.array([count], dtype=f"M8[{moment_unit}]")
+    (key,) = last_key_by(moment, np.dtype(f"M8[{unit}]"), closed)
+    nanoseconds = count * UNITS[moment_unit]
+    other = nanoseconds // UNITS[unit] + step
+    if -(2**63) < other < 2**63:
+        is_by = other * UNITS[unit] <= nanoseconds
+        if closed == "left":
+            is_by = other * UNITS[unit] < nanoseconds
+        assert (other <= key) == is_by
 
 
-def test_midnights_of_another_zone_are_no_whole_days():
-    times = pd.Series(pd.to_datetime(["2020-01-01"])).dt.tz_localize("UTC")
-    assert not read(times.dt.tz_convert("Asia/Kolkata")).resolved_to_days()
+NUMBERS = st.integers(-(2**63) + 1, 2**63 - 1) | st.integers(-5, 5)
+FLOATS = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-20, 20).map(
+    lambda n: n / 4
+)
 
 
-def test_numbers_are_no_days():
-    assert not read([1, 2]).resolved_to_days()
+@settings(max_examples=500, deadline=None)
+@given(
+    moment=NUMBERS | FLOATS | st.integers(-5, 5).map(lambda n: float(2**53 + n)),
+    other=NUMBERS | FLOATS,
+    closed=st.sampled_from(["left", "right"]),
+)
+def test_last_key_by_a_number_is_exact(moment, other, closed):
+    for value in (other, moment if isinstance(moment, int) == isinstance(other, int) else other):
+        dtype = np.dtype(np.int64 if isinstance(value, int) else np.float64)
+        (key,) = last_key_by(np.array([moment]), dtype, closed)
+        # Python compares integers and floats exactly.
+        assert (value <= key.item()) == (value <= moment if closed == "right" else value < moment)
 
 
-def test_end_of_day():
-    times = read(pd.to_datetime(["2020-02-28", "2020-02-29", "1969-12-31", None]))
-    np.testing.assert_array_equal(
-        times.end_of_day(times.starts_day()).values,
-        np.array(["2020-02-29", "2020-03-01", "1970-01-01", "NaT"], dtype="M8[s]"),
-    )
+def test_times_a_century_after_all_others_are_far():
+    far = times_far_ahead(read(pd.to_datetime(["2020-01-01", "9999-12-31", None, "2099-01-01"])))
+    assert far.tolist() == [False, True, False, False]
+    # Births shifted into the past are not, nor a minority that is none, nor numbers.
+    for values in (
+        pd.to_datetime(["1850-01-01", "2150-01-01", "2150-02-01"]),
+        pd.to_datetime(["2020-01-01", "9999-12-31"]),
+        [1, 2, 10**12],
+    ):
+        assert not times_far_ahead(read(values)).any()
 
 
-def test_alignment_takes_the_finest_unit():
-    coarse = read(np.array(["2020-01-01"], dtype="M8[s]"))
-    fine = read(np.array(["2020-01-01"], dtype="M8[ns]"))
-    aligned = align(coarse, fine)
-    assert [column.values.dtype for column in aligned] == ["M8[ns]", "M8[ns]"]
-    assert align(coarse, coarse)[0].values.dtype == "M8[s]"
+@pytest.mark.parametrize("values", [[20080404, 19991231], [20080404.0, None], [20000229, 19000101]])
+def test_dates_written_as_numbers_are_refused(values):
+    with pytest.raises(ValueError, match=r"'time' holds dates written as numbers.*to_datetime"):
+        read(values)
 
 
-def test_alignment_of_numbers():
-    assert align(read([1]), read([2]))[0].values.dtype == np.int64
-    assert align(read([2**53]), read([2.5]))[0].values.tolist() == [2.0**53]
-    with pytest.raises(ValueError, match=r"integers beyond 2\*\*53"):
-        align(read([2**53 + 1]), read([2.5]))
+@pytest.mark.parametrize(
+    "values",
+    [[20080404, 20080400], [20010229], [20080404, 5], [18991231], [21010101], [20080404.5], [0]],
+)
+def test_numbers_that_are_no_dates_are_times(values):
+    assert len(read(values).values) == len(values)
 
 
 def test_durations_take_the_coarsest_unit():

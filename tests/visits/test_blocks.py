@@ -12,7 +12,7 @@ from sklearn_ehr import (
     VisitSequenceTransformer,
     Vocabulary,
 )
-from sklearn_ehr.cohort import _event_table
+from sklearn_ehr.cohort import _layout
 from sklearn_ehr.utils import _ragged, _sorting
 
 N_EVENTS = 400
@@ -53,7 +53,7 @@ def all_results(events, samples):
 def test_results_do_not_depend_on_blocks(kind, monkeypatch):
     frames = make_frames(kind)
     visible, sequences, counts, vocabulary = all_results(*frames)
-    monkeypatch.setattr(_event_table, "_ROWS_PER_BLOCK", 7)
+    monkeypatch.setattr(_layout, "_ROWS_PER_BLOCK", 7)
     monkeypatch.setattr(_ragged, "_ELEMENTS_PER_BLOCK", 5)
     monkeypatch.setattr(_sorting, "_ROWS_PER_PART", 6)
     in_blocks = all_results(*frames)
@@ -77,7 +77,7 @@ def test_events_that_come_in_order_are_those_of_shuffled_ones(monkeypatch):
     events, samples = make_frames("times")
     events = events.sort_values(["patient_id", "time"], ignore_index=True)
     untouched = events.copy()
-    monkeypatch.setattr(_event_table, "_ROWS_PER_BLOCK", 50)
+    monkeypatch.setattr(_layout, "_ROWS_PER_BLOCK", 50)
     cohort = Cohort(events, samples, null_time="static")
     assert_frame_equal(events, untouched)
     shuffled = Cohort(events.sample(frac=1, random_state=1), samples, null_time="static")
@@ -107,7 +107,7 @@ def test_times_too_close_for_a_coarse_order_are_told_apart():
 @pytest.mark.parametrize("take", [lambda X: X, lambda X: X[np.arange(50)]], ids=["all", "subset"])
 def test_processes_map_the_arrays_of_events_from_one_file(take):
     def files_of(X):
-        arrays = (X.event_table.code, X.event_table.time, X.event_table.visit, X._bounds)
+        arrays = (X.event_table.code, X.event_table.time, X.event_table.visit, X._visible.ranges)
         return tuple(str(getattr(array, "filename", None)) for array in arrays)
 
     X = take(Cohort(*make_frames("times"), null_time="static"))

@@ -1,0 +1,86 @@
+"""Calendar days of datetimes, in the zone of their column."""
+
+import numpy as np
+import pandas as pd
+
+_DAY = np.timedelta64(1, "D")
+
+
+def to_local(values, zone):
+    """UTC datetimes as naive datetimes of the zone; naive ones as they are."""
+    if zone is None:
+        return values
+    try:
+        index = pd.DatetimeIndex(values).tz_localize("UTC").tz_convert(zone)
+        return index.tz_localize(None).to_numpy()
+    except (pd.errors.OutOfBoundsDatetime, NotImplementedError, OverflowError):
+        raise ValueError(
+            f"Times near the end of the range of {values.dtype}, or beyond the year 9999, have no "
+            f"local time in the zone {zone}. Convert the column with .dt.as_unit('us'), or leave "
+            f"such times out."
+        ) from None
+
+
+def day_of(values, zone):
+    """Calendar day of each datetime, datetime64[D]."""
+    return to_local(values, zone).astype("datetime64[D]")
+
+
+def midnights(days, zone):
+    """First and last instant, in UTC, that the clocks of a zone call the midnight of a day.
+
+    They differ where clocks are set back over midnight. Where they are set forward over it, both
+    are the first instant of the day.
+
+    Parameters
+    ----------
+    days : ndarray of datetime64[D], any shape
+    zone : tzinfo or None
+
+    Returns
+    -------
+    first, last : ndarrays of datetime64[s], of the shape of `days`
+    """
+    naive = days.astype("datetime64[s]")
+    if zone is None:
+        return naive, naive
+    distinct, position = np.unique(naive, return_inverse=True)
+    ends = [_localise(distinct, zone, is_first) for is_first in (True, False)]
+    return tuple(
+        end[position].reshape(days.shape) for end in (np.minimum(*ends), np.maximum(*ends))
+    )
+
+
+def _localise(midnights, zone, is_first):
+    """Naive midnights of a zone as UTC; of two moments the first or the last."""
+    try:
+        index = pd.DatetimeIndex(midnights).tz_localize(
+            zone, ambiguous=np.full(len(midnights), is_first), nonexistent="shift_forward"
+        )
+    except (pd.errors.OutOfBoundsDatetime, NotImplementedError, OverflowError):
+        raise ValueError(
+            f"Times near the year 9999 have no next midnight in the zone {zone}. Leave such times "
+            f"out, or make the columns of times naive."
+        ) from None
+    moments = index.tz_convert("UTC").tz_localize(None).as_unit("s").to_numpy().copy()
+    is_shifted = (index.tz_localize(None).to_numpy() != midnights) & ~np.isnat(midnights)
+    if is_shifted.any():
+        # pandas shifts too far where a whole day was left out, as in Samoa in December 2011.
+        following = _localise(midnights[is_shifted] + _DAY, zone, is_first)
+        moments[is_shifted] = np.minimum(moments[is_shifted], following)
+    return moments
+
+
+def is_midnight(values, zone):
+    """Which datetimes are a midnight, or the first instant of a day that has none."""
+    local = to_local(values, zone)
+    day = local.astype("datetime64[D]")
+    is_midnight = local == day
+    if zone is not None and not is_midnight.all():
+        is_midnight |= values == midnights(day, zone)[0]
+    return is_midnight
+
+
+def end_of_day(values, zone):
+    """The midnight that ends the day of each datetime; of two such midnights the later."""
+    return midnights(day_of(values, zone) + _DAY, zone)[1]
