@@ -225,8 +225,16 @@ def test_fitted_transformer_holds_no_patient_no_time_and_no_rare_code(Transforme
         pickler.dump(transformer)
     assert 3 <= pickler.longest < 100
     learnt = set(vars(transformer)) - set(transformer.get_params())
-    assert learnt == {"vocabulary_", "_value_bins"}
+    assert learnt == {
+        "vocabulary_",
+        "resolution_",
+        "_value_bins",
+        "_kind_of_times",
+        "_has_visit_ids",
+    }
     assert transformer._value_bins is None
+    assert transformer._kind_of_times == "datetime"
+    assert transformer._has_visit_ids is True
 
 
 def test_fitted_search_holds_no_patient_no_time_and_no_rare_code():

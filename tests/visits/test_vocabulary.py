@@ -140,7 +140,7 @@ def test_max_vocabulary_keeps_the_most_frequent_ties_by_code():
 @pytest.mark.parametrize("min_frequency", [3, 0.9])
 def test_empty_vocabulary_is_an_error_that_names_min_frequency(min_frequency):
     cohort = cohort_of({1: "AB", 2: "B", 3: "A"})
-    with pytest.raises(ValueError, match=f"min_frequency={min_frequency} of the 3 .* known of 2"):
+    with pytest.raises(ValueError, match=f"min_frequency={min_frequency} of the 3 .* visible in 2"):
         Vocabulary.from_cohort(cohort, min_frequency=min_frequency)
 
 
@@ -149,7 +149,7 @@ def test_no_visible_event_is_an_empty_vocabulary():
     samples = pd.DataFrame({"patient_id": [1], "prediction_time": [4]})
     with pytest.warns(UserWarning, match="no visible event"):
         cohort = Cohort(events, samples)
-    with pytest.raises(ValueError, match="known of 0"):
+    with pytest.raises(ValueError, match="visible in 0"):
         Vocabulary.from_cohort(cohort, min_frequency=0.0)
 
 
