@@ -67,7 +67,7 @@ def refuse_unordered_target(y, patients):
     if patients.equals(y.index):
         return
     problem = f"the {len(y)} entries of the index of y are not the {len(patients)} patient ids"
-    if len(y) == len(patients) and patients.isin(y.index).all():
+    if len(y) == len(patients) and set(y.index) == set(patients):
         problem = "the index of y has the patient ids in another order"
     raise ValueError(
         f"X is a frame of events, which has a sample for each patient, sorted by id, and "
