@@ -61,6 +61,7 @@ def test_events_that_no_sample_sees_change_no_bit(Transformer, data, case):
 
 @both_transformers
 @few_events
+@pytest.mark.filterwarnings("ignore:None of the .* visible events:UserWarning")
 @examples(50)
 @given(data=st.data(), case=cases())
 def test_a_sample_depends_on_its_own_visible_events_alone(Transformer, data, case):

@@ -58,7 +58,7 @@ def _within_windows(sequences, windows):
     if not len(windows):
         return []
     visit_ends = sequences.visit_times[:, 1]
-    # Both are in the same unit, so that times compare with the starts of windows exactly.
+    # In the unit of the events, so that their times compare with the starts of windows exactly.
     ends = sequences.prediction_times
     if ends is None:
         has_visits = sequences.lengths > 0
