@@ -61,6 +61,7 @@ def test_events_that_no_sample_sees_change_no_bit(Transformer, data, case):
 
 @both_transformers
 @few_events
+@pytest.mark.filterwarnings("ignore:None of the .* visible events:UserWarning")
 @examples(50)
 @given(data=st.data(), case=cases())
 def test_a_sample_depends_on_its_own_visible_events_alone(Transformer, data, case):
@@ -225,8 +226,16 @@ def test_fitted_transformer_holds_no_patient_no_time_and_no_rare_code(Transforme
         pickler.dump(transformer)
     assert 3 <= pickler.longest < 100
     learnt = set(vars(transformer)) - set(transformer.get_params())
-    assert learnt == {"vocabulary_", "_value_bins"}
+    assert learnt == {
+        "vocabulary_",
+        "resolution_",
+        "_value_bins",
+        "_kind_of_times",
+        "_has_visit_ids",
+    }
     assert transformer._value_bins is None
+    assert transformer._kind_of_times == "datetime"
+    assert transformer._has_visit_ids is True
 
 
 def test_fitted_search_holds_no_patient_no_time_and_no_rare_code():

@@ -1,4 +1,4 @@
-"""Visits formed of a cohort's events, as tokens or counts."""
+"""Visits made from the events of a cohort, as sequences of tokens or as counts."""
 
 from ._as_of import (
     as_of_truncated,

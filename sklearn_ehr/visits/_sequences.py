@@ -162,16 +162,6 @@ class VisitSequences(SampleIndexing):
             return np.zeros(len(self.is_static))
         return _positive_days(self.known_times[:, 1], self.visit_times[:, 1])
 
-    def _age_of_visits(self):
-        """Time from each visit's last event to the prediction, or to the sample's last event."""
-        last = self.visit_times[:, 1]
-        if self.prediction_times is None:
-            seen = self.lengths > 0
-            end = np.repeat(last[self.sample_offsets[1:][seen] - 1], self.lengths[seen])
-        else:
-            end = np.repeat(self.prediction_times, self.lengths)
-        return _positive_days(end, last)
-
     def to_padded(self):
         """Pad to the longest sample and the largest visit.
 

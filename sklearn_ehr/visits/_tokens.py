@@ -1,8 +1,8 @@
-"""Which visible events form which visit, and which tokens a visit holds."""
+"""Visits of tokens, made from visible events."""
 
 import numpy as np
 
-from ..cohort import as_duration, null_times, to_local
+from ..cohort import as_duration, look_back, null_times, to_local
 from ..utils import (
     concatenate_ranges,
     index_ranges,
@@ -18,53 +18,58 @@ from ._vocabulary import UNKNOWN
 _STATIC = -1
 
 
-def tokenise(
-    cohort,
-    vocabulary,
-    *,
-    handle_unknown="token",
-    visits="auto",
-    max_visits=None,
-    max_codes_per_visit=None,
-    deduplicate=True,
-):
-    """Turn a cohort's visible events into visits of tokens; both transformers do it this way.
+class Tokeniser:
+    """Visits of tokens from a cohort or a block of it, the same for both transformers.
 
-    Returns
-    -------
-    VisitSequences
+    Parameters
+    ----------
+    event_codes : EventCodes
+        Codes of the events of the cohort.
+    vocabulary : Vocabulary
+    handle_unknown, visits, max_visits, deduplicate
+        As in `VisitSequenceTransformer`.
     """
-    if visits == "id":
-        _refuse_events_without_id(cohort)
-    token_of_code = vocabulary.encode(cohort.event_table.codes)
 
-    def tokenise_block(block):
-        grouped = group_events(block, visits)
+    def __init__(self, event_codes, vocabulary, *, handle_unknown, visits, max_visits, deduplicate):
+        self.event_codes = event_codes
+        self.vocabulary = vocabulary
+        self.handle_unknown = handle_unknown
+        self.visits = visits
+        self.max_visits = max_visits
+        self.deduplicate = deduplicate
+        self._token_of_code = vocabulary.encode(event_codes.names)
+
+    def __call__(self, cohort):
+        """Visits of tokens, as `VisitSequences`."""
+        grouped = group_events(cohort, self.visits, self.event_codes)
         sequences = select_tokens(
             grouped,
-            token_of_code[grouped.tokens],
-            vocabulary,
-            drop_unknown=handle_unknown == "ignore",
-            deduplicate=deduplicate,
-            max_per_visit=max_codes_per_visit,
+            self._token_of_code[grouped.tokens],
+            self.vocabulary,
+            drop_unknown=self.handle_unknown == "ignore",
+            deduplicate=self.deduplicate,
         )
-        return sequences if max_visits is None else sequences._keep_recent(max_visits)
+        return sequences if self.max_visits is None else sequences._keep_recent(self.max_visits)
 
-    return VisitSequences._concatenate(map_in_threads(tokenise_block, cohort.blocks()))
+    def count_known(self, cohort):
+        """Number of visible events, and how many of them have a code of the vocabulary."""
+        event, sample = cohort.visible_positions()
+        token = self._token_of_code[self.event_codes.positions(event)]
+        return len(sample), np.count_nonzero(token != UNKNOWN)
 
 
-def group_events(cohort, visits):
-    """Group a cohort's visible events into ordered visits.
+def group_events(cohort, visits, event_codes=None):
+    """Group the visible events of a cohort into ordered visits.
 
     Returns
     -------
     VisitSequences
-        Its "tokens" are still positions in the cohort's table of codes.
+        The tokens are positions in `event_codes.names`, by default in the codes of the event table.
     """
     table = cohort.event_table
     event, sample = cohort.visible_positions()
     label = _label_visits(table, event, visits)
-    # A visit is one run of events, or several where it overlaps with others: few rows to sort.
+    # A visit is one run of events, or a few where visits overlap, so there is little to sort.
     starts = np.flatnonzero(run_starts(sample, label))
     stops = np.append(starts, len(sample))[1:]
     run = order_by(sample[starts], label[starts])
@@ -76,7 +81,7 @@ def group_events(cohort, visits):
         time = table.time[event]
         visit_times = time[np.stack([first_event, last_event], axis=1)]
         began, ended = visit_times.T
-        # Ties stay in the order of labels.
+        # Ties keep the order of the labels.
         by_end = order_by(sample[first_event], ~null_times(ended), ended, began)
         visit_times = visit_times[by_end]
         first, last = first[by_end], last[by_end]
@@ -90,8 +95,9 @@ def group_events(cohort, visits):
     known_times = cohort.known_from(event)
     if known_times is not None:
         known_times = _first_and_last(known_times[grouped], visit_offsets)
+    code = table.code[event] if event_codes is None else event_codes.positions(event)
     return VisitSequences(
-        table.code[event][grouped],
+        code[grouped],
         visit_offsets,
         offsets_from_lengths(np.bincount(sample[first_event], minlength=len(cohort))),
         visit_times=visit_times,
@@ -103,26 +109,26 @@ def group_events(cohort, visits):
 
 
 def _ids_of(visit_ids, label):
-    """Ids of visits by their labels; None for static visits and those by day or time."""
+    """Ids of visits with these labels; None for static visits and visits by day or time."""
     has_id = (label >= 0) & (label < len(visit_ids))
     if has_id.all():
         return visit_ids[label]
-    # Objects, as floats would round large integers.
+    # An array of objects, as floats would round large integers.
     ids = np.full(len(label), None, dtype=object)
     ids[has_id] = visit_ids[label[has_id]]
     return ids
 
 
 def _first_and_last(times, offsets):
-    """The earliest and the latest time of each range; none is empty."""
+    """Earliest and latest time of each range; no range is empty."""
     ends = [end.reduceat(times, offsets[:-1]) for end in (np.minimum, np.maximum)]
     return np.stack(ends, axis=1)
 
 
-def select_tokens(sequences, tokens, vocabulary, *, drop_unknown, deduplicate, max_per_visit):
-    """Replace the tokens of sequences; drop unknown ones, repeats, and all but the most recent.
+def select_tokens(sequences, tokens, vocabulary, *, drop_unknown, deduplicate):
+    """Replace the tokens of sequences, and drop unknown or repeated ones.
 
-    Of a repeated token the last occurrence in a visit counts. A static visit is never cut short.
+    Among repeats in a visit, the last one is kept.
     """
     offsets = sequences.visit_offsets
     if drop_unknown:
@@ -130,25 +136,26 @@ def select_tokens(sequences, tokens, vocabulary, *, drop_unknown, deduplicate, m
     if deduplicate:
         visit = np.repeat(np.arange(len(offsets) - 1, dtype=np.int32), np.diff(offsets))
         tokens, offsets = _keep(is_last_of_equals(visit, tokens), tokens, offsets)
-    if max_per_visit is not None:
-        lengths = np.diff(offsets)
-        tokens_to_come = np.repeat(offsets[1:], lengths) - 1 - np.arange(len(tokens))
-        is_static = np.repeat(sequences.is_static, lengths)
-        tokens, offsets = _keep((tokens_to_come < max_per_visit) | is_static, tokens, offsets)
     return sequences._replace(tokens=tokens, visit_offsets=offsets, vocabulary=vocabulary)
 
 
 def _keep(kept, tokens, offsets):
-    """Tokens that are marked, and the offsets of ranges in them."""
+    """Select tokens, and adapt the offsets of their visits."""
     return tokens[kept], offsets_from_lengths(kept)[offsets]
 
 
-def _refuse_events_without_id(cohort):
-    table, (event, _) = cohort.event_table, cohort.visible_positions()
-    without_id = ~table.is_static(event)
-    if table.visit is not None:
-        without_id &= table.visit[event] < 0
-    if n_without := np.count_nonzero(without_id):
+def refuse_events_without_id(cohort):
+    """Raise if a visible event has a time but no visit id."""
+    table = cohort.event_table
+
+    def count(block):
+        event, _ = block.visible_positions()
+        without_id = ~table.is_static(event)
+        if table.visit is not None:
+            without_id &= table.visit[event] < 0
+        return np.count_nonzero(without_id)
+
+    if n_without := sum(map_in_threads(count, cohort.blocks())):
         raise ValueError(
             f"visits='id' needs the visit id of every event, and {n_without} visible event(s) have "
             f"none. Use visits='auto', which groups those by day (numeric times: by time)."
@@ -156,7 +163,7 @@ def _refuse_events_without_id(cohort):
 
 
 def _label_visits(table, event, visits):
-    """Label events so that those of one sample with one label form a visit; static ones are -1."""
+    """Label events so that equal labels within a sample form a visit; static ones are -1."""
     is_static = table.is_static(event)
     if visits in ("auto", "id"):
         label = _label_by_id(table, event, is_static)
@@ -166,7 +173,7 @@ def _label_visits(table, event, visits):
 
 
 def _label_by_id(table, event, is_static):
-    """Label events by their visit ids, those without one by time."""
+    """Label events by visit id, or by time where they have none."""
     label = np.full(len(is_static), -1) if table.visit is None else table.visit[event]
     without_id = (label < 0) & ~is_static
     if not without_id.any():
@@ -177,7 +184,7 @@ def _label_by_id(table, event, is_static):
 
 
 def _label_by_time(table, event, is_static, visits):
-    """Label events by their times, by numbers from 0 on; those of static ones mean nothing."""
+    """Label events by time, with numbers from 0 on; labels of static events are arbitrary."""
     if table.time is None:
         raise ValueError(
             f"visits={visits!r} needs event times, and events has no time column. Use visits='id'."
@@ -189,10 +196,13 @@ def _label_by_time(table, event, is_static, visits):
                 "visits='day' needs datetimes, and the event times are numbers. Use visits='time', "
                 "or a number: the longest gap inside a visit."
             )
-        # Not runs of a day: where clocks are set back past midnight, a day comes back.
+        # A day may come back, where clocks are set back past midnight: it is still one day.
         day = to_local(time, table.zone).astype("datetime64[D]").astype(np.int64)
         return day - day[~is_static].min(initial=0)
     if visits == "time":
         return np.cumsum(run_starts(time))
     longest_gap = as_duration(visits, "visits", time.dtype.kind == "M")
-    return np.cumsum(np.diff(time, prepend=time[:1]) > longest_gap)
+    is_new = np.ones(len(time), dtype=bool)
+    # Unlike a difference of times, the start of a window never wraps around.
+    is_new[1:] = time[:-1] < look_back(time[1:], longest_gap, "left")
+    return np.cumsum(is_new)

@@ -1,153 +1,60 @@
-"""How a cohort becomes what a model takes: visit sequences, or counts of the same tokens."""
+"""Transformers from cohorts to visit sequences, or to counts of the same tokens."""
 
-from datetime import timedelta
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
-from sklearn.utils._param_validation import (
-    Interval,
-    InvalidParameterError,
-    RealNotInt,
-    StrOptions,
-)
+from scipy import sparse
+from sklearn.utils._param_validation import InvalidParameterError, StrOptions
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_is_fitted
 
 from ..cohort import as_cohort, as_duration
-from ._count_matrix import count_tokens
-from ._tokens import tokenise
-from ._value_bins import ValueBins
-from ._vocabulary import Vocabulary
+from ..utils import map_in_threads
+from ._base import CodeTransformer
+from ._count_matrix import count_tokens, is_recent
+from ._sequences import VisitSequences
 
 
-class _CodeTransformer(TransformerMixin, BaseEstimator):
-    """What both transformers share: the vocabulary learnt in fit, and the rules of a visit."""
-
-    _parameter_constraints = {
-        "min_frequency": [
-            Interval(Integral, 1, None, closed="left"),
-            Interval(RealNotInt, 0, 1, closed="both"),
-        ],
-        "max_vocabulary": [Interval(Integral, 1, None, closed="left"), None],
-        "handle_unknown": [StrOptions({"token", "ignore"})],
-        "visits": [
-            StrOptions({"auto", "id", "day", "time"}),
-            timedelta,
-            np.timedelta64,
-            Interval(Real, 0, None, closed="neither"),
-        ],
-        "max_visits": [Interval(Integral, 1, None, closed="left"), None],
-        "max_codes_per_visit": [Interval(Integral, 1, None, closed="left"), None],
-        "deduplicate": ["boolean"],
-        "value_bins": [Interval(Integral, 2, None, closed="left"), None],
-    }
-
-    def __init__(
-        self,
-        *,
-        min_frequency=10,
-        max_vocabulary=None,
-        handle_unknown="token",
-        visits="auto",
-        max_visits=None,
-        max_codes_per_visit=None,
-        deduplicate=True,
-        value_bins=None,
-    ):
-        self.min_frequency = min_frequency
-        self.max_vocabulary = max_vocabulary
-        self.handle_unknown = handle_unknown
-        self.visits = visits
-        self.max_visits = max_visits
-        self.max_codes_per_visit = max_codes_per_visit
-        self.deduplicate = deduplicate
-        self.value_bins = value_bins
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
-        """Learn the vocabulary from the visible events.
-
-        Parameters
-        ----------
-        X : Cohort or DataFrame
-            A long frame has the standard column names and gives one sample a patient.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If no code is frequent enough, or `value_bins` finds no values.
-        TypeError
-            If `value_bins` meets codes that are no texts.
-        """
-        cohort, bins = as_cohort(X), None
-        if self.value_bins is not None:
-            bins = ValueBins.from_cohort(cohort, self.value_bins)
-            cohort = bins.apply(cohort)
-        self.vocabulary_ = Vocabulary.from_cohort(
-            cohort, min_frequency=self.min_frequency, max_vocabulary=self.max_vocabulary
-        )
-        # Those of rarer codes never enter the fitted model.
-        self._value_bins = None if bins is None else bins.keep(self.vocabulary_)
-        return self
-
-    def _tokenise(self, cohort):
-        check_is_fitted(self)
-        return tokenise(
-            cohort if self._value_bins is None else self._value_bins.apply(cohort),
-            self.vocabulary_,
-            handle_unknown=self.handle_unknown,
-            visits=self.visits,
-            max_visits=self.max_visits,
-            max_codes_per_visit=self.max_codes_per_visit,
-            deduplicate=self.deduplicate,
-        )
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = False
-        return tags
-
-
-class VisitSequenceTransformer(_CodeTransformer):
-    """Turn patient histories into visits of token ids, for `LSTMVisitClassifier`.
+class VisitSequenceTransformer(CodeTransformer):
+    """Turn patient histories into visits of token ids, the input of the LSTM estimators.
 
     Parameters
     ----------
     min_frequency : int or float, default=10
-        Number of training patients that must have a code for it to be learnt, or their share if a
-        float. Rarer codes never enter the fitted model; 10 is the usual small-cell floor.
+        Minimum number of training patients with a code, or their share if a float. Rarer codes
+        never enter the fitted model. The default is the usual small-cell threshold.
     max_vocabulary : int, default=None
-        Learn at most this many codes, the most frequent; ties go by code.
+        Maximum number of codes. The most frequent ones are kept; ties are broken by code.
     handle_unknown : {"token", "ignore"}, default="token"
-        Rare and never-seen codes become token 1 ("token"), or are dropped ("ignore").
+        How rare and new codes are handled: "token" turns each of them into token 1, "ignore" drops
+        them.
     visits : {"auto", "id", "day", "time"}, timedelta or float, default="auto"
-        What a visit is. "id": events of one visit id. "day": of one calendar day, in the zone of
-        aware times. "time": of one time. "auto": by id where a row has one, else by day (numeric
-        times: by time). A timedelta (numeric times: a number): a new visit starts after a longer
-        gap than this.
+        How events are grouped into visits:
+
+        - "id": by visit id;
+        - "day": by calendar day, in the time zone of the events;
+        - "time": by distinct time;
+        - "auto": by visit id where an event has one, otherwise by day (numeric times: by time);
+        - a timedelta, or a number for numeric times: a new visit starts after a longer gap.
     max_visits : int, default=None
-        Keep the most recent visits. A static visit is kept besides.
-    max_codes_per_visit : int, default=None
-        Keep the most recent tokens of a visit. A static visit is kept whole.
+        Maximum number of visits of a sample. The most recent ones are kept, and the static visit in
+        addition.
     deduplicate : bool, default=True
-        Keep a token once a visit.
+        Whether to keep each token only once per visit.
     value_bins : int, default=None
-        Number of bins for the values of each code that has any: an event with a value becomes
-        ``code//Q1`` (the lowest) to ``code//Qk`` by the quantiles of that code's values among the
-        training events, one without stays the bare code. Equal quantiles make one bin.
+        Number of bins for the values of each code. An event with a value becomes ``code//Q1``
+        (lowest values) to ``code//Qk``, by the quantiles of the values of that code in the training
+        events; an event without a value keeps its code. Each edge between two bins is a mean over
+        at least `min_frequency` patients, and bins with values of fewer patients are merged with a
+        neighbour, so a code may have fewer bins.
 
     Attributes
     ----------
     vocabulary_ : Vocabulary
-        The codes learnt; id 0 is padding, 1 unknown.
+        The codes and their token ids; id 0 is padding, id 1 stands for unknown codes.
+    resolution_ : {"day", "instant"} or None
+        Resolution of the training cohort.
 
     See Also
     --------
@@ -155,9 +62,9 @@ class VisitSequenceTransformer(_CodeTransformer):
 
     Notes
     -----
-    Visits are ordered by their last visible event, then their first, then their id, so that a visit
-    in progress is last. Events of equal time are ordered by code. Visits left without tokens stay,
-    as empty visits.
+    Visits are ordered by the time of their last visible event, then of their first one, then by id,
+    so a visit in progress comes last. Events at the same time are ordered by code. A visit without
+    tokens is kept, as an empty visit.
 
     Examples
     --------
@@ -178,49 +85,65 @@ class VisitSequenceTransformer(_CodeTransformer):
     """
 
     def transform(self, X):
-        """Turn histories into sequences.
+        """Turn histories into visit sequences.
 
         Parameters
         ----------
         X : Cohort or DataFrame
+            As in `fit`.
 
         Returns
         -------
         VisitSequences of shape (n_samples,)
+
+        Raises
+        ------
+        ValueError
+            If the events of `X` lack values or times that those of `fit` had, or the resolution of
+            `X` is another one.
+
+        Warns
+        -----
+        UserWarning
+            If no visible code is in the vocabulary, or only one of `X` and the events of `fit` has
+            visit ids.
         """
-        return self._tokenise(as_cohort(X))
+        cohort = as_cohort(X)
+        tokenise = self._make_tokeniser(cohort)
+        return VisitSequences._concatenate(map_in_threads(tokenise, cohort.blocks()))
 
 
-class CodeCountVectorizer(_CodeTransformer):
-    """Count each code's visits per sample, for linear models and trees.
+class CodeCountVectorizer(CodeTransformer):
+    """Count the visits of each sample that have each code, for linear models and trees.
 
-    The tokens are those that `VisitSequenceTransformer` makes with the same parameters, so that a
-    comparison with a network compares models, not preparations.
+    The tokens are those of `VisitSequenceTransformer` with the same parameters, so a comparison
+    with a network compares models, not preparations.
 
     Parameters
     ----------
-    min_frequency, max_vocabulary, handle_unknown, visits, max_visits, max_codes_per_visit, \
-deduplicate, value_bins
-        As in `VisitSequenceTransformer`. An unknown code is no column.
+    min_frequency, max_vocabulary, handle_unknown, visits, max_visits, deduplicate, value_bins
+        As in `VisitSequenceTransformer`. Unknown codes have no column.
     encoding : {"count", "binary", "log1p"}, default="count"
-        Number of visits with a code (of its occurrences with ``deduplicate=False``), whether there
-        is any, or the logarithm of one plus the number.
+        Number of visits with a code (of its occurrences if ``deduplicate=False``), whether there is
+        any, or the logarithm of one plus the number.
     last_visits : tuple or list of int, default=()
-        For each number `k` a block of columns that counts the last `k` visits alone, beside the
-        block for the whole history. Static codes count in the whole history only.
+        Each number `k` adds a block of columns that counts only the last `k` visits. Static codes
+        are counted in the first block only, that of the whole history.
     windows : tuple or list of timedelta, str or float, default=()
-        For each length of time a block that counts the visits alone whose last event lies within it
-        before the prediction (of whole histories: before the sample's last event), such as "90D"; a
-        number in the unit of numeric times. An age of just that length lies outside, as under a
-        lookback of ``closed="right"``.
+        Each length of time, such as "90D" (numeric times: a number in their unit), adds a block of
+        columns that counts only visits whose last event lies within that time before the prediction
+        or, for whole histories, before the last event of the sample. An event at exactly that
+        distance lies outside, as under the lookback of a cohort with ``closed="right"``.
     sparse_output : bool, default=True
-        Return a CSR matrix; otherwise an array, as `HistGradientBoostingClassifier` and output of
-        pandas frames (`set_output`) need it.
+        Whether to return a CSR matrix or an array. `HistGradientBoostingClassifier` and pandas
+        output (`set_output`) need an array.
 
     Attributes
     ----------
     vocabulary_ : Vocabulary
-        The codes learnt.
+        The codes that are counted.
+    resolution_ : {"day", "instant"} or None
+        Resolution of the training cohort.
 
     See Also
     --------
@@ -244,7 +167,7 @@ deduplicate, value_bins
     """
 
     _parameter_constraints = {
-        **_CodeTransformer._parameter_constraints,
+        **CodeTransformer._parameter_constraints,
         "encoding": [StrOptions({"count", "binary", "log1p"})],
         "last_visits": [tuple, list],
         "windows": [tuple, list],
@@ -259,7 +182,6 @@ deduplicate, value_bins
         handle_unknown="token",
         visits="auto",
         max_visits=None,
-        max_codes_per_visit=None,
         deduplicate=True,
         value_bins=None,
         encoding="count",
@@ -273,7 +195,6 @@ deduplicate, value_bins
             handle_unknown=handle_unknown,
             visits=visits,
             max_visits=max_visits,
-            max_codes_per_visit=max_codes_per_visit,
             deduplicate=deduplicate,
             value_bins=value_bins,
         )
@@ -282,54 +203,43 @@ deduplicate, value_bins
         self.windows = windows
         self.sparse_output = sparse_output
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
-        """Learn the vocabulary from the visible events.
-
-        Parameters
-        ----------
-        X : Cohort or DataFrame
-            A long frame has the standard column names and gives one sample a patient.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If no code is frequent enough, or `value_bins` finds no values.
-        TypeError
-            If `value_bins` meets codes that are no texts.
-        """
-        valid = all(isinstance(k, Integral) and k >= 1 for k in self.last_visits)
-        if not valid or len(set(self.last_visits)) < len(self.last_visits):
-            raise InvalidParameterError(
-                f"last_visits={self.last_visits!r} must hold numbers of visits, each another "
-                f"integer of at least 1, such as (1,)."
-            )
-        cohort = as_cohort(X)
-        self._lengths_of_windows(cohort)
-        return super().fit(cohort)
-
     def transform(self, X):
         """Count the tokens of each sample.
 
         Parameters
         ----------
         X : Cohort or DataFrame
+            As in `fit`.
 
         Returns
         -------
         CSR matrix or ndarray of shape (n_samples, n_features_out), float64
-            With ``set_output(transform="pandas")`` a frame with the index of the samples.
+            After ``set_output(transform="pandas")``, a DataFrame with the index of the samples; the
+            patient ids, if `X` is a frame of events.
+
+        Raises
+        ------
+        ValueError
+            If the events of `X` lack values or times that those of `fit` had, or the resolution of
+            `X` is another one.
+
+        Warns
+        -----
+        UserWarning
+            If no visible code is in the vocabulary, or only one of `X` and the events of `fit` has
+            visit ids.
         """
         cohort = as_cohort(X)
-        counts = count_tokens(
-            self._tokenise(cohort), self.last_visits, self._lengths_of_windows(cohort)
-        )
+        tokenise = self._make_tokeniser(cohort)
+        windows = self._lengths_of_windows(cohort)
+
+        def count(block):
+            sequences = tokenise(block)
+            recent = [is_recent(block, sequences, window) for window in windows]
+            return count_tokens(sequences, self.last_visits, recent)
+
+        # Counted block by block: the tokens of all samples may take more memory than the counts.
+        counts = sparse.vstack(map_in_threads(count, cohort.blocks()), format="csr")
         if self.encoding == "binary":
             counts.data[:] = 1
         elif self.encoding == "log1p":
@@ -337,14 +247,15 @@ deduplicate, value_bins
         if self.sparse_output:
             return counts
         if _get_output_config("transform", self)["dense"] == "pandas":
-            # scikit-learn would take the index of X, but a row is a sample, not an event.
+            # scikit-learn would take the index of X, and in a frame of events a row is an event.
             return pd.DataFrame(counts.toarray(), index=cohort.samples.index)
         return counts.toarray()
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the columns: each code, then for a block ``code@last1`` or ``code@within90D``.
+        """Names of the columns: the codes, then those of the other blocks.
 
-        Where a code itself holds such a mark, blocks are marked by more ``@``.
+        The columns of the blocks are called ``code@last1``, ``code@within90D`` and so on. If a code
+        itself contains such a mark, the mark has more ``@``.
 
         Parameters
         ----------
@@ -364,18 +275,24 @@ deduplicate, value_bins
         suffixes += [f"{mark}within{window}" for window in self.windows]
         return np.array([code + suffix for suffix in suffixes for code in codes], dtype=object)
 
+    def _check_fit(self, cohort):
+        valid = all(isinstance(k, Integral) and k >= 1 for k in self.last_visits)
+        if not valid or len(set(self.last_visits)) < len(self.last_visits):
+            raise InvalidParameterError(
+                f"last_visits={self.last_visits!r} must hold distinct integers of at least 1, such "
+                f"as (1, 3)."
+            )
+        self._lengths_of_windows(cohort)
+
     def _lengths_of_windows(self, cohort):
-        """Lengths of the windows in days, or in the unit of numeric times."""
+        """Lengths of the windows, as returned by `as_duration`."""
         time = cohort.event_table.time
         if not len(self.windows):
-            return ()
+            return []
         if time is None:
             raise ValueError("windows needs event times; events has no time column.")
-        lengths = [
-            as_duration(window, "windows", time.dtype.kind == "M") for window in self.windows
-        ]
-        if time.dtype.kind == "M":
-            lengths = [length / np.timedelta64(1, "D") for length in lengths]
+        is_datetime = time.dtype.kind == "M"
+        lengths = [as_duration(window, "windows", is_datetime) for window in self.windows]
         if len(set(lengths)) < len(lengths):
             raise ValueError(f"windows={self.windows!r} holds a length twice.")
         return lengths

@@ -1,25 +1,26 @@
-"""Into which quantile of its code's values an event's value falls."""
+"""Bins of the values of each code, by quantiles that rest on enough patients."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
-from ..utils import key_kind, offsets_from_lengths, order_by, run_starts, search_ranges
+from ..utils import concatenate_ranges, offsets_from_lengths, order_by, run_starts, search_ranges
+from ._event_codes import check_can_be_binned, name_bins
 
 
 @dataclass(frozen=True, eq=False)
 class ValueBins:
-    """Edges of the bins of each code that has values, learnt from training events.
+    """Edges between the bins of each code's values, learnt from training events.
 
     Attributes
     ----------
     codes : ndarray of shape (n_codes,)
-        Codes with values, ascending.
+        Codes with several bins, ascending.
     offsets : ndarray of shape (n_codes + 1,)
         Edges ``offsets[i]:offsets[i + 1]`` are those of code `i`.
-    edges : float64 ndarray
-        Highest value of a bin but the last, ascending within a code, tied ones merged.
+    edges : ndarray of shape (n_edges,)
+        Upper edge of each bin except the last one, ascending within a code. A value equal to an
+        edge falls into the bin below.
     """
 
     codes: np.ndarray
@@ -27,91 +28,179 @@ class ValueBins:
     edges: np.ndarray
 
     @classmethod
-    def from_cohort(cls, cohort, n_bins):
-        """Learn from the events that any sample sees, each once.
+    def from_cohort(cls, cohort, n_bins, min_patients=1):
+        """Learn the edges from the values that the samples of a cohort see.
 
-        An edge lies half way between a quantile and the next higher value, so that no event's value
-        is kept.
+        An event counts once, however many samples see it. Each edge is a mean over at least
+        `min_patients` patients, and each bin has values of at least as many: a rarer bin is merged
+        with the smaller of its neighbours.
 
         Raises
         ------
         ValueError
             If events have no values.
         TypeError
-            If codes are no texts, to which the names of bins could be added.
+            If codes are not strings.
         """
         table = cohort.event_table
-        if table.value is None:
-            raise ValueError(
-                "value_bins needs the values of events, and events has no such column. Name it "
-                "with Cohort(..., value=...), or leave value_bins=None."
-            )
-        _check_texts(table.codes)
-        event = np.flatnonzero(cohort.is_seen() & np.isfinite(table.value))
+        check_can_be_binned(table)
+        event, group = _events_with_values(cohort)
         code, value = table.code[event], table.value[event]
-        order = order_by(code, value)
-        code, value = code[order], value[order]
+        # Ordered by patient as well, so that the windows around a quantile do not depend on rows.
+        order = order_by(code, value, group)
+        code, value, group = code[order], value[order], group[order]
         starts = np.flatnonzero(run_starts(code))
         stops = np.append(starts, len(code))[1:]
-        # Of n values in k bins n / k fall into the first, as many into the next, and so on.
-        n_below = (stops - starts)[:, None] * np.arange(1, n_bins) // n_bins
-        highest_below = starts[:, None] + np.maximum(n_below - 1, 0)
-        next_value = _starts_of_next(run_starts(code, value))[highest_below]
-        next_value[n_below == 0] = -1
-        # Equal quantiles have the same value next, so that one edge stands for them.
-        before = np.column_stack([np.full(len(starts), -1), next_value[:, :-1]])
-        parts = (before < next_value) & (next_value < stops[:, None])
-        edges = value[highest_below[parts]] / 2 + value[next_value[parts]] / 2
-        return cls(table.codes[code[starts]], offsets_from_lengths(parts.sum(axis=1)), edges)
-
-    def apply(self, cohort):
-        """The cohort with ``code//Q1``, ``code//Q2`` and so on for codes with a value."""
-        table = cohort.event_table
-        _check_texts(table.codes)
-        row = pd.Index(self.codes).get_indexer(pd.Index(table.codes))
-        names, first = self._names()
-        codes, position = np.unique(np.concatenate([table.codes, names]), return_inverse=True)
-        code = position[table.code].astype(np.int32)
-        if table.value is not None:
-            row = row[table.code]
-            event = np.flatnonzero((row >= 0) & np.isfinite(table.value))
-            row = row[event]
-            starts, stops = self.offsets[row], self.offsets[row + 1]
-            bin_ = search_ranges(self.edges, starts, stops, table.value[event], "left") - starts
-            code[event] = position[len(table.codes) + first[row] + bin_]
-        return cohort._replace(_events=replace(table, code=code, codes=codes))
+        edges = [
+            _edges_at(
+                starts + (stops - starts) * q // n_bins, starts, stops, value, group, min_patients
+            )
+            for q in range(1, n_bins)
+        ]
+        row, edges = _without_repeats(np.stack(edges, axis=1))
+        bin_starts = np.flatnonzero(run_starts(row))
+        bin_stops = np.append(bin_starts, len(row))[1:]
+        row_of_event = np.repeat(np.arange(len(starts)), stops - starts)
+        bin_ = search_ranges(
+            edges, bin_starts[row_of_event], bin_stops[row_of_event], value, "left"
+        )
+        row, edges = _merge_rare_bins(bin_, group, row, edges, min_patients)
+        # The last bin of each code has no upper edge.
+        n_edges = np.bincount(row[np.isfinite(edges)], minlength=len(starts))
+        has_edges = n_edges > 0
+        return cls(
+            table.codes[code[starts[has_edges]]],
+            offsets_from_lengths(n_edges[has_edges]),
+            edges[np.isfinite(edges)],
+        )
 
     def keep(self, vocabulary):
-        """The bins of codes of which the vocabulary has any."""
-        names, first = self._names()
+        """Keep the codes with a bin in the vocabulary."""
+        n_edges = np.diff(self.offsets)
+        names, first = name_bins(self.codes, n_edges + 1)
         known = np.append(0, np.cumsum(vocabulary.encode(names) > 1))
         is_kept = known[first[1:]] > known[first[:-1]]
-        n_edges = np.diff(self.offsets)
         return ValueBins(
             self.codes[is_kept],
             offsets_from_lengths(n_edges[is_kept]),
             self.edges[np.repeat(is_kept, n_edges)],
         )
 
-    def _names(self):
-        """Names of all bins, and where those of each code start among them."""
-        n_bins = np.diff(self.offsets) + 1
-        first = offsets_from_lengths(n_bins)
-        number = np.arange(first[-1]) - np.repeat(first[:-1], n_bins) + 1
-        codes = np.repeat(self.codes, n_bins)
-        names = [f"{code}//Q{q}" for code, q in zip(codes, number, strict=True)]
-        return np.array(names, dtype=object), first
+
+def _events_with_values(cohort):
+    """Visible events with a finite value, and the patient of each, as a number."""
+    table = cohort.event_table
+    group = np.full(len(table), -1, dtype=np.int64)
+    for block in cohort.blocks():
+        event, sample = block.visible_positions()
+        group[event] = block.group_positions[sample]
+    event = np.flatnonzero((group >= 0) & np.isfinite(table.value))
+    return event, group[event]
 
 
-def _check_texts(codes):
-    if key_kind(codes) != "string":
-        raise TypeError(
-            f"value_bins makes codes such as 'code//Q1', and the codes of events are of type "
-            f"{key_kind(codes)}. Convert them with .astype(str)."
-        )
+def _edges_at(position, starts, stops, value, group, min_patients):
+    """Edge of each code at a position among its sorted values; NaN for too few patients.
+
+    The edge is a mean over the patients in a window around the position: as many values below as
+    above, doubled until it holds enough patients.
+    """
+    edges = np.full(len(position), np.nan)
+    # No edge lies below all values.
+    to_do = np.flatnonzero(position > starts)
+    reach = (min_patients + 1) // 2
+    while to_do.size:
+        low = np.maximum(position[to_do] - reach, starts[to_do])
+        high = np.minimum(position[to_do] + reach, stops[to_do])
+        n_patients, mean = _mean_over_patients(low, high, value, group)
+        is_enough = n_patients >= min_patients
+        edges[to_do[is_enough]] = mean[is_enough]
+        is_whole = (low == starts[to_do]) & (high == stops[to_do])
+        to_do = to_do[~is_enough & ~is_whole]
+        reach *= 2
+    return edges
 
 
-def _starts_of_next(is_start):
-    """Where the run after each element's own starts; the end where there is none."""
-    starts = np.flatnonzero(is_start)
-    return np.append(starts, len(is_start))[np.cumsum(is_start)]
+def _mean_over_patients(low, high, value, group):
+    """Number of patients in each window ``[low, high)``, and the mean of their mean values."""
+    event = concatenate_ranges(low, high)
+    window = np.repeat(np.arange(len(low)), high - low)
+    order = order_by(window, group[event])
+    event, window = event[order], window[order]
+    starts = run_starts(window, group[event])
+    n_patients = np.bincount(window[starts], minlength=len(low))
+    patient = np.cumsum(starts) - 1
+    weight = np.bincount(patient)[patient] * n_patients[window]
+    # Divided before they are summed, as a sum of the largest numbers overflows.
+    mean = np.bincount(window, value[event] / weight, minlength=len(low))
+    # Rounding must not put an edge between equal values on either side of them.
+    return n_patients, np.clip(mean, value[low], value[high - 1])
+
+
+def _without_repeats(edges):
+    """The distinct edges of each code, ascending, and their codes as numbers.
+
+    Parameters
+    ----------
+    edges : ndarray of shape (n_codes, n_edges)
+        NaN where there is none.
+
+    Returns
+    -------
+    row, edges : ndarrays of shape (n_bins,)
+        Upper edges of bins; infinite for the last one of each code.
+    """
+    row = np.repeat(np.arange(len(edges)), edges.shape[1] + 1)
+    edges = np.column_stack([edges, np.full(len(edges), np.inf)]).ravel()
+    row, edges = row[~np.isnan(edges)], edges[~np.isnan(edges)]
+    order = order_by(row, edges)
+    row, edges = row[order], edges[order]
+    is_first = run_starts(row, edges)
+    return row[is_first], edges[is_first]
+
+
+def _merge_rare_bins(bin_, group, row, edges, min_patients):
+    """Merge the rarest bin of each code into a neighbour until no bin has too few patients.
+
+    Parameters
+    ----------
+    bin_, group : ndarrays of shape (n_events,)
+        Bin and patient of each event.
+    row, edges : ndarrays of shape (n_bins,)
+        Code and upper edge of each bin.
+    min_patients : int
+
+    Returns
+    -------
+    row, edges : ndarrays of shape (n_merged_bins,)
+    """
+    n_patients = _count_patients(bin_, group, len(row))
+    while True:
+        is_first = run_starts(row)
+        is_last = np.append(is_first[1:], True)[: len(row)]
+        rarest = order_by(row, n_patients)[is_first]
+        is_single = is_first & is_last
+        rarest = rarest[(n_patients[rarest] < min_patients) & ~is_single[rarest]]
+        if not rarest.size:
+            return row, edges
+        most = len(group) + 1
+        below = np.where(is_first, most, np.roll(n_patients, 1))[rarest]
+        above = np.where(is_last, most, np.roll(n_patients, -1))[rarest]
+        # A bin without its upper edge is one with the next bin.
+        dropped = np.where(below <= above, rarest - 1, rarest)
+        is_kept = np.ones(len(row), dtype=bool)
+        is_kept[dropped] = False
+        renumbered = offsets_from_lengths(is_kept)
+        bin_, merged = renumbered[bin_], renumbered[dropped]
+        row, edges, n_patients = row[is_kept], edges[is_kept], n_patients[is_kept]
+        is_changed = np.zeros(len(row), dtype=bool)
+        is_changed[merged] = True
+        changed = is_changed[bin_]
+        counts = _count_patients(bin_[changed], group[changed], len(row))
+        n_patients[merged] = counts[merged]
+
+
+def _count_patients(bin_, group, n_bins):
+    """Number of distinct patients with a value in each bin."""
+    order = order_by(bin_, group)
+    bin_, group = bin_[order], group[order]
+    return np.bincount(bin_[run_starts(bin_, group)], minlength=n_bins)

@@ -1,4 +1,4 @@
-"""Which codes a model knows, and by which token ids."""
+"""The codes that a model knows, and their token ids."""
 
 from numbers import Integral
 
@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ..utils import key_kind, map_in_threads, run_starts
+from ._event_codes import EventCodes
 
 PADDING = 0
 UNKNOWN = 1
@@ -13,19 +14,21 @@ N_SPECIAL = 2
 
 
 class Vocabulary:
-    """Codes and their token ids: 0 is padding, 1 any unknown code, from 2 on the codes ascending.
+    """Mapping between codes and token ids.
+
+    Id 0 is padding, id 1 stands for any unknown code, and the codes have the ids from 2 on.
 
     Parameters
     ----------
     codes : array-like of shape (n_codes,)
-        Distinct codes; they are sorted.
+        Distinct codes, in any order.
 
     Attributes
     ----------
     codes : ndarray of shape (n_codes,)
-        The codes, ascending: ``codes[i]`` has the token id ``i + 2``.
+        The codes, ascending; ``codes[i]`` has the token id ``i + 2``.
     size : int
-        Number of token ids, padding and unknown included.
+        Number of token ids, including padding and unknown.
 
     Examples
     --------
@@ -47,15 +50,16 @@ class Vocabulary:
 
     @classmethod
     def from_cohort(cls, cohort, *, min_frequency=10, max_vocabulary=None):
-        """Learn the codes of a cohort's visible events.
+        """Learn the codes of the visible events of a cohort.
 
         Parameters
         ----------
         cohort : Cohort
         min_frequency : int or float, default=10
-            Number of patients that must have a code, or their share if a float.
+            Minimum number of patients with a code, or their share if a float. Where the cohort has
+            groups other than patients, groups are counted.
         max_vocabulary : int or None, default=None
-            Keep at most this many codes, the most frequent; ties go by code.
+            Maximum number of codes. The most frequent ones are kept; ties are broken by code.
 
         Returns
         -------
@@ -66,29 +70,21 @@ class Vocabulary:
         ValueError
             If no code is frequent enough.
         """
-        frequency = _patients_per_code(cohort)
-        is_count = isinstance(min_frequency, Integral)
-        # The share is divided out, not multiplied: 7 of 100 is 0.07, but 0.07 * 100 is above 7.
-        reached = frequency if is_count else frequency / max(cohort.n_patients, 1)
-        kept = np.flatnonzero((reached >= min_frequency) & (frequency > 0))
-        if not kept.size:
-            raise ValueError(
-                f"The vocabulary is empty: no code is known of at least min_frequency="
-                f"{min_frequency} of the {cohort.n_patients} training patients; the most frequent "
-                f"one is known of {frequency.max(initial=0)}. Lower min_frequency, or check the "
-                f"prediction times."
-            )
-        if max_vocabulary is not None:
-            kept = kept[np.argsort(-frequency[kept], kind="stable")[:max_vocabulary]]
-        return cls(cohort.event_table.codes[kept])
+        codes = frequent_codes(
+            cohort,
+            EventCodes(cohort.event_table),
+            min_frequency=min_frequency,
+            max_vocabulary=max_vocabulary,
+        )
+        return cls(codes)
 
     @property
     def size(self):
-        """Number of token ids, padding and unknown included."""
+        """Number of token ids, including padding and unknown."""
         return len(self.codes) + N_SPECIAL
 
     def encode(self, codes):
-        """Token ids of codes.
+        """Convert codes to token ids.
 
         Parameters
         ----------
@@ -101,25 +97,25 @@ class Vocabulary:
         Raises
         ------
         TypeError
-            If the codes are of another type than the vocabulary's.
+            If the codes and those of the vocabulary are of different types.
         """
         codes = _as_index(codes)
         kinds = key_kind(codes), key_kind(self.codes)
         if len(codes) and kinds[0] != kinds[1]:
             raise TypeError(
                 f"The codes are of type {kinds[0]}, those of the vocabulary of type {kinds[1]}. "
-                f"Convert them with .astype, as the training events were."
+                f"Convert them with .astype to the type of the training events."
             )
         position = pd.Index(self.codes).get_indexer(codes)
         return np.where(position < 0, UNKNOWN, position + N_SPECIAL).astype(np.int32)
 
     def decode(self, tokens):
-        """Codes of token ids.
+        """Convert token ids to codes.
 
         Parameters
         ----------
         tokens : array-like of shape (n,)
-            Ids from 2 on; padding and unknown stand for no single code.
+            Ids from 2 on.
 
         Returns
         -------
@@ -128,13 +124,13 @@ class Vocabulary:
         Raises
         ------
         ValueError
-            If an id stands for no code.
+            If an id is padding, unknown, or not in the vocabulary.
         """
         tokens = np.asarray(tokens)
         if ((tokens < N_SPECIAL) | (tokens >= self.size)).any():
             raise ValueError(
-                f"Only token ids from {N_SPECIAL} to {self.size - 1} stand for a code; 0 is "
-                f"padding and 1 any unknown code. Select tokens >= {N_SPECIAL} first."
+                f"Only token ids from {N_SPECIAL} to {self.size - 1} have a code; 0 is padding "
+                f"and 1 stands for any unknown code. Select tokens >= {N_SPECIAL} first."
             )
         return self.codes[tokens - N_SPECIAL]
 
@@ -149,29 +145,67 @@ class Vocabulary:
         return f"Vocabulary(size={self.size})"
 
 
+def frequent_codes(cohort, event_codes, *, min_frequency, max_vocabulary=None):
+    """Codes of a cohort's visible events that enough patients have."""
+    frequency = _count_patients(cohort, event_codes)
+    least = least_patients(cohort, min_frequency)
+    kept = np.flatnonzero(frequency >= least)
+    if not kept.size:
+        raise ValueError(
+            f"The vocabulary is empty: no code is visible in at least min_frequency="
+            f"{min_frequency} of the {_n_groups(cohort)} training patients; the most frequent one "
+            f"is visible in {frequency.max(initial=0)}. Lower min_frequency, or check the "
+            f"prediction times."
+        )
+    if max_vocabulary is not None:
+        kept = kept[np.argsort(-frequency[kept], kind="stable")[:max_vocabulary]]
+    return event_codes.names[kept]
+
+
+def least_patients(cohort, min_frequency):
+    """Smallest number of patients that reaches `min_frequency`, at least 1."""
+    if isinstance(min_frequency, Integral):
+        return max(int(min_frequency), 1)
+    n_groups = _n_groups(cohort)
+    # Counts are divided, as a product may be too large: 0.07 * 100 is above 7.
+    shares = np.arange(n_groups + 1) / max(n_groups, 1)
+    return max(int(np.searchsorted(shares, min_frequency)), 1)
+
+
+def _n_groups(cohort):
+    return len(np.unique(cohort.group_positions))
+
+
 def _as_index(codes):
     index = pd.Index(codes)
-    # Categories sort in an order of their own, and hide what kind of codes they are.
+    # Categories have an order of their own, and hide the type of the codes.
     return pd.Index(np.asarray(index)) if isinstance(index, pd.CategoricalIndex) else index
 
 
-def _patients_per_code(cohort):
-    """Number of distinct patients that have each code among their visible events."""
-    n_codes = len(cohort.event_table.codes)
+def _count_patients(cohort, event_codes):
+    """Number of distinct patients with each code among their visible events."""
+    n_codes = len(event_codes.names)
 
     def count(block):
+        """Counts of a block, and the pairs of patient and code that other blocks may share."""
         event, sample = block.visible_positions()
-        patient = np.cumsum(run_starts(block.group_positions)) - 1
-        # As narrow as may be, and sorted, not np.unique, which hashes: several times faster.
+        starts = run_starts(block.group_positions)
+        patient = np.cumsum(starts) - 1
+        # Sorting narrow integers is several times faster than np.unique, which hashes.
         dtype = np.min_scalar_type((len(patient) + 1) * n_codes)
-        pair = (patient.astype(dtype) * n_codes)[sample] + block.event_table.code[event].astype(
-            dtype
-        )
+        pair = (patient.astype(dtype) * n_codes)[sample]
+        pair += event_codes.positions(event).astype(dtype)
         pair.sort()
         pair = pair[run_starts(pair)]
-        # numpy divides by one number much faster than it takes remainders.
-        code = pair - pair // n_codes * n_codes
-        return np.bincount(code.astype(np.int64), minlength=n_codes)
+        # Division by one number is much faster than the remainder.
+        patient = pair // n_codes
+        code = (pair - patient * n_codes).astype(np.int64)
+        # A block may start or end between two samples of one patient.
+        is_shared = (patient == 0) | (patient == np.count_nonzero(starts) - 1)
+        group = block.group_positions[starts].astype(np.int64)
+        shared = group[patient[is_shared].astype(np.int64)] * n_codes + code[is_shared]
+        return np.bincount(code[~is_shared], minlength=n_codes), shared
 
     by_patient = cohort[np.argsort(cohort.group_positions, kind="stable")]
-    return sum(map_in_threads(count, by_patient.blocks()))
+    counts, shared = zip(*map_in_threads(count, by_patient.blocks()), strict=True)
+    return sum(counts) + np.bincount(np.unique(np.concatenate(shared)) % n_codes, minlength=n_codes)

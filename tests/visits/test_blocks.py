@@ -69,7 +69,7 @@ def test_patients_with_several_samples_count_once_across_blocks(monkeypatch):
     events = pd.DataFrame({"patient_id": [1, 2, 1, 2], "time": range(4), "code": list("abac")})
     samples = pd.DataFrame({"patient_id": [1, 2] * 3, "prediction_time": [9] * 6})
     monkeypatch.setattr(_ragged, "_ELEMENTS_PER_BLOCK", 2)
-    with pytest.raises(ValueError, match="the most frequent one is known of 1"):
+    with pytest.raises(ValueError, match="the most frequent one is visible in 1"):
         Vocabulary.from_cohort(Cohort(events, samples), min_frequency=2)
 
 

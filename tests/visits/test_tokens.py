@@ -121,7 +121,6 @@ def options(draw, case):
         "max_vocabulary": draw(st.sampled_from([None, 1, 3])),
         "handle_unknown": draw(st.sampled_from(["token", "ignore"])),
         "max_visits": draw(st.sampled_from([None, 1, 2])),
-        "max_codes_per_visit": draw(st.sampled_from([None, 1, 2])),
         "deduplicate": draw(st.booleans()),
     }
 
@@ -176,20 +175,19 @@ def reference_visits(case, sample, vocabulary, o):
         visits.append(([r["code"] for r in rows], rows[0]["time"], rows[-1]["time"]))
     if o["max_visits"] is not None:
         visits = visits[-o["max_visits"] :]
-    most = o["max_codes_per_visit"]
-    visits = [(tokens_of(codes, vocabulary, o, most), *times) for codes, *times in visits]
+    visits = [(tokens_of(codes, vocabulary, o), *times) for codes, *times in visits]
     if static:
-        visits.insert(0, (tokens_of(static, vocabulary, o, None), None, None))
+        visits.insert(0, (tokens_of(static, vocabulary, o), None, None))
     return visits
 
 
-def tokens_of(codes, vocabulary, o, most):
+def tokens_of(codes, vocabulary, o):
     tokens = [vocabulary.index(c) + 2 if c in vocabulary else 1 for c in codes]
     if o["handle_unknown"] == "ignore":
         tokens = [t for t in tokens if t != 1]
     if o["deduplicate"]:
         tokens = [t for i, t in enumerate(tokens) if t not in tokens[i + 1 :]]
-    return tokens if most is None else tokens[-most:]
+    return tokens
 
 
 def as_lists(sequences):

@@ -332,7 +332,7 @@ def test_ids_order_visits_as_values_not_as_text():
 def test_equal_times_are_ordered_by_code_never_by_row(order):
     events = frame([(1, 1, 1, "C"), (1, 1, 1, "A"), (1, 0, 1, "B")]).iloc[order]
     assert visits_of(events) == [["BAC"]]
-    assert visits_of(events, max_codes_per_visit=1) == [["C"]]
+    assert visits_of(events, visits="time") == [["B", "AC"]]
 
 
 def test_max_visits_keeps_the_most_recent():
@@ -345,19 +345,6 @@ def test_max_visits_counts_empty_visits():
     events = frame([(1, t, t, c) for t, c in enumerate("ABC")] + [(2, 0, 0, "A"), (2, 1, 1, "B")])
     kept = visits_of(events, max_visits=2, min_frequency=2, handle_unknown="ignore")
     assert kept == [["B", ""], ["A", "B"]]
-
-
-def test_max_codes_per_visit_keeps_the_most_recent():
-    events = frame([(1, t, 1, c) for t, c in enumerate("DCBA")] + [(1, 9, 2, "D")])
-    assert visits_of(events, max_codes_per_visit=2) == [["BA", "D"]]
-
-
-def test_max_codes_per_visit_counts_what_is_left_of_ignored_and_repeated_codes():
-    events = frame([(1, t, 1, c) for t, c in enumerate("ABCCC")] + [(2, 0, 1, "A"), (2, 0, 1, "B")])
-    params = {"min_frequency": 2, "max_codes_per_visit": 2}
-    assert visits_of(events, **params) == [["B?"], ["AB"]]
-    assert visits_of(events, **params, deduplicate=False) == [["??"], ["AB"]]
-    assert visits_of(events, **params, handle_unknown="ignore") == [["AB"], ["AB"]]
 
 
 def static_cohort():
@@ -392,7 +379,7 @@ def test_static_visit_leads_by_day():
 
 def test_static_visit_survives_truncation():
     expected = [["CD", "B"], ["CD"], ["A"]]
-    assert visits_of(static_cohort(), max_visits=1, max_codes_per_visit=1) == expected
+    assert visits_of(static_cohort(), max_visits=1) == expected
 
 
 def test_deduplicate_keeps_the_last_occurrence_in_a_visit():
@@ -420,7 +407,7 @@ def test_numeric_codes_of_another_width_are_the_same_codes():
 def test_codes_of_another_type_at_transform_raise(Transformer):
     transformer = Transformer(min_frequency=1).fit(EVENTS)
     with pytest.raises(TypeError, match=r"codes are of type number.*of type string.*astype"):
-        transformer.transform(frame([(1, 1, 1, 100)]))
+        transformer.transform(frame([(1, "2020-01-01", 1, 100)]))
 
 
 @pytest.mark.parametrize("dtype", [object, "str", "category"])
@@ -456,7 +443,6 @@ def test_get_params_and_clone():
         "handle_unknown": "ignore",
         "visits": pd.Timedelta("1D"),
         "max_visits": 3,
-        "max_codes_per_visit": 4,
         "deduplicate": False,
         "value_bins": None,
     }
@@ -469,13 +455,18 @@ def test_get_params_and_clone():
         "handle_unknown": "token",
         "visits": "auto",
         "max_visits": None,
-        "max_codes_per_visit": None,
         "deduplicate": True,
         "value_bins": None,
     }
     counts = {**params, "encoding": "log1p", "last_visits": (1, 3), "sparse_output": False}
     counts["windows"] = ("90D",)
     assert clone(CodeCountVectorizer(**counts)).get_params() == counts
+
+
+@pytest.mark.parametrize("Transformer", [VisitSequenceTransformer, CodeCountVectorizer])
+def test_number_of_codes_of_a_visit_has_no_limit(Transformer):
+    with pytest.raises(TypeError, match="max_codes_per_visit"):
+        Transformer(max_codes_per_visit=3)
 
 
 def test_parameters_are_keywords():
@@ -505,8 +496,6 @@ def test_parameters_are_keywords():
         ("visits", None),
         ("max_visits", 0),
         ("max_visits", 2.5),
-        ("max_codes_per_visit", 0),
-        ("max_codes_per_visit", "all"),
         ("deduplicate", "yes"),
         ("deduplicate", None),
     ],

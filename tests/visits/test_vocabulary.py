@@ -4,13 +4,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sklearn_ehr import Cohort, Vocabulary
+from sklearn_ehr import Cohort, VisitSequenceTransformer, Vocabulary
+from sklearn_ehr.utils import _ragged
+
+
+def cohort_frame(codes_by_patient):
+    """Events of which every patient's are in one visit."""
+    rows = [(p, 1, code) for p, codes in codes_by_patient.items() for code in codes]
+    return pd.DataFrame(rows, columns=["patient_id", "visit_id", "code"])
 
 
 def cohort_of(codes_by_patient, **kwargs):
     """Whole histories; every patient's codes in one visit."""
-    rows = [(p, 1, code) for p, codes in codes_by_patient.items() for code in codes]
-    return Cohort(pd.DataFrame(rows, columns=["patient_id", "visit_id", "code"]), **kwargs)
+    return Cohort(cohort_frame(codes_by_patient), **kwargs)
 
 
 def test_codes_get_ids_from_two_on_in_ascending_order():
@@ -140,7 +146,7 @@ def test_max_vocabulary_keeps_the_most_frequent_ties_by_code():
 @pytest.mark.parametrize("min_frequency", [3, 0.9])
 def test_empty_vocabulary_is_an_error_that_names_min_frequency(min_frequency):
     cohort = cohort_of({1: "AB", 2: "B", 3: "A"})
-    with pytest.raises(ValueError, match=f"min_frequency={min_frequency} of the 3 .* known of 2"):
+    with pytest.raises(ValueError, match=f"min_frequency={min_frequency} of the 3 .* visible in 2"):
         Vocabulary.from_cohort(cohort, min_frequency=min_frequency)
 
 
@@ -149,7 +155,7 @@ def test_no_visible_event_is_an_empty_vocabulary():
     samples = pd.DataFrame({"patient_id": [1], "prediction_time": [4]})
     with pytest.warns(UserWarning, match="no visible event"):
         cohort = Cohort(events, samples)
-    with pytest.raises(ValueError, match="known of 0"):
+    with pytest.raises(ValueError, match="visible in 0"):
         Vocabulary.from_cohort(cohort, min_frequency=0.0)
 
 
@@ -166,3 +172,54 @@ def test_only_visible_events_are_learnt():
     cohort = Cohort(events, samples)
     assert Vocabulary.from_cohort(cohort, min_frequency=1).codes.tolist() == ["A", "C"]
     assert Vocabulary.from_cohort(cohort[[0]], min_frequency=1).codes.tolist() == ["A"]
+
+
+class CohortOfStays(Cohort):
+    """Patient ids are those of stays; ten stays are one person's."""
+
+    group_positions = property(lambda self: self.groups // 10, lambda self, value: None)
+
+
+def test_min_frequency_counts_groups_where_they_are_not_the_patients():
+    stays = {10: "AB", 11: "A", 12: "AC", 25: "BC", 31: "C"}
+    cohort = CohortOfStays(cohort_frame(stays))
+    assert Vocabulary.from_cohort(cohort, min_frequency=1).codes.tolist() == ["A", "B", "C"]
+    assert Vocabulary.from_cohort(cohort, min_frequency=2).codes.tolist() == ["B", "C"]
+    assert Vocabulary.from_cohort(cohort, min_frequency=3).codes.tolist() == ["C"]
+    assert Vocabulary.from_cohort(cohort, min_frequency=1.0).codes.tolist() == ["C"]
+    assert Vocabulary.from_cohort(cohort, min_frequency=0.6).codes.tolist() == ["B", "C"]
+    with pytest.raises(ValueError, match="of the 3 training patients"):
+        Vocabulary.from_cohort(cohort, min_frequency=4)
+
+
+@pytest.mark.parametrize("n_elements", [1, 2, 3, 7, 100])
+def test_group_counts_once_wherever_blocks_are_cut(n_elements, monkeypatch):
+    rng = np.random.default_rng(0)
+    events = pd.DataFrame(
+        {
+            "patient_id": rng.integers(0, 100, 400),
+            "visit_id": 1,
+            "code": rng.choice(
+                list("ABCDEFGH"), 400, p=np.array([30, 20, 15, 13, 10, 6, 4, 2]) / 100
+            ),
+        }
+    )
+    n_groups = events.groupby("code")["patient_id"].agg(lambda p: (p // 10).nunique())
+    n_patients = events.groupby("code")["patient_id"].nunique()
+    assert len(set(n_groups)) > 2
+    monkeypatch.setattr(_ragged, "_ELEMENTS_PER_BLOCK", n_elements)
+    for cohort, counts in [(CohortOfStays(events), n_groups), (Cohort(events), n_patients)]:
+        for least in range(1, counts.max() + 1):
+            vocabulary = Vocabulary.from_cohort(cohort, min_frequency=least)
+            assert vocabulary.codes.tolist() == counts.index[counts >= least].tolist()
+
+
+def test_bins_of_values_rest_on_groups():
+    events = pd.DataFrame({"patient_id": [10, 11, 12, 20, 30, 31], "time": 0, "code": "lab"})
+    events["value"] = [1.0, 2, 3, 4, 5, 6]
+    params = {"min_frequency": 2, "value_bins": 2}
+    by_patient = VisitSequenceTransformer(**params).fit(Cohort(events))
+    assert by_patient.vocabulary_.codes.tolist() == ["lab//Q1", "lab//Q2"]
+    # The three stays with the lowest values are of one person.
+    by_person = VisitSequenceTransformer(**params).fit(CohortOfStays(events))
+    assert by_person.vocabulary_.codes.tolist() == ["lab//Q1"]

@@ -1,0 +1,74 @@
+"""Checks of the input of a transformer."""
+
+import warnings
+
+import pandas as pd
+
+_TIMES = {None: "no times", "datetime": "datetimes", "number": "numeric times"}
+
+
+def kind_of_times(table):
+    """Kind of the times of an event table: "datetime", "number", or None without times."""
+    if table.time is None:
+        return None
+    return "datetime" if table.time.dtype.kind == "M" else "number"
+
+
+def refuse_other_resolution(resolution, fitted):
+    """Raise if a cohort has another resolution than the one of `fit`; None fits any."""
+    if None in (resolution, fitted) or resolution == fitted:
+        return
+    raise ValueError(
+        f"X is a cohort of resolution {resolution!r}, and this transformer was fitted on one of "
+        f"resolution {fitted!r}: a model fitted on dates must not be used on hours, nor the other "
+        f"way round. Build both cohorts with Cohort(..., resolution={fitted!r}), or fit again."
+    )
+
+
+def refuse_other_times(kind, fitted):
+    """Raise if the events lack the times that those of `fit` had, or have another kind of times."""
+    if fitted is None or kind == fitted:
+        return
+    raise ValueError(
+        f"The events of X have {_TIMES[kind]}, and those that this transformer was fitted on had "
+        f"{_TIMES[fitted]}. Use the same kind of times in both; Cohort(..., time=...) names their "
+        f"column."
+    )
+
+
+def warn_of_other_visit_ids(has_ids, fitted):
+    """Warn if only one of the events of `fit` and those of `transform` have visit ids."""
+    if has_ids == fitted:
+        return
+    here, there = ("have", "had none") if has_ids else ("have no", "had some")
+    warnings.warn(
+        f"The events of X {here} visit ids, and those that this transformer was fitted on {there}, "
+        f"so visits are something else than in fit. Name the column with Cohort(..., visit_id=...) "
+        f"or leave it out with visit_id=None, as in fit.",
+        UserWarning,
+        stacklevel=5,
+    )
+
+
+def refuse_unordered_target(y, patients):
+    """Raise if `y` does not come with these patients, in this order, as its index."""
+    way_out = (
+        "Build X = Cohort(events) and bring y into the order of its samples, for instance with "
+        "y.loc[X.groups]."
+    )
+    if not isinstance(y, pd.Series | pd.DataFrame):
+        raise ValueError(
+            f"X is a frame of events, which has a sample for each patient, and y is a "
+            f"{type(y).__name__} without patient ids, so it is unknown to whom its values belong. "
+            f"{way_out}"
+        )
+    patients = pd.Index(patients)
+    if patients.equals(y.index):
+        return
+    problem = f"the {len(y)} entries of the index of y are not the {len(patients)} patient ids"
+    if len(y) == len(patients) and set(y.index) == set(patients):
+        problem = "the index of y has the patient ids in another order"
+    raise ValueError(
+        f"X is a frame of events, which has a sample for each patient, sorted by id, and "
+        f"{problem}. {way_out}"
+    )
