@@ -161,7 +161,9 @@ def check_one_kind(values, name):
             f"Column {name!r} mixes values of several types, which have no common order. Convert "
             f"it to one type, for instance with .astype(str)."
         )
-    if kind in {"complex", "list", "dict", "set", "ndarray", "tuple"}:
+    if getattr(values.dtype, "kind", "O") == "f" and values.dtype.itemsize > 8:
+        kind = str(values.dtype)
+    if kind in {"complex", "float128", "list", "dict", "set", "ndarray", "tuple"}:
         raise TypeError(
             f"Column {name!r} holds {kind} values (dtype {values.dtype}), which are no "
             f"identifiers. Give one text or integer a row, for instance with .explode or "

@@ -164,7 +164,6 @@ def test_values_that_bins_need_are_asked_for_in_the_words_of_fit(Transformer):
 @both_transformers
 def test_refusals_show_no_cell_of_the_data(Transformer):
     changes = [
-        NUMBERS.drop(columns="visit_id"),
         NUMBERS.drop(columns="time"),
         DATES,
         NUMBERS.drop(columns="value"),
