@@ -81,9 +81,8 @@ def test_a_table_stands_for_its_whole_histories():
         (make_visit_labels(table, LABELS), make_visit_labels(cohort, LABELS)),
         (make_next_visit_labels(table)[0], make_next_visit_labels(cohort)[0]),
     ):
-        assert len(of_table) == len(of_cohort) == 3
-        for ours, theirs in zip(of_table, of_cohort, strict=True):
-            np.testing.assert_array_equal(ours, theirs)
+        assert len(of_table) == 3
+        assert str(as_lists(of_table)) == str(as_lists(of_cohort))
 
 
 def test_labels_are_matched_by_patient_where_a_group_is_coarser():
