@@ -4,10 +4,13 @@ from ._cohort import Cohort, as_cohort
 from ._days import day_of, midnights, to_local
 from ._durations import add_duration, as_duration, look_back
 from ._event_table import EventTable, as_event_table
+from ._sample_table import match_patients
 from ._times import (
     Times,
+    as_keys,
     check_comparable,
     convert,
+    last_key_by,
     null_times,
     read_time,
     read_times,
@@ -23,13 +26,16 @@ __all__ = [
     "as_cohort",
     "as_duration",
     "as_event_table",
+    "as_keys",
     "check_comparable",
     "check_resolution",
     "choose_resolution",
     "convert",
     "day_of",
     "known_from",
+    "last_key_by",
     "look_back",
+    "match_patients",
     "midnights",
     "null_times",
     "read_time",

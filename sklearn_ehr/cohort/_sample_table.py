@@ -39,16 +39,16 @@ def read_groups(samples, group):
     return column.name
 
 
-def match_patients(patient, patients):
-    """Position of each sample's patient among those with events; the others are numbered after."""
+def match_patients(patient, patients, frame_name="samples"):
+    """Position of each row's patient among those with events; the others are numbered after."""
     refuse_nulls(patient.isna(), patient.name, "Every sample needs its patient.")
     encode(patient)
     kinds = key_kind(patient), key_kind(patients)
     if kinds[0] != kinds[1]:
         raise TypeError(
-            f"Patients are identified by a {kinds[0]} in samples and by a {kinds[1]} in events "
-            f"(column {patient.name!r}, dtypes {patient.dtype} and {patients.dtype}). Convert one "
-            f"of them with .astype."
+            f"Patients are identified by a {kinds[0]} in {frame_name} and by a {kinds[1]} in "
+            f"events (column {patient.name!r}, dtypes {patient.dtype} and {patients.dtype}). "
+            f"Convert one of them with .astype."
         )
     ids = np.asarray(patient)
     _refuse_rounded_ids(ids, patients, patient.name)
@@ -56,9 +56,8 @@ def match_patients(patient, patients):
     missing = position < 0
     if missing.all():
         raise ValueError(
-            f"No patient of samples has any event (column {patient.name!r}: {len(position)} "
-            f"samples, {len(patients)} patients with events). Check that both frames use the same "
-            f"ids."
+            f"No patient of {frame_name} has any event (column {patient.name!r}: {len(position)} "
+            f"samples, {len(patients)} patients with events). Check that both use the same ids."
         )
     position[missing] = len(patients) + pd.factorize(ids[missing])[0]
     return position
