@@ -2,17 +2,18 @@
 Samples of events: who is predicted when, and what followed
 ===========================================================
 
-Mostly there is no table of labels, only events. `make_samples` makes one: an index time for each
-sample, whether the outcome followed within the horizon, and a table of how many samples each rule
-left. `TemporalPatientSplit` then trains on the past and tests on what came after.
+Mostly there is no table of labels, only events. `make_samples` draws samples from them: a
+prediction time for each, whether the outcome followed within the horizon, and a table of how many
+samples each rule left. `TemporalPatientSplit` then trains on the past and tests on what came after.
 """
 
 # %%
 # Events up to the day of an extract
 # ----------------------------------
 #
-# Five thousand simulated patients. Who has the outcome gets an event of it, as a hospital's tables
-# would have it, and the extract ends on a day in the midst of it all.
+# Five thousand simulated patients. Those with the outcome get an event of it, as in a hospital's
+# tables, and the extract ends on a day in the middle of it all. `EventTable` checks and sorts the
+# events once, for all samples and cohorts that are made from them.
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -23,6 +24,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn_ehr import (
     CodeCountVectorizer,
     Cohort,
+    EventTable,
     LSTMVisitClassifier,
     PatientShuffleSplit,
     TemporalPatientSplit,
@@ -48,51 +50,64 @@ events = pd.concat(
     ],
     ignore_index=True,
 )
-day_of_extract = "2005-01-01"
-events = events[events["time"] < day_of_extract]
+last_day = "2004-12-31"
+events = events[events["time"] < "2005-01-01"]
 print(events.tail(3).to_string(index=False))
+table = EventTable(events)
+print(table)
 
 # %%
 # Rules, and how many samples they leave
 # --------------------------------------
 #
-# At every discharge: is the patient admitted within 60 days, from the next day on? Who has C099 is
-# cared for elsewhere, and left out from then on (`exclude="outcome"` would leave out who had the
-# outcome before). So is who was not observed for 61 days, whatever happened: nobody knows yet.
+# At every discharge: is the patient admitted within 60 days, from the next day on? Patients with
+# C099 are cared for elsewhere, and left out from then on (`exclude="outcome"` would leave out those
+# who had the outcome before). Samples that were not observed for 61 days are left out too, whatever
+# happened: nobody knows yet. The last day of the extract counts in full, as it is given by date.
 
 rules = {
     "index": "discharge",
     "outcome_codes": ["ADMISSION"],
     "gap": "1D",
     "horizon": "60D",
-    "observation_end": day_of_extract,
+    "observation_end": last_day,
     "exclude": ["C099"],
 }
-samples, attrition = make_samples(events, **rules)
+samples, attrition = make_samples(table, **rules)
 print(attrition.to_string(index=False))
 print(f"outcome: {samples['outcome'].mean():.1%} of {len(samples):,} samples")
 
 # %%
-# Other rules make other samples of the same events: once a patient, at the first of some codes, or
-# all patients on fixed days.
+# Other rules draw other samples from the same table: one a patient, 24 hours after the first of
+# some codes; all patients on fixed days; or each patient at times of their own, here a year after
+# the first event. With `competing_codes`, patients who die (here: get C098) without the outcome
+# have a known outcome of 0, and `event` and `duration` say which came first, and when.
 
-for name, index in {
-    "first of C015 or C016": ["C015", "C016"],
-    "new year's days": [pd.Timestamp(f"{year}-01-01") for year in (2002, 2003, 2004)],
+first = events.groupby("patient_id")["time"].min()
+for name, other in {
+    "24 h after C015 or C016": {"index": ["C015", "C016"], "offset": "24h"},
+    "new year's days": {"index": [pd.Timestamp(f"{year}-01-01") for year in (2002, 2003, 2004)]},
+    "a year after the first event": {"index": first, "offset": "365D"},
 }.items():
     others, _ = make_samples(
-        events, index=index, outcome_codes=["ADMISSION"], horizon="365D", exclude="outcome"
+        table,
+        **other,
+        outcome_codes=["ADMISSION"],
+        competing_codes=["C098"],
+        horizon="180D",
+        exclude="outcome",
     )
-    print(f"{name}: {len(others):,} samples, {others['outcome'].mean():.1%} with the outcome")
+    shares = others["event"].value_counts(normalize=True)
+    print(f"{name:29}{len(others):6,} samples, outcome {shares[1]:.1%}, competing {shares[2]:.1%}")
 
 # %%
 # What it costs to count the unknown as well
 # ------------------------------------------
 #
 # `incomplete="mark"` keeps samples that were not observed for long enough, with an outcome of NaN
-# unless it was seen. Counted as 0, they would teach that patients of late get better.
+# unless it was seen. Counted as 0, they would teach that patients have got better lately.
 
-marked, _ = make_samples(events, **rules, incomplete="mark")
+marked, _ = make_samples(table, **rules, incomplete="mark")
 marked["month"] = marked["prediction_time"].dt.to_period("M").dt.to_timestamp()
 late = marked[marked["month"] >= "2004-01-01"]
 naive = late.fillna({"outcome": 0}).groupby("month")["outcome"].mean()
@@ -113,7 +128,7 @@ fig.savefig("samples.png", dpi=100)
 # Labels of samples within 61 days before the date were not known on it, so they are not trained on,
 # and no patient is on both sides. A random split of patients has neither limit.
 
-X = Cohort(events, samples)
+X = Cohort(table, samples)
 y = samples["outcome"].to_numpy()
 splits = {
     "before and after": TemporalPatientSplit("2004-01-01", horizon="61D"),

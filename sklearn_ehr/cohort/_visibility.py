@@ -288,7 +288,8 @@ def _unended_midnights(moments, last, dtype, zone, closed):
         # The last instant that counts as past lies in the day that has not ended.
         limit = moments if closed == "right" else moments - np.timedelta64(1)
         return (last_key_by(limit.astype("datetime64[D]"), dtype, "right"),)
-    day = day_of(moments, zone)[:, None] + np.array([-1, 0, 1]) * _DAY
+    # Two days back, as a zone may have left out the day before.
+    day = day_of(moments, zone)[:, None] + np.array([-2, -1, 0, 1]) * _DAY
     first, second = midnights(day, zone)
     end = midnights(day + _DAY, zone)[1]
     candidates, ends = np.hstack([first, second]), np.hstack([end, end])

@@ -34,6 +34,14 @@ def test_event_after_prediction_time_is_invisible():
     assert see([1, 2, 3, 4], [0, 1, 3, 9]) == ["", "A", "ABC", "ABCD"]
 
 
+def test_day_before_one_that_a_zone_left_out_has_not_ended_at_its_midnight():
+    """Samoa had no 30 December 2011: the 29th ended at the midnight of the 31st."""
+    times = times_of("2011-12-29", zone="Pacific/Apia")
+    predictions = times_of("2011-12-31", "2012-01-01", zone="Pacific/Apia")
+    options = {"resolution": "instant", "closed": "left"}
+    assert see(times, predictions, **options) == ["", "A"]
+
+
 def test_event_at_prediction_time_is_visible_unless_closed_left():
     assert see([1, 2, 2, 3], [2], closed="right") == ["ABC"]
     assert see([1, 2, 2, 3], [2], closed="left") == ["A"]
