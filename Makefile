@@ -1,8 +1,8 @@
 # make demo   sets up an environment and prints the comparison of examples/plot_quickstart.py
 # make test   sets up an environment and runs every test
 # make lint   checks style
-# make bench-train, bench-transform, bench-model-selection, bench-bucketing, bench-quality,
-# make bench-signals
+# make bench-train, bench-transform, bench-cohort, bench-model-selection, bench-bucketing,
+# make bench-quality, bench-signals
 #             print ratios measured side by side; on a machine that does nothing else
 
 PYTHON ?= python3
@@ -10,7 +10,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
-BENCHMARKS = train transform model-selection bucketing quality signals
+BENCHMARKS = train transform cohort model-selection bucketing quality signals
 
 .PHONY: demo test lint $(BENCHMARKS:%=bench-%)
 

@@ -5,7 +5,7 @@ from collections.abc import Hashable
 import numpy as np
 import pandas as pd
 
-from ..utils import column_of, encode, key_kind, refuse_nulls
+from ..utils import check_keys, column_of, key_kind, refuse_nulls
 from ._times import MAX_EXACT, read_times
 
 
@@ -35,14 +35,14 @@ def read_groups(samples, group):
         return None
     column = column_of(samples, group, "samples", fixed="group")
     refuse_nulls(column.isna(), column.name, "Every sample needs its group.")
-    encode(column)
+    check_keys(column)
     return column.name
 
 
 def match_patients(patient, patients):
     """Position of each sample's patient among those with events; the others are numbered after."""
     refuse_nulls(patient.isna(), patient.name, "Every sample needs its patient.")
-    encode(patient)
+    check_keys(patient)
     kinds = key_kind(patient), key_kind(patients)
     if kinds[0] != kinds[1]:
         raise TypeError(

@@ -62,9 +62,12 @@ class Cut:
         end = search_ranges(keys, starts, stops, self.last, "right")
         ranges = []
         for midnight in self.unended:
-            low, high = (search_ranges(keys, starts, end, midnight, s) for s in ("left", "right"))
+            low = search_ranges(keys, starts, end, midnight, "left")
             ranges.append((starts, low))
-            starts = high
+            starts = low.copy()
+            found = np.flatnonzero(low < end)
+            found = found[keys[low[found]] == midnight[found]]
+            starts[found] = search_ranges(keys, low[found], end[found], midnight[found], "right")
         return [*ranges, (starts, end)]
 
     def ranges_beyond(self, keys, starts, stops):

@@ -153,6 +153,15 @@ def _is_null(value):
     return value is None or value is pd.NA or value is pd.NaT or value != value
 
 
+def check_keys(column):
+    """Refuse a column whose values cannot serve as identifiers."""
+    if column.dtype == object:
+        # What objects are shows when they are told apart.
+        _factorise(column)
+    else:
+        check_one_kind(column, column.name)
+
+
 def check_one_kind(values, name):
     """Refuse identifiers that do not sort, such as numbers among texts, and complex numbers."""
     kind = key_kind(values)
