@@ -307,10 +307,7 @@ class Cohort(SampleIndexing):
         return self._visible.is_recent(length, time, sample)
 
     def blocks(self):
-        """Cohorts of consecutive samples that see about as many events.
-
-        Neighbouring samples of one patient stay together.
-        """
+        """Cohorts of consecutive samples that see about as many events."""
         return [self[part] for part in self._visible.block_slices()]
 
     def __getstate__(self):

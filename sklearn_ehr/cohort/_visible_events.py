@@ -9,7 +9,6 @@ from ..utils import (
     index_ranges,
     map_in_threads,
     offsets_from_lengths,
-    run_starts,
     slices_of_about,
 )
 from ._event_table import EventTable
@@ -139,13 +138,8 @@ class VisibleEvents:
         return np.concatenate(map_in_threads(self._count, self.block_slices()))
 
     def block_slices(self):
-        """Slices of consecutive samples that see about as many events.
-
-        Neighbouring samples of one patient stay together.
-        """
-        starts = run_starts(self.patient)
-        n_before = offsets_from_lengths(self._n_in_ranges())
-        return slices_of_about(n_before[:-1][starts][np.cumsum(starts) - 1])
+        """Slices of consecutive samples that see about as many events."""
+        return slices_of_about(offsets_from_lengths(self._n_in_ranges())[:-1])
 
     def take(self, samples):
         """The same for the samples at these positions, or in this slice."""
