@@ -12,6 +12,7 @@ from ._frames import (
 from ._ragged import (
     SampleIndexing,
     concatenate_ranges,
+    cut_into_blocks,
     index_ranges,
     offsets_from_lengths,
     run_starts,
@@ -27,6 +28,7 @@ __all__ = [
     "check_one_kind",
     "column_of",
     "concatenate_ranges",
+    "cut_into_blocks",
     "deal",
     "encode",
     "index_ranges",
