@@ -1,4 +1,4 @@
-"""What the estimators of all tasks share: hyper-parameters, training, and forward passes."""
+"""Base class of the estimators: hyper-parameters, training, and forward passes."""
 
 import warnings
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Columns of frames: found by name, checked, and encoded."""
+"""Columns of frames: lookup by name, checks, and encoding."""
 
 import numpy as np
 import pandas as pd
@@ -9,16 +9,17 @@ _ALIASES = {"patient_id": "subject_id", "value": "numeric_value"}
 
 
 def require_frame(frame, name):
-    """Raise unless a parameter is a frame of pandas."""
+    """Raise unless a parameter is a pandas DataFrame."""
     if not isinstance(frame, pd.DataFrame):
         raise TypeError(f"{name} must be a pandas DataFrame, got {type(frame).__name__}.")
 
 
 def column_of(frame, name, frame_name, *, fixed, optional=False, owner="Cohort"):
-    """The column of a frame that plays a role, or None where an optional one is absent.
+    """Look up the column that plays a role in a frame, or return None if it is optional and absent.
 
-    `fixed` is the role's standard name and parameter, `owner` what has that parameter. The MEDS
-    name of a role stands in for its standard one.
+    `fixed` is both the standard name of the column and the name of the parameter that may change
+    it, and `owner` is the class with that parameter. If the standard name is not in the frame, its
+    MEDS name is tried.
     """
     if name is None and optional:
         return None
@@ -42,7 +43,7 @@ def column_of(frame, name, frame_name, *, fixed, optional=False, owner="Cohort")
 
 
 def encode(column):
-    """Each row's position (-1 for null) among the distinct values, and these, ascending."""
+    """Position of each row's value among the distinct values (-1 for null), and these, sorted."""
     name = column.name
     if isinstance(column.dtype, pd.CategoricalDtype):
         check_one_kind(column.cat.categories, name)
@@ -55,7 +56,7 @@ def encode(column):
 
 
 def key_kind(values):
-    """Kind of identifiers: numbers of any width are one kind, texts of any storage another."""
+    """Kind of identifiers: numbers of any width are one kind, strings of any storage another."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.dtype.categories
     if isinstance(values.dtype, pd.StringDtype):
@@ -65,7 +66,7 @@ def key_kind(values):
 
 
 def check_one_kind(values, name):
-    """Refuse identifiers that do not sort, such as numbers among texts."""
+    """Raise if identifiers cannot be sorted, such as a mix of numbers and strings."""
     if key_kind(values) in {"mixed", "mixed-integer"}:
         raise TypeError(
             f"Column {name!r} mixes values of several types, which have no common order. Convert "
@@ -74,13 +75,13 @@ def check_one_kind(values, name):
 
 
 def refuse_nulls(is_null, name, way_out):
-    """Raise if any row is null."""
+    """Raise if any value is null."""
     if n_null := int(np.count_nonzero(is_null)):
         raise ValueError(f"Column {name!r} has {n_null} null value(s). {way_out}")
 
 
 def prune(position, table):
-    """Drop the entries of a table that no position uses; -1 stays."""
+    """Drop the table entries that no position refers to, and renumber the positions except -1."""
     used = np.zeros(len(table) + 1, dtype=bool)
     used[position] = True
     used = used[:-1]
