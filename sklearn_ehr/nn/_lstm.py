@@ -300,18 +300,16 @@ class VisitLSTM(nn.Module):
         """Output at each visit of one layer that reads them in one direction."""
         # Where a sample has no visit left, it reads zeros.
         visits = nn.functional.pad(visits, (0, 0, 0, 1))
-        rows = torch.cat([stretch.flatten() for stretch in stretches])
-        steps = nn.functional.embedding(rows, visits).split([s.numel() for s in stretches])
         state = (visits.new_zeros(1, stretches[0].shape[1], self.lstm.hidden_size),) * 2
         # With biases, one layer, no dropout in it, in one direction, steps before samples.
         options = (True, 1, 0.0, self.training, False, False)
 
-        def run(read, *state):
-            return torch.lstm(read, state, weights, *options)
+        def run(steps, *state):
+            return torch.lstm(steps, state, weights, *options)
 
         is_large, outputs = len(place) > _MOST_VISITS, []
-        for stretch, read in zip(stretches, steps, strict=True):
-            arguments = [read.view(*stretch.shape, -1), *(s[:, : stretch.shape[1]] for s in state)]
+        for steps in _lay_out(visits, stretches):
+            arguments = [steps, *(s[:, : steps.shape[1]] for s in state)]
             output, *state = _recomputed(run, *arguments) if is_large else run(*arguments)
             outputs.append(output.flatten(0, 1))
         return nn.functional.embedding(place, torch.cat(outputs))
@@ -324,6 +322,16 @@ class VisitLSTM(nn.Module):
     def _zero_state(self, n_samples):
         directions = 2 if self.lstm.bidirectional else 1
         return self.head.weight.new_zeros(n_samples, self.lstm.hidden_size * directions)
+
+
+def _lay_out(visits, stretches):
+    """Vectors of the visits of each stretch, of shape (n_steps, n_samples, n_features)."""
+    if not torch.is_grad_enabled():
+        return (nn.functional.embedding(stretch, visits) for stretch in stretches)
+    # Together, as each lookup would have a gradient of the size of all visits.
+    rows = torch.cat([stretch.flatten() for stretch in stretches])
+    parts = nn.functional.embedding(rows, visits).split([s.numel() for s in stretches])
+    return (part.view(*s.shape, -1) for part, s in zip(parts, stretches, strict=True))
 
 
 def _recomputed(function, *arguments):
