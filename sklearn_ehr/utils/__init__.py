@@ -1,4 +1,4 @@
-"""Ragged arrays, sorting, threads, and columns of frames."""
+"""Tools for ragged arrays, sorting, threads, and columns of frames."""
 
 from ._frames import (
     check_keys,

@@ -1,4 +1,4 @@
-"""Columns of frames: found by name, checked, and encoded."""
+"""Columns of frames: lookup by name, checks, and encoding."""
 
 from collections.abc import Hashable
 
@@ -28,16 +28,17 @@ _MEDS = {"patient_id": "subject_id", "value": "numeric_value"}
 
 
 def require_frame(frame, name):
-    """Raise unless a parameter is a frame of pandas."""
+    """Raise unless a parameter is a pandas DataFrame."""
     if not isinstance(frame, pd.DataFrame):
         raise TypeError(f"{name} must be a pandas DataFrame, got {type(frame).__name__}.")
 
 
 def column_of(frame, name, frame_name, *, fixed, optional=False, owner="Cohort"):
-    """The column of a frame that plays a role, or None where an optional one is absent.
+    """Look up the column that plays a role in a frame, or return None if it is optional and absent.
 
-    `fixed` is the role's standard name and parameter, `owner` what has that parameter. The MEDS
-    name of a role stands in for its standard one.
+    `fixed` is both the standard name of the column and the name of the parameter that may change
+    it, and `owner` is the class with that parameter. If the standard name is not in the frame, its
+    MEDS name is tried.
     """
     if name is None and optional:
         return None
@@ -181,13 +182,13 @@ def check_one_kind(values, name):
 
 
 def refuse_nulls(is_null, name, way_out):
-    """Raise if any row is null."""
+    """Raise if any value is null."""
     if n_null := int(np.count_nonzero(is_null)):
         raise ValueError(f"Column {name!r} has {n_null} null value(s). {way_out}")
 
 
 def prune(position, table):
-    """Drop the entries of a table that no position uses; -1 stays."""
+    """Drop the table entries that no position refers to, and renumber the positions except -1."""
     used = np.zeros(len(table) + 1, dtype=bool)
     used[position] = True
     used = used[:-1]

@@ -1,11 +1,10 @@
 """Visits made from the events of a cohort, as sequences of tokens or as counts."""
 
 from ._as_of import (
-    as_of_truncated,
+    TruncatedHistories,
     count_static,
     refuse_late_facts,
     refuse_overlaps,
-    truncated_visits,
     with_earlier,
 )
 from ._sequences import PaddedVisits, VisitSequences
@@ -18,14 +17,13 @@ __all__ = [
     "UNKNOWN",
     "CodeCountVectorizer",
     "PaddedVisits",
+    "TruncatedHistories",
     "VisitSequenceTransformer",
     "VisitSequences",
     "Vocabulary",
-    "as_of_truncated",
     "count_static",
     "group_events",
     "refuse_late_facts",
     "refuse_overlaps",
-    "truncated_visits",
     "with_earlier",
 ]
