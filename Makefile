@@ -1,5 +1,6 @@
 # make demo   sets up an environment and prints the comparison of examples/plot_quickstart.py
-# make test   sets up an environment and runs every test
+# make test   sets up an environment and runs every test, as many at once as there are cores;
+#             make test JOBS=1 runs one after the other
 # make lint   checks style
 # make bench-train, bench-transform, bench-model-selection, bench-bucketing, bench-quality,
 # make bench-signals
@@ -10,6 +11,10 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
+# Tests run in JOBS processes ("auto": one a core), each of which computes in one thread.
+JOBS ?= auto
+ONE_THREAD = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+
 BENCHMARKS = train transform model-selection bucketing quality signals
 
 .PHONY: demo test lint $(BENCHMARKS:%=bench-%)
@@ -18,7 +23,7 @@ demo: $(READY)
 	cd examples && $(abspath $(BIN))/python plot_quickstart.py
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 lint: $(READY)
 	$(BIN)/ruff check .
