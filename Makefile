@@ -11,9 +11,8 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
-# Tests run in JOBS processes ("auto": one a core), each of which computes in one thread.
+# Tests run in JOBS processes ("auto": one a core), each with one thread (tests/conftest.py).
 JOBS ?= auto
-ONE_THREAD = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 BENCHMARKS = train transform model-selection bucketing quality signals
 
@@ -23,7 +22,7 @@ demo: $(READY)
 	cd examples && $(abspath $(BIN))/python plot_quickstart.py
 
 test: $(READY)
-	$(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 lint: $(READY)
 	$(BIN)/ruff check .
