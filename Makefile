@@ -11,7 +11,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
-# Tests run in JOBS processes ("auto": one a core), each with one thread (tests/conftest.py).
+# Tests run in JOBS processes ("auto": one per core), each with one thread (tests/conftest.py).
 JOBS ?= auto
 
 BENCHMARKS = train transform model-selection bucketing quality signals

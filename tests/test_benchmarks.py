@@ -44,8 +44,10 @@ def test_transform_compares_the_same_work(load, others):
 
 
 @pytest.mark.slow
-def test_train(load):
-    report = load("train").main(n_patients=150, n_steps=2, n_rounds=1, padded_gib=0.1)
+def test_train(load, monkeypatch):
+    train = load("train")
+    monkeypatch.setattr(train, "N_PATIENTS", 300)  # Of the run that measures memory.
+    report = train.main(n_patients=100, n_steps=2, n_rounds=1, padded_gib=0.01)
     assert len(report.rows) == 11
     assert all(row["ratio"] > 0 for row in report.rows)
 
@@ -169,7 +171,7 @@ def test_signals(load, few_epochs, monkeypatch):
     monkeypatch.setattr(signals, "SIGNALS", shown)
     monkeypatch.setattr(signals, "GROWING", ("recency",))
     monkeypatch.setattr(signals, "N_PATIENTS", 200)
-    report = signals.main(n_seeds={200: 2, 300: 2}, n_test=200, n_jobs=1)
+    report = signals.main(n_seeds={200: 1, 300: 2}, n_test=200, n_jobs=1)
     by_signal = {row["what"].split(":")[0]: row["bar"] for row in report.rows}
     assert by_signal == {
         "gaps, 200 patients": ">= -0.005",

@@ -28,9 +28,7 @@ def few_readmissions(*, return_X_y=False):
 
 @pytest.mark.filterwarnings("ignore:No positive class found in y_true")
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
-def test_example_runs_and_draws_its_picture(
-    script, few_epochs, monkeypatch, tmp_path, capsys
-):
+def test_example_runs_and_draws_its_picture(script, few_epochs, monkeypatch, tmp_path, capsys):
     matplotlib = pytest.importorskip("matplotlib")
     if script.stem == "plot_survival":
         pytest.importorskip("sksurv", reason="scikit-survival comes with the extra survival")
