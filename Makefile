@@ -14,7 +14,7 @@ READY = $(VENV)/.ready
 # Tests run in JOBS processes ("auto": one per core), each with one thread (tests/conftest.py).
 JOBS ?= auto
 
-BENCHMARKS = train transform model-selection bucketing quality signals
+BENCHMARKS = train transform cohort model-selection bucketing quality signals
 
 .PHONY: demo test lint $(BENCHMARKS:%=bench-%)
 

@@ -1,4 +1,4 @@
-"""Who is predicted, as of when, from which events."""
+"""Cohorts: samples to predict, events laid out once, and the rule of what is known when."""
 
 from ._cohort import Cohort, as_cohort
 from ._days import day_of, midnights, to_local
