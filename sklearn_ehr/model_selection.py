@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length
 
-from .cohort import Cohort, Times, add_duration, as_duration, check_comparable, read_time
+from .cohort import Cohort, Times, add_duration, as_duration, check_comparable, is_before, read_time
 
 _N_UNITS = 2_000
 
@@ -219,8 +219,8 @@ class TemporalPatientSplit(BaseCrossValidator):
         if self.horizon is not None:
             horizon = as_duration(self.horizon, "horizon", is_datetime)
             settled = add_duration(time, horizon, "horizon")
-        is_test = time >= date
-        is_train = (settled < date) & ~np.isin(groups, groups[is_test])
+        is_test = ~is_before(time, date)
+        is_train = is_before(settled, date) & ~np.isin(groups, groups[is_test])
         for side, name in ((is_train, "before"), (is_test, "after")):
             if not side.any():
                 shorter = "" if self.horizon is None else f", or a shorter horizon={self.horizon!r}"
@@ -244,7 +244,7 @@ class TemporalPatientSplit(BaseCrossValidator):
                 f"or split the Cohort."
             )
         check_comparable(Times(time, "prediction_time", zone), date)
-        return date.values[0]
+        return date.values
 
 
 def split_off_patients(y, groups, fraction, random_state):

@@ -158,3 +158,18 @@ def test_groups_of_another_length_raise():
     X = cohort_of([1, 2, 3], [1, 4, 9])
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         next(TemporalPatientSplit(5).split(X, groups=[1, 2]))
+
+
+@pytest.mark.parametrize("unit", ["s", "ns"])
+def test_dates_beyond_the_unit_of_prediction_times_compare_exactly(unit):
+    times = pd.to_datetime(["2020-01-01 10:00", "2020-01-03 10:00"])
+    events = pd.DataFrame({"patient_id": [1, 2], "time": times, "code": "A"})
+    samples = events[["patient_id"]].assign(prediction_time=times.as_unit(unit))
+    X = Cohort(events, samples)
+    date = pd.Timestamp("2020-01-03 10:00:00.000000001")
+    with pytest.raises(ValueError, match="No sample is left after"):
+        next(TemporalPatientSplit(date).split(X))
+    train, test = next(TemporalPatientSplit(date - pd.Timedelta("1ns")).split(X))
+    assert (train.tolist(), test.tolist()) == ([0], [1])
+    with pytest.raises(ValueError, match="No sample is left after"):
+        next(TemporalPatientSplit("9999-12-31").split(X))

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 
-from ._times import nanoseconds_a_step
+from ._times import Times, convert, nanoseconds_a_step
 
 _LOWEST = np.uint64(2**63)
 
@@ -44,15 +44,25 @@ def add_duration(values, length, name):
         If the unit of the times cannot hold the result.
     """
     n_steps = length
+    beyond = ValueError(
+        f"{name}={length!r} reaches beyond the times that {values.dtype} can hold. Take a shorter "
+        f"one, or convert times with .dt.as_unit('us')."
+    )
     if values.dtype.kind == "M":
+        try:
+            values = convert(Times(values, name), finer_unit(values.dtype, length)).values
+        except ValueError:
+            raise beyond from None
         n_steps = -(-_nanoseconds(length) // nanoseconds_a_step(values.dtype))
     # Beyond int64 numpy would wrap around, to times long past.
     if values.dtype.kind != "f" and int(values.view(np.int64).max(initial=0)) + n_steps >= 2**63:
-        raise ValueError(
-            f"{name}={length!r} reaches beyond the times that {values.dtype} can hold. Take a "
-            f"shorter one, or convert times with .dt.as_unit('us')."
-        )
+        raise beyond
     return values + length
+
+
+def finer_unit(dtype, length):
+    """The datetime64 of the finer unit of a datetime64 and a timedelta64."""
+    return np.promote_types(dtype, np.dtype(length.dtype.str.replace("m8", "M8")))
 
 
 def look_back(end, length, closed):

@@ -194,6 +194,11 @@ def last_key_by(times, dtype, closed):
     return np.where(is_exact & (key > _LOWEST), key - 1, key) if closed == "left" else key
 
 
+def is_before(times, moment):
+    """Whether times lie before a moment, an array of one time in whatever unit."""
+    return as_keys(times) <= last_key_by(moment, times.dtype, "left")
+
+
 def _last_float_by(times, closed):
     floats = times.astype(np.float64)
     is_exact = np.ones(len(floats), dtype=bool)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..utils import search_ranges
 from ._days import day_of, end_of_day, is_midnight, midnights
-from ._durations import look_back
+from ._durations import finer_unit, look_back
 from ._times import as_keys, check_comparable, convert, last_key_by, nanoseconds_a_step
 
 RESOLUTIONS = ("auto", "day", "instant")
@@ -246,8 +246,8 @@ def cut_lookback(moments, length, times, resolution, closed):
     if resolution == "day":
         values = day_of(values, times.zone).astype("datetime64[s]")
     if values.dtype.kind == "M":
-        finer = np.promote_types(values.dtype, length.dtype.str.replace("m8", "M8"))
-        values = convert(replace(moments, values=values), finer).values
+        unit = finer_unit(values.dtype, length)
+        values = convert(replace(moments, values=values), unit).values
     starts = look_back(values, length, closed)
     if resolution != "day":
         return _cut_where_possible(replace(moments, values=starts), times, resolution, closed)
