@@ -178,11 +178,16 @@ class Cohort(SampleIndexing):
                 _warn_if_far_ahead(table)
         resolution = choose_resolution(resolution, table, moments)
 
+        groups = read_groups(samples, group)
+        position = match_patients(patient, table.patients)
         self._samples = samples.copy()
-        self._patient_column, self._group_column = patient.name, read_groups(samples, group)
-        patient = match_patients(patient, table.patients)
-        self._group = patient if group is None else encode(samples[self._group_column])[0]
-        self._visible = VisibleEvents.of(table, patient, moments, resolution, closed, lookback)
+        self._patient_column = patient.name
+        self._group_column = patient.name if groups is None else groups.name
+        self._group = position if groups is None else encode(groups)[0]
+        for column in (patient, groups):
+            if column is not None and column.dtype != samples[column.name].dtype:
+                self._samples[column.name] = column
+        self._visible = VisibleEvents.of(table, position, moments, resolution, closed, lookback)
         self._is_subset = False
         self._compacted = None
         self._warn_if_empty()
@@ -204,8 +209,7 @@ class Cohort(SampleIndexing):
     @property
     def groups(self):
         """Group of each sample, by default its patient, ndarray of shape (n_samples,)."""
-        column = self._patient_column if self._group_column is None else self._group_column
-        return self._samples[column].to_numpy()
+        return self._samples[self._group_column].to_numpy()
 
     @property
     def patients(self):

@@ -7,6 +7,7 @@ import pandas as pd
 
 from ..utils import (
     as_integers,
+    check_keys,
     column_of,
     deal,
     encode,
@@ -76,6 +77,7 @@ def _is_real(dtype):
 def _check_order_of_visits(visit):
     """Raise where visits without times cannot follow each other by their ids."""
     refuse_nulls(visit.isna(), visit.name, "Without a time column every event needs its visit.")
+    check_keys(visit)
     if isinstance(visit.dtype, pd.CategoricalDtype) and visit.cat.ordered:
         return
     if key_kind(visit) == "string" and visit.astype("string").str.fullmatch(r"\s*\d+\s*").all():

@@ -30,13 +30,13 @@ def read_prediction_times(samples, prediction_time, has_times):
 
 
 def read_groups(samples, group):
-    """Column of the group of each sample, checked, or None."""
+    """Column of the group of each sample, checked; None where no group is named."""
     if group is None:
         return None
     column = column_of(samples, group, "samples", fixed="group")
     refuse_nulls(column.isna(), column.name, "Every sample needs its group.")
     check_keys(column)
-    return column.name
+    return column
 
 
 def match_patients(patient, patients):

@@ -23,6 +23,11 @@ _KIND_OF_TYPE = {
     "float": "number",
     "bool": "boolean",
     "Decimal": "decimal",
+    "integer": "number",
+    "floating": "number",
+    "mixed-integer-float": "number",
+    "datetime64": "datetime",
+    "timedelta64": "timedelta",
 }
 _MEDS = {"patient_id": "subject_id", "value": "numeric_value"}
 
@@ -60,7 +65,7 @@ def column_of(frame, name, frame_name, *, fixed, optional=False, owner="Cohort")
     column = frame[present]
     if column.ndim != 1:
         raise ValueError(f"{frame_name} has several columns named {present!r}; keep one.")
-    return column
+    return _readable(column)
 
 
 def _candidates(frame, fixed):
@@ -90,7 +95,7 @@ def _factorise(column):
     name = column.name
     check_one_kind(column, name)
     try:
-        position, table = factorise(_without_views(column))
+        position, table = factorise(_readable(column))
         table = np.asarray(table)
         if key_kind(table) == "string":
             "".join(table).encode()
@@ -109,14 +114,18 @@ def _factorise(column):
     return position, table
 
 
-def _without_views(column):
-    """The column, in an Arrow layout of texts that pandas finds the distinct values of."""
-    if str(column.dtype) != "string_view[pyarrow]":
+def _readable(column):
+    """The column, converted where pandas cannot tell its values apart or index by them."""
+    if column.dtype == np.float16:
+        return column.astype(np.float32)
+    name = str(column.dtype)
+    if not name.endswith("_view[pyarrow]"):
         return column
     import pyarrow as pa
 
-    texts = pa.array(column.array).cast(pa.large_string())
-    return pd.Series(texts, dtype=pd.ArrowDtype(pa.large_string()), name=column.name)
+    layout = pa.large_string() if name.startswith("string") else pa.large_binary()
+    values = pa.array(column.array).cast(layout)
+    return pd.Series(values, dtype=pd.ArrowDtype(layout), name=column.name, index=column.index)
 
 
 def key_kind(values):
@@ -133,7 +142,7 @@ def key_kind(values):
         # Other objects are one kind if they are of one type, such as uuid.UUID.
         types = {type(value) for value in np.asarray(values) if not _is_null(value)}
         kind = types.pop().__name__ if len(types) == 1 else kind
-    return "number" if kind in {"integer", "floating", "mixed-integer-float"} else kind
+    return _KIND_OF_TYPE.get(kind, kind)
 
 
 def _kind_in_arrow(dtype):

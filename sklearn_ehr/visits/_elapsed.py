@@ -47,7 +47,11 @@ def _days_between(end, start):
     days -= rest < 0
     rest %= steps
     is_later = (days >= 0) & ~np.isnat(end) & ~np.isnat(start)
-    return np.where(is_later, days + rest / steps, 0)
+    days = np.where(is_later, days, 0)
+    # One division of a whole number of steps, which is exact up to 2**53 of them.
+    fits = days < (2**63 - 1) // steps
+    n_steps = np.where(fits, np.where(fits, days, 0) * steps + rest, 0)
+    return np.where(is_later, np.where(fits, n_steps / steps, days + rest / steps), 0)
 
 
 def _split_days(times):
