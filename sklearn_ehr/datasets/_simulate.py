@@ -207,7 +207,7 @@ def _score(visit, code, visit_patient, visit_age, n_patients, half_life):
 
 
 def _score_gaps(visit_time, visit_patient, n_patients):
-    """Mean log1p of the days between a patient's visits; if there are none, that of all patients."""
+    """Mean log1p of the days between a patient's visits; the overall mean for a single visit."""
     is_gap = visit_patient[1:] == visit_patient[:-1]
     length = np.log1p(np.diff(visit_time)[is_gap] / _DAY)
     n_gaps = np.bincount(visit_patient[1:][is_gap], minlength=n_patients)

@@ -91,7 +91,7 @@ class TruncatedHistories(SampleIndexing):
         Number of visits in each history.
     """
 
-    _way_out = "Index it for VisitSequences."
+    _way_out = "Index it to get VisitSequences."
 
     def __init__(self, sequences, whole):
         # As of the end of its last visit, with no time until the prediction.
