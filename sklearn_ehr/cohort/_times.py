@@ -274,8 +274,8 @@ def _read_numbers(column, name, kind):
     if _are_dates(values):
         raise ValueError(
             f"Column {name!r} holds dates written as numbers (such as 20200131), whose differences "
-            f"are not days. Convert it with pandas.to_datetime(column.astype('string'), "
-            f"format='%Y%m%d')."
+            f"are not days. Convert it with pandas.to_datetime(column.astype('Int64')."
+            f"astype('string'), format='%Y%m%d')."
         )
     if kind == "integer" and not np.isnan(values).any():
         if (np.abs(values) >= 2**63).any():

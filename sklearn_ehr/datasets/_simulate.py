@@ -62,10 +62,10 @@ def make_visits(n_patients=1000, *, signal="bag", n_codes=200, random_state=None
         * "values": the values of the 8 codes, which stand for laboratory tests on different scales.
           For 4 of the tests, high values raise the log-odds; for the others, they lower them. The
           codes alone carry no signal.
-        * "groups": the reasons of visits, of which there are 20: the number of visits for each of 8
-          of them, on the scale of ``log1p``. About half of the codes of a visit are drawn evenly
-          from the twentieth of all codes that belongs to its reason. With a large `n_codes`, each
-          of these is rare, so it helps to know which codes belong together.
+        * "groups": the number of visits for each of 8 reasons, on the scale of ``log1p``. A visit
+          has one of 20 reasons, and about half of its codes are drawn evenly from the twentieth of
+          all codes that belongs to this reason. With a large `n_codes`, each of these is rare, so
+          it helps to know which codes belong together.
     n_codes : int, default=200
         Number of codes to draw from, at least 30. The code ``OUTCOME`` is not among them.
     random_state : int, RandomState instance or None, default=None
