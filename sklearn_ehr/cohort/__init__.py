@@ -1,4 +1,4 @@
-"""Cohorts: samples to predict, events laid out once, and the rule of what is known when."""
+"""Samples to predict, the table of their events, and the rule of which events are visible."""
 
 from ._cohort import Cohort, as_cohort
 from ._days import day_of, midnights, to_local

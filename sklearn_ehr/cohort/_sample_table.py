@@ -1,4 +1,4 @@
-"""Rows of samples, checked against the events they go with."""
+"""Columns of the samples, and checks that they fit the events."""
 
 from collections.abc import Hashable
 
@@ -10,43 +10,46 @@ from ._times import MAX_EXACT, read_times
 
 
 def read_prediction_times(samples, prediction_time, has_times):
-    """The column of prediction times as `Times`, or None where whole histories are meant."""
+    """Read the column of prediction times as `Times`; None for whole histories."""
     if prediction_time is None:
         return None
     if not isinstance(prediction_time, Hashable) or prediction_time not in samples.columns:
         raise ValueError(
             f"samples has no column {prediction_time!r} (parameter prediction_time) among its "
-            f"{samples.shape[1]}; name another with prediction_time=. Only where whole histories "
-            f"are meant, and nothing in them may come too late, prediction_time=None."
+            f"{samples.shape[1]}; name another with prediction_time=. Pass prediction_time=None "
+            f"only if a model may see whole histories, to the last event."
         )
     if not has_times:
         raise ValueError(
-            "Prediction times need event times, and events has no time column. Name it with time=, "
-            "or give prediction_time=None if whole histories are meant."
+            "Prediction times need event times, but events has no time column. Name it with time=, "
+            "or pass prediction_time=None if each sample is a whole history."
         )
     column = column_of(samples, prediction_time, "samples", fixed="prediction_time")
-    refuse_nulls(column.isna(), prediction_time, "Every sample needs the time it is predicted at.")
+    refuse_nulls(column.isna(), prediction_time, "Every sample needs a prediction time.")
     return read_times(column, prediction_time)
 
 
 def read_groups(samples, group):
-    """Column of the group of each sample, checked; None where no group is named."""
+    """Return the checked column of groups; None without groups."""
     if group is None:
         return None
     column = column_of(samples, group, "samples", fixed="group")
-    refuse_nulls(column.isna(), column.name, "Every sample needs its group.")
+    refuse_nulls(column.isna(), column.name, "Every sample needs a group.")
     check_keys(column)
     return column
 
 
 def match_patients(patient, patients):
-    """Position of each sample's patient among those with events; the others are numbered after."""
-    refuse_nulls(patient.isna(), patient.name, "Every sample needs its patient.")
+    """Position of each sample's patient among the patients with events.
+
+    Patients without events have the positions after those.
+    """
+    refuse_nulls(patient.isna(), patient.name, "Every sample needs a patient.")
     check_keys(patient)
     kinds = key_kind(patient), key_kind(patients)
     if kinds[0] != kinds[1]:
         raise TypeError(
-            f"Patients are identified by a {kinds[0]} in samples and by a {kinds[1]} in events "
+            f"Patient ids are of type {kinds[0]} in samples and of type {kinds[1]} in events "
             f"(column {patient.name!r}, dtypes {patient.dtype} and {patients.dtype}). Convert one "
             f"of them with .astype."
         )
@@ -65,18 +68,18 @@ def match_patients(patient, patients):
 
 
 def _refuse_rounded_ids(ids, patients, name):
-    """Raise where ids that are floats on one side only are too large to be exact."""
+    """Raise if one side alone has float ids, and these are too large to be exact."""
     floats = [values for values in (ids, patients) if values.dtype.kind == "f"]
     if len(floats) == 1 and (np.abs(floats[0]) >= MAX_EXACT).any():
         raise ValueError(
-            f"Column {name!r} holds floats in one frame and integers in the other, and ids beyond "
-            f"2**53, which floats round: patients could be mistaken for each other. Read the ids "
-            f"as integers in both frames."
+            f"Column {name!r} holds floats in one frame and integers in the other, and some ids "
+            f"are beyond 2**53, where floats are rounded, so patients could be confused. Read the "
+            f"ids as integers in both frames."
         )
 
 
 def without_unused(samples):
-    """The frame without the categories and index levels that name rows it no longer has."""
+    """Copy without the categories and index levels that no row has, which may be patient ids."""
     samples = samples.copy(deep=False)
     for position, dtype in enumerate(samples.dtypes):
         if isinstance(dtype, pd.CategoricalDtype):

@@ -7,8 +7,8 @@ import pandas as pd
 
 from ._sorting import factorise
 
-# Other names of a role. The first is that of MEDS, which stands in for the standard one; the others
-# are told where a column is missing: names of a user's own columns may be patients.
+# Other usual names of columns. If a column is missing, the error lists only these, because any
+# other name may identify a patient.
 _ALIASES = {
     "patient_id": ("subject_id", "person_id", "patient", "pid", "patientunitstayid", "id"),
     "value": ("numeric_value", "valuenum", "value_as_number", "result"),
@@ -69,7 +69,7 @@ def column_of(frame, name, frame_name, *, fixed, optional=False, owner="Cohort")
 
 
 def _candidates(frame, fixed):
-    """Columns that other systems name so, for a message; no other column's name is told."""
+    """Part of a message that lists the columns with another usual name for this one."""
     known = {fixed, *_ALIASES.get(fixed, ())}
     found = [name for name in frame.columns if isinstance(name, str) and name.lower() in known]
     return f", but has {', '.join(map(repr, found))}" if found else ""
@@ -101,21 +101,21 @@ def _factorise(column):
             "".join(table).encode()
     except UnicodeError:
         raise ValueError(
-            f"Column {name!r} holds texts that are not valid Unicode (lone surrogates), such as "
-            f"those read with a wrong encoding. Read the file again with its own, for instance "
-            f"encoding='latin-1'."
+            f"Column {name!r} holds strings that are not valid Unicode (lone surrogates), for "
+            f"instance because a file was read with the wrong encoding. Read it again with the "
+            f"right one, such as encoding='latin-1'."
         ) from None
     except Exception:
-        # Whatever pandas or Arrow raise, they quote cells.
+        # The messages of pandas and Arrow quote cells.
         raise TypeError(
-            f"Column {name!r} (dtype {column.dtype}) holds values that cannot be told apart and "
-            f"sorted. Convert it to texts or integers, for instance with .astype(str)."
+            f"Column {name!r} (dtype {column.dtype}) holds values that cannot be compared and "
+            f"sorted. Convert it to strings or integers, for instance with .astype(str)."
         ) from None
     return position, table
 
 
 def _readable(column):
-    """The column, converted where pandas cannot tell its values apart or index by them."""
+    """Convert dtypes that pandas cannot factorise or use as an index."""
     if column.dtype == np.float16:
         return column.astype(np.float32)
     name = str(column.dtype)
@@ -129,7 +129,7 @@ def _readable(column):
 
 
 def key_kind(values):
-    """Kind of identifiers: numbers of any width are one kind, texts of any storage another."""
+    """Kind of identifiers, such as "number" or "string", however they are stored."""
     dtype = values.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         return key_kind(dtype.categories)
@@ -139,7 +139,7 @@ def key_kind(values):
         return "string"
     kind = pd.api.types.infer_dtype(values, skipna=True)
     if kind == "mixed":
-        # Other objects are one kind if they are of one type, such as uuid.UUID.
+        # Objects of a single type, such as uuid.UUID, are of one kind.
         types = {type(value) for value in np.asarray(values) if not _is_null(value)}
         kind = types.pop().__name__ if len(types) == 1 else kind
     return _KIND_OF_TYPE.get(kind, kind)
@@ -154,7 +154,7 @@ def _kind_in_arrow(dtype):
     try:
         kind = dtype.type.__name__
     except NotImplementedError:
-        # pandas knows no Python type for it, nor what to do with it.
+        # pandas has no Python type for it.
         return name
     return _KIND_OF_TYPE.get(kind, kind)
 
@@ -166,14 +166,14 @@ def _is_null(value):
 def check_keys(column):
     """Refuse a column whose values cannot serve as identifiers."""
     if column.dtype == object:
-        # What objects are shows when they are told apart.
+        # Objects have to be compared to find out whether they can serve.
         _factorise(column)
     else:
         check_one_kind(column, column.name)
 
 
 def check_one_kind(values, name):
-    """Refuse identifiers that do not sort, such as numbers among texts, and complex numbers."""
+    """Refuse identifiers that cannot be sorted, such as numbers among strings."""
     kind = key_kind(values)
     if kind in {"mixed", "mixed-integer"}:
         raise TypeError(
@@ -184,8 +184,8 @@ def check_one_kind(values, name):
         kind = str(values.dtype)
     if kind in {"complex", "float128", "list", "dict", "set", "ndarray", "tuple"}:
         raise TypeError(
-            f"Column {name!r} holds {kind} values (dtype {values.dtype}), which are no "
-            f"identifiers. Give one text or integer a row, for instance with .explode or "
+            f"Column {name!r} holds {kind} values (dtype {values.dtype}), which cannot be used as "
+            f"identifiers. Give one string or integer per row, for instance with .explode or "
             f".astype(str)."
         )
 

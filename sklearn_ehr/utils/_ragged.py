@@ -120,7 +120,7 @@ def resolve_index(key, n_samples, owner):
     if positions.dtype.kind == "b":
         if len(positions) != n_samples:
             raise IndexError(
-                f"A boolean mask over {owner} needs one value a sample: got {len(positions)} "
+                f"A boolean mask over {owner} needs one value per sample: got {len(positions)} "
                 f"values for {n_samples} samples."
             )
         return np.flatnonzero(positions)
@@ -131,7 +131,7 @@ def resolve_index(key, n_samples, owner):
 
 
 class SampleIndexing:
-    """Base class of what scikit-learn takes for an `X` without being an array.
+    """Base class of objects that scikit-learn accepts as `X` although they are not arrays.
 
     It has a length and a shape, and is indexed by sample. A subclass defines `_take`, which selects
     samples by position, and `_way_out`, which says how to get an array.
@@ -149,5 +149,5 @@ class SampleIndexing:
 
     def __array__(self, dtype=None, copy=None):
         raise TypeError(
-            f"{type(self).__name__} holds ragged patient histories and is no array. {self._way_out}"
+            f"{type(self).__name__} holds ragged patient histories, not an array. {self._way_out}"
         )

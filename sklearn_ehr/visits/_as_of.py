@@ -54,7 +54,7 @@ def refuse_late_facts(sequences):
         raise ValueError(
             f"{n_late} visit(s) of X end before all of the previous one was known (known_time), so "
             f"their predictions would look ahead. Group events with VisitSequenceTransformer("
-            f"visits=a gap that is long enough for them), or leave out what is recorded late."
+            f"visits=a gap that is long enough for them), or leave out events recorded late."
         )
 
 
@@ -91,7 +91,7 @@ class TruncatedHistories(SampleIndexing):
         Number of visits in each history.
     """
 
-    _way_out = "Index it for VisitSequences."
+    _way_out = "Index it to get VisitSequences."
 
     def __init__(self, sequences, whole):
         # As of the end of its last visit, with no time until the prediction.

@@ -73,7 +73,7 @@ def warn_of_other_visit_ids(has_ids, fitted):
     here, there = ("have", "had none") if has_ids else ("have no", "had some")
     warnings.warn(
         f"The events of X {here} visit ids, and those that this transformer was fitted on {there}, "
-        f"so visits are something else than in fit. Name the column with Cohort(..., visit_id=...) "
+        f"so visits do not mean the same as in fit. Name the column with Cohort(..., visit_id=...) "
         f"or leave it out with visit_id=None, as in fit.",
         UserWarning,
         stacklevel=5,

@@ -47,7 +47,7 @@ class VisitSequences(SampleIndexing):
         Prediction time of each sample, datetime64 or numbers like `visit_times`. None if samples
         are whole histories.
     groups : ndarray of shape (n_samples,), default=None
-        Patient of each sample. None if each sample is a different patient.
+        Group of each sample, usually its patient. None if each sample is a different patient.
     vocabulary : Vocabulary, default=None
         The codes that the tokens stand for.
     earlier : VisitSequences, default=None

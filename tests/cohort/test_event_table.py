@@ -177,7 +177,7 @@ def test_missing_column_of_a_wide_frame_counts_columns_and_tells_known_names_onl
 def test_visit_ids_that_are_numbers_as_texts_give_no_order_without_times():
     events = pd.DataFrame({"patient_id": 1, "visit_id": ["9", "10"], "code": ["FIRST", "SECOND"]})
     with pytest.raises(
-        ValueError, match=r"'visit_id'.*numbers written as texts.*integers.*ordered"
+        ValueError, match=r"'visit_id'.*numbers written as strings.*integers.*ordered"
     ):
         EventTable(events)
     integers = EventTable(events.assign(visit_id=[9, 10]))
