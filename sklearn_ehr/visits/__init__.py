@@ -7,8 +7,8 @@ from ._as_of import (
     refuse_overlaps,
     with_earlier,
 )
+from ._grouping import group_events
 from ._sequences import PaddedVisits, VisitSequences
-from ._tokens import group_events
 from ._transformers import CodeCountVectorizer, VisitSequenceTransformer
 from ._vocabulary import N_SPECIAL, UNKNOWN, Vocabulary
 

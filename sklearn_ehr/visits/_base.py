@@ -20,7 +20,8 @@ from ._checks import (
     warn_of_other_visit_ids,
 )
 from ._event_codes import EventCodes
-from ._tokens import Tokeniser, refuse_events_without_id
+from ._grouping import refuse_events_without_id
+from ._tokens import Tokeniser
 from ._value_bins import ValueBins
 from ._vocabulary import Vocabulary, frequent_codes, least_patients
 

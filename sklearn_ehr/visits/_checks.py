@@ -29,7 +29,7 @@ def scale_of_times(cohort):
         times = np.abs(cohort.event_table.time[block.visible_positions()[0]].astype(np.float64))
         times = times[times > 0]
         if len(times):
-            return int(np.floor(np.log10(np.median(times))))
+            return int(np.floor(np.median(np.log10(times))))
     return None
 
 
