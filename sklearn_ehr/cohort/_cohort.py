@@ -5,10 +5,10 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from ..utils import SampleIndexing, column_of, encode
+from ..utils import SampleIndexing, encode
 from ._durations import as_duration
 from ._event_table import as_event_table
-from ._sample_table import match_patients, read_groups, read_prediction_times, without_unused
+from ._sample_table import match_patients, read_prediction_times, read_samples, without_unused
 from ._times import times_far_ahead
 from ._visibility import check_resolution, choose_resolution
 from ._visible_events import VisibleEvents
@@ -165,34 +165,16 @@ class Cohort(SampleIndexing):
             null_time=null_time,
         )
         if samples is None:
-            index = pd.Index(table.patients)
-            samples = pd.DataFrame({table.patient_column: table.patients}, index=index)
             prediction_time = None
-        elif not isinstance(samples, pd.DataFrame):
-            raise TypeError(f"samples must be a pandas DataFrame, got {type(samples).__name__}.")
-        elif not len(samples):
-            raise ValueError("samples is empty: there is no sample to predict.")
-        if patient_id not in samples.columns and patient_id in ("patient_id", None):
-            patient_id = table.patient_column
-        patient = column_of(samples, patient_id, "samples", fixed="patient_id")
-        moments = read_prediction_times(samples, prediction_time, table.time is not None)
-        if lookback is not None:
-            if table.time is None:
-                raise ValueError("lookback needs event times, but events has no time column.")
-            lookback = as_duration(lookback, "lookback", table.time.dtype.kind == "M")
-            if moments is None:
-                _warn_if_far_ahead(table)
+        rows, patient, groups = read_samples(samples, table, patient_id, group)
+        moments = read_prediction_times(rows, prediction_time, table.time is not None)
+        lookback = _read_lookback(lookback, table, moments)
         resolution = choose_resolution(resolution, table, moments)
-
-        groups = read_groups(samples, group)
         position = match_patients(patient, table.patients)
-        self._samples = samples.copy()
-        self._patient_column = patient.name
-        self._group_column = patient.name if groups is None else groups.name
-        self._group = position if groups is None else encode(groups)[0]
-        for column in (patient, groups):
-            if column is not None and column.dtype != samples[column.name].dtype:
-                self._samples[column.name] = column
+
+        self._samples = rows
+        self._patient_column, self._group_column = patient.name, groups.name
+        self._group = position if group is None else encode(groups)[0]
         self._visible = VisibleEvents.of(table, position, moments, resolution, closed, lookback)
         self._is_subset = False
         self._compacted = None
@@ -378,6 +360,18 @@ def as_cohort(X):
     )
 
 
+def _read_lookback(lookback, table, moments):
+    """Check a lookback against the event times; warn if it starts from times far ahead."""
+    if lookback is None:
+        return None
+    if table.time is None:
+        raise ValueError("lookback needs event times; events has no time column.")
+    lookback = as_duration(lookback, "lookback", table.time.dtype.kind == "M")
+    if moments is None:
+        _warn_if_far_ahead(table)
+    return lookback
+
+
 def _warn_if_far_ahead(table):
     n_far = np.count_nonzero(times_far_ahead(table.times_of(slice(None))))
     if n_far:
@@ -387,5 +381,5 @@ def _warn_if_far_ahead(table):
             f"lookback is counted from the last event of each patient. Drop these events, or set "
             f"their time to null.",
             UserWarning,
-            stacklevel=3,
+            stacklevel=4,
         )

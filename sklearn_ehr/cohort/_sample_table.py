@@ -9,6 +9,49 @@ from ..utils import check_keys, column_of, key_kind, refuse_nulls
 from ._times import MAX_EXACT, read_times
 
 
+def read_samples(samples, table, patient_id, group):
+    """Check the rows of samples, and their columns of patients and groups.
+
+    Parameters
+    ----------
+    samples : DataFrame or None
+        None stands for the patients of the table, in ascending order.
+    table : EventTable
+    patient_id : str
+        Column of the patient. The table's own name for it stands in for the standard one.
+    group : str or None
+        Column of the group, by default that of the patient.
+
+    Returns
+    -------
+    rows : DataFrame
+        A copy of `samples`.
+    patient, groups : Series
+    """
+    if samples is None:
+        index = pd.Index(table.patients)
+        samples = pd.DataFrame({table.patient_column: table.patients}, index=index)
+    elif not isinstance(samples, pd.DataFrame):
+        raise TypeError(f"samples must be a pandas DataFrame, got {type(samples).__name__}.")
+    elif not len(samples):
+        raise ValueError("samples is an empty frame: there is nobody to predict.")
+    if patient_id == "patient_id" and patient_id not in samples.columns:
+        patient_id = table.patient_column
+    patient = column_of(samples, patient_id, "samples", fixed="patient_id")
+    refuse_nulls(patient.isna(), patient.name, "Every sample needs a patient.")
+    check_keys(patient)
+    groups = patient
+    if group is not None:
+        groups = column_of(samples, group, "samples", fixed="group")
+        refuse_nulls(groups.isna(), groups.name, "Every sample needs a group.")
+        check_keys(groups)
+    rows = samples.copy()
+    for column in (patient, groups):
+        if column.dtype != rows[column.name].dtype:
+            rows[column.name] = column
+    return rows, patient, groups
+
+
 def read_prediction_times(samples, prediction_time, has_times):
     """Read the column of prediction times as `Times`; None for whole histories."""
     if prediction_time is None:
@@ -29,23 +72,11 @@ def read_prediction_times(samples, prediction_time, has_times):
     return read_times(column, prediction_time)
 
 
-def read_groups(samples, group):
-    """Return the checked column of groups; None without groups."""
-    if group is None:
-        return None
-    column = column_of(samples, group, "samples", fixed="group")
-    refuse_nulls(column.isna(), column.name, "Every sample needs a group.")
-    check_keys(column)
-    return column
-
-
 def match_patients(patient, patients):
     """Position of each sample's patient among the patients with events.
 
     Patients without events have the positions after those.
     """
-    refuse_nulls(patient.isna(), patient.name, "Every sample needs a patient.")
-    check_keys(patient)
     kinds = key_kind(patient), key_kind(patients)
     if kinds[0] != kinds[1]:
         raise TypeError(
