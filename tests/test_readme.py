@@ -53,5 +53,5 @@ def test_lines_for_a_hold_out_set_take_the_cohort_of_the_lines_before():
 
 def test_lines_for_samples_take_the_events_of_the_lines_before():
     names = run("make_samples(", run("events = pd.DataFrame"))
-    assert names["samples"].shape[1] == 3
+    assert names["samples"].shape[1] == 5
     assert names["attrition"]["n_samples"].iloc[-1] == len(names["X"]) == len(names["y"]) > 0

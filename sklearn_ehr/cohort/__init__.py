@@ -4,11 +4,14 @@ from ._cohort import Cohort, as_cohort
 from ._days import day_of, midnights, to_local
 from ._durations import add_duration, as_duration, look_back
 from ._event_table import EventTable, as_event_table
+from ._sample_table import match_patients
 from ._times import (
     Times,
+    as_keys,
     check_comparable,
     convert,
     is_before,
+    last_key_by,
     null_times,
     read_time,
     read_times,
@@ -24,6 +27,7 @@ __all__ = [
     "as_cohort",
     "as_duration",
     "as_event_table",
+    "as_keys",
     "check_comparable",
     "check_resolution",
     "choose_resolution",
@@ -31,7 +35,9 @@ __all__ = [
     "day_of",
     "is_before",
     "known_from",
+    "last_key_by",
     "look_back",
+    "match_patients",
     "midnights",
     "null_times",
     "read_time",

@@ -38,8 +38,6 @@ def read_samples(samples, table, patient_id, group):
     if patient_id == "patient_id" and patient_id not in samples.columns:
         patient_id = table.patient_column
     patient = column_of(samples, patient_id, "samples", fixed="patient_id")
-    refuse_nulls(patient.isna(), patient.name, "Every sample needs a patient.")
-    check_keys(patient)
     groups = patient
     if group is not None:
         groups = column_of(samples, group, "samples", fixed="group")
@@ -72,15 +70,17 @@ def read_prediction_times(samples, prediction_time, has_times):
     return read_times(column, prediction_time)
 
 
-def match_patients(patient, patients):
-    """Position of each sample's patient among the patients with events.
+def match_patients(patient, patients, frame_name="samples"):
+    """Position of each row's patient among the patients with events.
 
     Patients without events have the positions after those.
     """
+    refuse_nulls(patient.isna(), patient.name, "Every sample needs a patient.")
+    check_keys(patient)
     kinds = key_kind(patient), key_kind(patients)
     if kinds[0] != kinds[1]:
         raise TypeError(
-            f"Patient ids are of type {kinds[0]} in samples and of type {kinds[1]} in events "
+            f"Patient ids are of type {kinds[0]} in {frame_name} and of type {kinds[1]} in events "
             f"(column {patient.name!r}, dtypes {patient.dtype} and {patients.dtype}). Convert one "
             f"of them with .astype."
         )
@@ -90,9 +90,8 @@ def match_patients(patient, patients):
     missing = position < 0
     if missing.all():
         raise ValueError(
-            f"No patient of samples has any event (column {patient.name!r}: {len(position)} "
-            f"samples, {len(patients)} patients with events). Check that both frames use the same "
-            f"ids."
+            f"No patient of {frame_name} has any event (column {patient.name!r}: {len(position)} "
+            f"samples, {len(patients)} patients with events). Check that both use the same ids."
         )
     position[missing] = len(patients) + pd.factorize(ids[missing])[0]
     return position

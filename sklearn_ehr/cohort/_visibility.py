@@ -160,13 +160,22 @@ def known_from(times, resolution):
     if resolution is None or not len(times.values):
         return times
     if resolution == "day":
-        values, which = midnights(day_of(times.values, times.zone), times.zone)[0], slice(None)
+        values, which = _day_starts(times), slice(None)
     else:
         which = is_midnight(times.values, times.zone)
         values = end_of_day(times.values[which], times.zone)
     moved = times.values.copy()
     moved[which] = convert(replace(times, values=values), moved.dtype).values
     return replace(times, values=moved)
+
+
+def _day_starts(times):
+    """First instant of the day of each time; of two days that overlap the later, as in `cut_at`."""
+    day = day_of(times.values, times.zone)
+    following = midnights(day + _DAY, times.zone)[0]
+    # Where clocks are set back over midnight, the next day may have begun before.
+    has_begun = as_keys(times.values) > last_key_by(following, times.values.dtype, "left")
+    return midnights(np.where(has_begun, day + _DAY, day), times.zone)[0]
 
 
 def cut_at(moments, times, resolution, closed):

@@ -1,21 +1,14 @@
-"""Who is predicted when, and what happened to them then."""
-
-from dataclasses import dataclass, replace
-from numbers import Number
+"""Samples drawn from events, with outcomes and a table of attrition."""
 
 import numpy as np
 import pandas as pd
 
-from ..cohort import Times, add_duration, as_duration, check_comparable, read_time, read_times
-from ..utils import (
-    column_of,
-    key_kind,
-    order_by,
-    refuse_nulls,
-    require_frame,
-    run_starts,
-    search_ranges,
-)
+from ..cohort import EventTable, as_duration, as_event_table, check_resolution, choose_resolution
+from ..utils import column_of, require_frame
+from ._clock import is_by, read_length
+from ._follow_up import OUTCOME, follow, read_end
+from ._index import find_samples, read_index
+from ._occurrences import Occurrences, find_events
 
 
 def make_samples(
@@ -25,298 +18,290 @@ def make_samples(
     outcome_codes,
     horizon,
     gap=None,
+    offset=None,
+    every=False,
+    competing_codes=None,
     observation_end=None,
     exclude=None,
     incomplete="drop",
+    resolution="auto",
     patient_id="patient_id",
     time="time",
     code="code",
     visit_id="visit_id",
 ):
-    """Make samples of events: an index time for each, and whether an outcome followed.
+    """Draw samples from events: prediction times, and whether an outcome followed.
 
-    A sample is predicted at its index time `t` and has the outcome if one of `outcome_codes` comes
-    in ``(t + gap, t + gap + horizon]``: never at `t`, when the model may see it. Events count at
-    their `time`; where they are known later, name the column of that (``time="known_time"``).
+    A sample is predicted at `t`, its index time plus `offset`. It has the outcome if an event with
+    one of `outcome_codes` comes in ``(t + gap, t + gap + horizon]``. An event at `t` is never an
+    outcome, as the model may see it.
 
     Parameters
     ----------
-    events : DataFrame
-        Long frame as of `Cohort`. Events without a time are left out. As in a `Cohort`, a midnight
-        among times of day stands for a whole day, known when it has ended.
-    index : list of codes, "discharge", or time or list of times
-        When a sample is predicted. Codes: once a patient, at the first of them; a list of texts
-        holds codes. "discharge": at the last event of each visit that has an id. Times (datetimes
-        or numbers): at each, for every patient who has an event by then.
+    events : EventTable or DataFrame
+        Events laid out once, or a long frame with one row an event. Events without a time are left
+        out. Events count at their `time`; `known_time` is not used.
+    index : list of codes, "admission", "discharge", time, list of times, Series or DataFrame
+        The index time of each sample:
+
+        * a list of codes: the first event with one of them, for each patient (see `every`). Texts
+          are codes, and so are numbers where the codes are numbers.
+        * "admission", "discharge": the first or the last event of each visit that has an id.
+        * a time or a list of times: each of them, for every patient who has an event by then.
+        * a Series of times: its index holds patient ids, which may repeat.
+        * a DataFrame: one row a sample, with the patient and the time in columns of the same names
+          as in `events`. Other columns are ignored.
+
+        Equal prediction times of a patient make one sample.
     outcome_codes : list
-        Codes of the outcome, whole ones as they stand in `events`.
+        Codes of the outcome, exactly as in `events`.
     horizon : Timedelta, str or number
-        How long the outcome is looked for; a number in the unit of numeric times.
+        Length of the window in which the outcome counts; a number in the unit of numeric times.
     gap : Timedelta, str or number, default=None
-        How long after the index time the looking starts; None or 0: at once.
+        Delay before this window opens.
+    offset : Timedelta, str or number, default=None
+        Delay of the prediction after the index time, such as "24h" after admission.
+    every : bool, default=False
+        Whether each event with an index code makes a sample, not only a patient's first.
+    competing_codes : list, default=None
+        Codes of events after which the outcome cannot come, such as death. Samples with such an
+        event at or before `t` are left out. One that comes within the horizon, before the outcome,
+        ends the follow-up: the outcome is 0, and known to be. One at the same time as the outcome
+        changes nothing.
     observation_end : datetime, str, number or Series, default=None
-        Until when is known what happened: to all, or as a Series to the patients of its index.
-        None: the latest event of all. Not a patient's own: who has no more events is known to have
-        had no outcome.
+        End of observation, for all patients or, as a Series indexed by patient id, for each. A date
+        (midnight) ends with that day. By default the latest event of all patients: someone without
+        later events is assumed to have had no outcome.
     exclude : "outcome" or list of codes, default=None
-        Leave out samples with the outcome, or one of these codes, at or before their index time.
+        Leave out samples with the outcome, or with one of these codes, at or before `t`.
     incomplete : {"drop", "mark"}, default="drop"
-        What is made of samples whose observation ends before their horizon: left out, also those
-        with an outcome, as dropping the others alone would raise its share; or kept, with
-        `outcome` NaN unless it was seen. They never count as without outcome.
+        How samples are treated whose observation ends before their horizon, without a competing
+        event:
+
+        * "drop": they are left out, including those with an outcome. Leaving out only the others
+          would raise the share of outcomes.
+        * "mark": they are kept, and their outcome is NaN unless it was observed.
+    resolution : {"auto", "day", "instant"}, default="auto"
+        How times compare, as in `Cohort`:
+
+        * "day": times are dates. All times compare as calendar days, and lengths are added to the
+          start of the day. Samples are predicted at midnight, and everything on that day is known.
+        * "instant": times are moments. An event at exactly midnight is one of which only the date
+          is known: it comes at the end of its day. Times given in `index` are taken as they are, so
+          that a prediction at midnight knows nothing of the day that begins.
+        * "auto": "day" where every event time and every prediction time is a midnight, else
+          "instant".
+
+        Calendar days are those of the zone of the events. Numeric times have no resolution.
     patient_id, time, code, visit_id : str
-        Columns of `events`, by default of the parameter's own name.
+        Columns of a frame of `events`, by default of the parameter's own name.
 
     Returns
     -------
-    samples : DataFrame
-        Patient, `prediction_time` and `outcome` (0 or 1), sorted by both; with
-        ``incomplete="mark"`` also `complete`, whether the horizon was observed in full.
-    attrition : DataFrame
-        A row a rule: `rule`, and how many samples and patients were left after it.
+    samples : DataFrame of shape (n_samples, ...)
+        Sorted by patient and prediction time, with the columns
+
+        * patient, named as in `events`, and `prediction_time`
+        * `outcome`: 0 or 1
+        * `event`: 0 for none, 1 for the outcome, 2 for a competing event
+        * `duration`: time from the prediction to the event, or else to the end of the horizon or of
+          observation; in days, or in the unit of numeric times
+        * `complete`, with ``incomplete="mark"``: whether all of the horizon is known
+    attrition : DataFrame of shape (n_rules, 4)
+        `rule`, `n_samples` and `n_patients` left after it, and the `resolution` that was used.
 
     Raises
     ------
-    ValueError
-        If a column is missing, a parameter is not accepted, no event has one of the codes given, no
-        sample is left, or the unit of times cannot hold those looked for.
     TypeError
-        If `events` is no frame, or a length or time does not fit the times of events.
+        If `events` is not an `EventTable` or a frame, column names are given with an `EventTable`,
+        or times, lengths or patient ids do not fit those of the events.
+    ValueError
+        If a column is missing, a parameter is not accepted, no event has one of the codes, no
+        sample is left, or the unit of the times is too fine for the times needed.
+
+    Warns
+    -----
+    UserWarning
+        If a few events come over a century after all others, such as on 9999-12-31, and
+        `observation_end` is not given. They are not taken as the end of observation.
+
+    See Also
+    --------
+    EventTable : Events laid out once, for samples and cohorts.
+    Cohort : The samples with the events that are visible at their prediction times.
+    LSTMVisitSurvival : Takes ``samples[["event", "duration"]].to_records(index=False)`` as `y`.
+    TemporalPatientSplit : Splits samples by date; its `horizon` is ``gap + horizon``.
+
+    Notes
+    -----
+    "discharge" is the last event of a visit, which a late entry can move by weeks: on one database
+    only 54 of 126 true discharge times were met. Where discharges have a code of their own, use it
+    with ``every=True``.
+
+    Deaths are often known by date. Under "instant", a death dated by day comes at the end of that
+    day: a patient predicted on the day counts as alive, and the death follows. Under "day", it is
+    known to a prediction on that day, and the sample is left out if death competes or is excluded.
+
+    Times given in `index` for one patient alone can keep ``resolution="auto"`` from "day"; give the
+    resolution, here and to `Cohort`, to rule that out. A `Cohort` made from a frame also reads its
+    known times, and this function does not: make an `EventTable` and give it to both.
+
+    With one `observation_end` for all, samples whose horizon reaches beyond it are kept only if a
+    competing event ended it, so that among them no outcome is left. Where these are many, leave out
+    index times later than ``observation_end - gap - horizon``, or use ``incomplete="mark"`` and a
+    survival model, which takes all of them.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> from sklearn_ehr import make_samples
-    >>> events = pd.DataFrame({
-    ...     "patient_id": [1, 1, 2, 3],
-    ...     "time": pd.to_datetime(["2020-01-01", "2020-02-01", "2020-03-01", "2021-01-01"]),
-    ...     "code": ["DIABETES", "STROKE", "DIABETES", "DIABETES"],
-    ... })
+    >>> from sklearn_ehr import Cohort, EventTable, make_samples
+    >>> table = EventTable(pd.DataFrame({
+    ...     "patient_id": [1, 1, 2, 3, 3],
+    ...     "time": pd.to_datetime(
+    ...         ["2020-01-01", "2020-02-01", "2020-03-01", "2020-03-05", "2020-04-04"]
+    ...     ),
+    ...     "code": ["DIABETES", "STROKE", "DIABETES", "DIABETES", "DEATH"],
+    ... }))
     >>> samples, attrition = make_samples(
-    ...     events, index=["DIABETES"], outcome_codes=["STROKE"], horizon="180D"
+    ...     table, index=["DIABETES"], outcome_codes=["STROKE"], competing_codes=["DEATH"],
+    ...     horizon="180D", observation_end="2020-12-31",
     ... )
     >>> samples
-       patient_id prediction_time  outcome
-    0           1      2020-01-01        1
-    1           2      2020-03-01        0
-    >>> attrition
-                       rule  n_samples  n_patients
-    0           index event          3           3
-    1  observed for horizon          2           2
+       patient_id prediction_time  outcome  event  duration
+    0           1      2020-01-01        1      1      31.0
+    1           2      2020-03-01        0      0     180.0
+    2           3      2020-03-05        0      2      30.0
+    >>> attrition[["rule", "n_samples", "resolution"]]
+                                          rule  n_samples resolution
+    0                              index event          3        day
+    1               no competing event by then          3        day
+    2  observed for horizon or competing event          3        day
+    >>> Cohort(table, samples)
+    Cohort(n_samples=3, n_patients=3, n_events=3)
     """
     if incomplete not in ("drop", "mark"):
         raise ValueError(f"incomplete={incomplete!r} is not accepted; choose 'drop' or 'mark'.")
-    require_frame(events, "events")
-    timeline = _Timeline.of(events, patient_id, time, code)
-    patient, at = _find_index(timeline, index, events, visit_id)
-    if timeline.mixes_days_with(at):
-        timeline = timeline.with_ended_days()
-        patient, at = _find_index(timeline, index, events, visit_id)
-    is_datetime = timeline.times.is_datetime
+    check_resolution(resolution)
+    table = _read_events(events, patient_id=patient_id, time=time, code=code, visit_id=visit_id)
+    is_datetime = table.time.dtype.kind == "M"
     horizon = as_duration(horizon, "horizon", is_datetime)
-    gap = None if _is_zero(gap) else as_duration(gap, "gap", is_datetime)
-    start = at if gap is None else add_duration(at, gap, "gap")
-    stop = add_duration(start, horizon, "horizon")
-    outcome_codes = timeline.check_codes(outcome_codes, "outcome_codes")
+    gap = read_length(gap, "gap", is_datetime)
+    offset = read_length(offset, "offset", is_datetime)
+    outcomes, competing, excluded = _find_codes(table, outcome_codes, competing_codes, exclude)
 
-    kept, rules = np.arange(len(patient)), [("index event", patient)]
-    if exclude is not None:
-        is_outcome = isinstance(exclude, str) and exclude == "outcome"
-        codes = outcome_codes if is_outcome else timeline.check_codes(exclude, "exclude")
-        kept = np.flatnonzero(~(timeline.next_event(patient, None, codes) <= at))
-        rules.append(("no excluded code by then", patient[kept]))
-    observed_until = _read_end(observation_end, timeline)[patient]
-    needed, whole = at, "observed then"
-    if incomplete == "drop":
-        needed = stop
-        whole = "observed for horizon" if gap is None else "observed for gap + horizon"
-    kept = kept[observed_until[kept] >= needed[kept]]
-    rules.append((whole, patient[kept]))
-    if not len(kept):
-        left = ", ".join(f"{rule}: {len(p)}" for rule, p in rules)
-        raise ValueError(f"No sample is left ({left}). Look at index, horizon and exclude.")
-    patient, at, start, stop, observed_until = (
-        values[kept] for values in (patient, at, start, stop, observed_until)
+    index = read_index(index, table, every)
+    clock, patient, at, rules = find_samples(index, table, offset=offset, resolution=resolution)
+    outcomes, competing, excluded = (
+        None if events is None else Occurrences.of(clock, events)
+        for events in (outcomes, competing, excluded)
     )
-    timeline.check_days_are_told_apart(at)
+    end = read_end(observation_end, clock, patient)
+    for rule, known in (
+        ("no excluded code by then", excluded),
+        ("no competing event by then", competing),
+    ):
+        if known is not None:
+            kept = ~known.any_by(patient, at)
+            patient, at, end = patient[kept], at[kept], end[kept]
+            rules.append((rule, patient))
+    found = follow(patient, at, outcomes, competing, end, gap=gap, horizon=horizon)
+    kept = is_by(at, end) if incomplete == "mark" else found.is_complete
+    patient, at, found = patient[kept], at[kept], found.take(kept)
+    rules.append((_rule_of_observation(incomplete, gap, competing), patient))
+    _check_some_are_left(rules)
 
-    found = timeline.next_event(patient, start, outcome_codes)
-    has_outcome = (found <= stop) & (found <= observed_until)
+    moments = clock.as_times(at)
+    if resolution == "auto":
+        _check_resolution_of_cohort(clock, moments)
     samples = pd.DataFrame(
-        {
-            timeline.column: timeline.patients[patient],
-            "prediction_time": timeline.as_column(at),
-            "outcome": has_outcome.astype(np.int64),
-        }
+        {table.patient_column: table.patients[patient], "prediction_time": moments.as_series()}
     )
+    return _add_follow_up(samples, found, at, incomplete), _attrition(rules, clock.resolution)
+
+
+def _read_events(events, *, patient_id, time, code, visit_id):
+    """Table of events that have times."""
+    names = {"patient_id": patient_id, "time": time, "code": code, "visit_id": visit_id}
+    if isinstance(events, EventTable):
+        table = as_event_table(events, **names)
+        if patient_id not in ("patient_id", table.patient_column):
+            raise TypeError(
+                "patient_id cannot be given with an EventTable, which has its columns already. "
+                "Give it to EventTable(...)."
+            )
+    else:
+        require_frame(events, "events")
+        for name, role in ((patient_id, "patient_id"), (time, "time"), (code, "code")):
+            column_of(events, name, "events", fixed=role, owner="make_samples")
+        table = as_event_table(events, **names, value=None, known_time=None, null_time="static")
+    if table.time is None:
+        raise ValueError("make_samples needs event times, and events has no column of them.")
+    if not table.is_dated.any():
+        raise ValueError(
+            f"events has no time in column {table.time_column!r}, so nothing comes after anything."
+        )
+    return table
+
+
+def _find_codes(table, outcome_codes, competing_codes, exclude):
+    """Positions of the events of each list of codes, None for those not given."""
+    outcomes, competing, excluded = find_events(table, outcome_codes, "outcome_codes"), None, None
+    if competing_codes is not None:
+        competing = find_events(table, competing_codes, "competing_codes")
+        if np.isin(competing, outcomes).any():
+            raise ValueError(
+                "competing_codes and outcome_codes share a code. An event cannot be the outcome "
+                "and rule it out; leave the code out of one of them."
+            )
+    if isinstance(exclude, str) and exclude == "outcome":
+        excluded = outcomes
+    elif exclude is not None:
+        excluded = find_events(table, exclude, "exclude")
+    return outcomes, competing, excluded
+
+
+def _rule_of_observation(incomplete, gap, competing):
     if incomplete == "mark":
-        samples["complete"] = observed_until >= stop
+        return "observed then"
+    rule = "observed for horizon" if gap is None else "observed for gap + horizon"
+    return rule if competing is None else f"{rule} or competing event"
+
+
+def _check_some_are_left(rules):
+    if len(rules[-1][1]):
+        return
+    left = ", ".join(f"{rule}: {len(patient)}" for rule, patient in rules)
+    raise ValueError(
+        f"No sample is left ({left}). Look at index, horizon, exclude, competing_codes and "
+        f"observation_end."
+    )
+
+
+def _check_resolution_of_cohort(clock, moments):
+    """Raise where a cohort of the samples left would choose another resolution."""
+    if choose_resolution("auto", clock.table, moments) != clock.resolution:
+        raise ValueError(
+            f"resolution='auto' took {clock.resolution!r} for all prediction times, and a Cohort "
+            f"would take the other one for those of the samples left. Give resolution='day' or "
+            f"'instant' here, and the same to Cohort."
+        )
+
+
+def _add_follow_up(samples, found, at, incomplete):
+    """The samples with columns of outcome, event, duration and completeness."""
+    has_outcome = found.event == OUTCOME
+    samples["outcome"] = has_outcome.astype(np.int64)
+    samples["event"] = found.event
+    samples["duration"] = found.duration(at)
+    if incomplete == "mark":
+        samples["complete"] = found.is_complete
         samples["outcome"] = samples["outcome"].where(samples["complete"] | has_outcome)
+    return samples
+
+
+def _attrition(rules, resolution):
     attrition = pd.DataFrame(
-        [(rule, len(p), len(np.unique(p))) for rule, p in rules],
+        [(rule, len(patient), len(np.unique(patient))) for rule, patient in rules],
         columns=["rule", "n_samples", "n_patients"],
     )
-    return samples, attrition
-
-
-@dataclass(frozen=True)
-class _Timeline:
-    """Events with a time, sorted by patient and time."""
-
-    column: str
-    patients: np.ndarray
-    patient: np.ndarray
-    times: Times
-    code: pd.Series
-    row: np.ndarray
-    has_ended_days: bool = False
-
-    @classmethod
-    def of(cls, events, patient_id, time, code):
-        patient = _column(events, patient_id, "patient_id")
-        codes = _column(events, code, "code")
-        column = _column(events, time, "time")
-        for keys in (patient, codes):
-            refuse_nulls(keys.isna(), keys.name, "Drop those rows.")
-        times = read_times(column, column.name)
-        row = np.flatnonzero(~times.is_null)
-        if not len(row):
-            raise ValueError(
-                f"events has no time in column {column.name!r}, so nothing comes after anything."
-            )
-        position, patients = pd.factorize(patient.iloc[row], sort=True)
-        times = replace(times, values=times.values[row])
-        timeline = cls(patient.name, np.asarray(patients), position, times, codes.iloc[row], row)
-        return timeline._sorted()
-
-    def _sorted(self):
-        order = order_by(self.patient, self.times.values)
-        return replace(
-            self,
-            patient=self.patient[order],
-            times=replace(self.times, values=self.times.values[order]),
-            code=self.code.iloc[order],
-            row=self.row[order],
-        )
-
-    def mixes_days_with(self, at):
-        """Whether some events are whole days, and some of these times are none."""
-        is_day = self.times.is_datetime and self.times.starts_day().any()
-        return bool(is_day) and not replace(self.times, values=at).resolved_to_days()
-
-    def with_ended_days(self):
-        """The same with events of whole days at the end of these."""
-        ended = self.times.end_of_day(self.times.starts_day())
-        return replace(self, times=ended, has_ended_days=True)._sorted()
-
-    def check_days_are_told_apart(self, at):
-        """Raise where a `Cohort` of these predictions would see whole days that are still ahead."""
-        if self.has_ended_days and replace(self.times, values=at).resolved_to_days():
-            raise ValueError(
-                "All samples left are predicted at midnights, as their index events are whole days "
-                "among times of day: it could not be told what was known by then. Give events of "
-                "whole days a time of day, such as their last second."
-            )
-
-    def check_codes(self, codes, name):
-        """Codes as a list, of which events have at least one."""
-        if isinstance(codes, str) or not pd.api.types.is_list_like(codes) or not len(codes):
-            raise ValueError(
-                f"{name} must be a list of codes, and not empty; got a {type(codes).__name__}."
-            )
-        if not self.code.isin(codes).any():
-            raise ValueError(
-                f"No event has a code of {name}. Give whole codes as they stand in events, of the "
-                f"same type ({key_kind(self.code)})."
-            )
-        return list(codes)
-
-    def next_event(self, patient, after, codes):
-        """Time of each patient's first event of these codes after a time; null without one."""
-        is_one = self.code.isin(codes).to_numpy()
-        who, when = self.patient[is_one], self.times.values[is_one]
-        starts, stops = (np.searchsorted(who, patient, side=side) for side in ("left", "right"))
-        if after is not None:
-            starts = search_ranges(when, starts, stops, after, "right")
-        if not self.times.is_datetime:
-            when = when.astype(np.float64)
-        # One null more: where a range is empty, its start may be the end of all.
-        null = np.array(["NaT" if self.times.is_datetime else np.nan], dtype=when.dtype)
-        return np.where(starts < stops, np.append(when, null)[starts], null)
-
-    def read(self, values, name):
-        """Times that compare with those of events."""
-        times = read_times(pd.Series(values), name)
-        check_comparable(self.times, times)
-        if times.is_null.any():
-            raise ValueError(f"{name} holds a null time.")
-        return times.values
-
-    def as_column(self, values):
-        """Times as a column like that of events."""
-        column = pd.Series(values)
-        if self.times.zone is not None:
-            column = column.dt.tz_localize("UTC").dt.tz_convert(self.times.zone)
-        return column
-
-
-def _find_index(timeline, index, events, visit_id):
-    """Patient and time of each sample, sorted by both."""
-    if isinstance(index, str):
-        if index != "discharge":
-            raise ValueError(
-                f"index={index!r} is not accepted; choose 'discharge', a list of codes, or times."
-            )
-        visit = _column(events, visit_id, "visit_id").iloc[timeline.row]
-        visit_of = pd.factorize(visit)[0]
-        frame = pd.DataFrame({"p": timeline.patient, "v": visit_of, "t": timeline.times.values})
-        ends = frame[visit_of >= 0].groupby(["p", "v"])["t"].max().reset_index()
-        ends = ends.drop_duplicates(["p", "t"]).sort_values(["p", "t"])
-        patient, at = ends["p"].to_numpy(), ends["t"].to_numpy()
-    else:
-        values = list(index) if pd.api.types.is_list_like(index) else [index]
-        is_first = run_starts(timeline.patient)
-        if values and key_kind(pd.Series(values)) == key_kind(timeline.code):
-            is_one = timeline.code.isin(values).to_numpy()
-            is_first = np.zeros(len(is_one), dtype=bool)
-            is_first[np.flatnonzero(is_one)[run_starts(timeline.patient[is_one])]] = True
-            patient, at = timeline.patient[is_first], timeline.times.values[is_first]
-        else:
-            dates = np.unique(timeline.read(values, "index"))
-            first = timeline.times.values[is_first]
-            known, date = np.nonzero(first[:, None] <= dates)
-            patient, at = timeline.patient[is_first][known], dates[date]
-    if not len(patient):
-        raise ValueError(
-            "No event fits index. Give codes as they stand in events, times after the first event "
-            "(as datetimes or numbers: texts are codes), or 'discharge' with visit ids."
-        )
-    return patient, at
-
-
-def _read_end(observation_end, timeline):
-    """Until when each patient is observed."""
-    n_patients = len(timeline.patients)
-    if observation_end is None:
-        return np.full(n_patients, timeline.times.values.max())
-    if not isinstance(observation_end, pd.Series):
-        end = read_time(observation_end, "observation_end")
-        check_comparable(timeline.times, end)
-        return np.repeat(end.values, n_patients)
-    if observation_end.index.has_duplicates:
-        raise ValueError("observation_end holds several times for a patient; keep one.")
-    row = observation_end.index.get_indexer(timeline.patients)
-    if n_missing := np.count_nonzero(row < 0):
-        raise ValueError(
-            f"observation_end has no entry for {n_missing} of {n_patients} patients. Its index "
-            f"must hold the patients of events."
-        )
-    return timeline.read(observation_end.iloc[row].reset_index(drop=True), "observation_end")
-
-
-def _column(events, name, role):
-    return column_of(events, name, "events", fixed=role, owner="make_samples")
-
-
-def _is_zero(gap):
-    return gap is None or (isinstance(gap, Number) and gap == 0)
+    return attrition.assign(resolution=pd.Series([resolution] * len(rules), dtype=object))

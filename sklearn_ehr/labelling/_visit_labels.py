@@ -1,12 +1,13 @@
-"""Which labels the visits of a cohort have, for `LSTMVisitTagger`."""
+"""Labels of the visits of a cohort, as `LSTMVisitTagger` takes them."""
 
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
-from ..cohort import Cohort
+from ..cohort import Cohort, EventTable
 from ..utils import (
+    check_one_kind,
     column_of,
     key_kind,
     offsets_from_lengths,
@@ -22,36 +23,44 @@ def make_visit_labels(X, labels, *, label="label", visit_id="visit_id", visits="
 
     Parameters
     ----------
-    X : Cohort
-        Its visits have ids.
+    X : Cohort or EventTable
+        Samples whose visits have ids. A table stands for its whole histories: one sample a patient,
+        sorted by id.
     labels : DataFrame
-        One row a visit: the patient, in a column of the name it has in ``X.samples``, the visit's
-        id, and one or more labels. Rows of visits that a sample cannot see are left out.
+        One row a visit: the patient, in a column named as in ``X.samples``, the id of the visit,
+        and one or more labels. Rows of visits that no sample sees are ignored.
     label : str or list of str, default="label"
         Column of the label, or columns of several labels, each 0 or 1.
     visit_id : str, default="visit_id"
-        Column of the visit's id.
+        Column of `labels` with the ids of the visits.
     visits : {"auto", "id"}, default="auto"
-        As in the `VisitSequenceTransformer` that will make the sequences.
+        As in the `VisitSequenceTransformer` that makes the sequences.
 
     Returns
     -------
     y : ndarray of shape (n_samples,), object
-        Of each sample an array of shape (n_visits,) or, for a list of columns, (n_visits,
-        n_labels), in the order of its visits, without a static one. NaN where there is no label.
+        For each sample an array of shape (n_visits,) or, for a list of columns, (n_visits,
+        n_labels), in the order of its visits. The visit of static events is not among them. Visits
+        without a label have NaN.
 
     Raises
     ------
     ValueError
-        If a column is missing or null, a visit has two rows, no row fits a visit, or the cohort has
-        no visit ids.
+        If a column is missing or has nulls, a visit has two rows, no row matches a visit, or `X`
+        has no visit ids.
     TypeError
-        If `X` is no cohort, `labels` no frame, or ids are of another type than those of `X`.
+        If `X` is not a cohort or table, `labels` is not a frame, or ids are of another type than
+        those of `X`.
+
+    See Also
+    --------
+    make_next_visit_labels : Labels made from the events themselves.
+    LSTMVisitTagger : Predicts the labels of visits.
 
     Notes
     -----
-    A visit in progress has its label too, though its outcome may lie ahead: that is what a
-    prediction is for.
+    A visit in progress gets its label too, although its outcome may lie ahead: that is what is to
+    be predicted.
 
     Examples
     --------
@@ -66,53 +75,21 @@ def make_visit_labels(X, labels, *, label="label", visit_id="visit_id", visits="
     >>> [array.tolist() for array in make_visit_labels(Cohort(events), labels)]
     [['well', 'ill'], ['well']]
     """
-    _check_is_cohort(X)
+    X = _as_cohort(X)
     require_frame(labels, "labels")
     if visits not in ("auto", "id"):
         raise ValueError(
-            f"visits={visits!r} makes visits without ids, so no labels can be found by them; use "
+            f"visits={visits!r} makes visits without ids, which labels cannot be matched with; use "
             f"'auto' or 'id'."
         )
-    patient = column_of(labels, X.patient_column, "labels", fixed="patient_id")
-    visit = column_of(labels, visit_id, "labels", fixed="visit_id", owner="make_visit_labels")
+    keys = _read_keys(labels, X.patient_column, visit_id)
     is_several = pd.api.types.is_list_like(label)
-    names = list(label) if is_several else [label]
-    if not names:
-        raise ValueError("label=[] names no column of labels; give one or more.")
-    columns = [
-        column_of(labels, name, "labels", fixed="label", owner="make_visit_labels")
-        for name in names
-    ]
-    for column in (patient, visit):
-        refuse_nulls(column.isna(), column.name, "Drop those rows.")
-    visits_of_X = group_events(X, visits)
-    if visits_of_X.visit_ids is None:
-        raise ValueError("X has no visit ids to find labels by: events had no such column.")
-    keys = pd.MultiIndex.from_arrays([patient, visit])
-    if n_double := int(keys.duplicated().sum()):
-        raise ValueError(
-            f"labels has {n_double} row(s) for a visit that has one already (columns "
-            f"{patient.name!r} and {visit.name!r}). Keep one a visit."
-        )
-    sample = np.repeat(np.arange(len(X)), visits_of_X.lengths)
-    has_id = ~pd.isna(visits_of_X.visit_ids)
-    ids = pd.Series(visits_of_X.visit_ids[has_id]).infer_objects()
-    patients = pd.Series(X.patients[sample[has_id]])
-    if not len(ids):
-        raise ValueError("X has no visit with an id to find labels by.")
-    for ours, theirs in ((patients, patient), (ids, visit)):
-        _check_same_kind(ours, theirs)
-    row = np.full(len(sample), -1)
-    row[has_id] = keys.get_indexer(pd.MultiIndex.from_arrays([patients, ids]))
-    if (row < 0).all():
-        raise ValueError(
-            f"No row of labels fits a visit of X (columns {patient.name!r} and {visit.name!r}: "
-            f"{len(labels)} rows, {len(sample)} visits). Check that both use the same ids."
-        )
+    columns = _read_labels(labels, list(label) if is_several else [label])
+    sequences = group_events(X, visits)
+    row = _match_visits(X, sequences, keys)
     # Position -1, which no row has, becomes null.
     found = [column.reset_index(drop=True).reindex(row).to_numpy() for column in columns]
-    found = np.stack(found, axis=1) if is_several else found[0]
-    return _split_dated(visits_of_X, found)
+    return _split_dated(sequences, np.stack(found, axis=1) if is_several else found[0])
 
 
 def make_next_visit_labels(X, *, groups=None, visits="auto"):
@@ -120,49 +97,120 @@ def make_next_visit_labels(X, *, groups=None, visits="auto"):
 
     Parameters
     ----------
-    X : Cohort
+    X : Cohort or EventTable
+        A table stands for its whole histories: one sample a patient, sorted by id.
     groups : mapping or Series from code to group, default=None
-        Coarser codes to predict, such as chapters; a code that is not in it is not predicted. The
-        labels are the same for every cohort then, in training and later. None: each code that `X`
-        has is a group, and labels take as many numbers as visits times codes.
+        Coarser codes to predict, such as chapters; codes without a group are not predicted. With
+        them the labels have the same columns for every cohort, in training and later. By default
+        each code that the samples of `X` see is a group of its own, and the labels take as many
+        numbers as there are visits times codes.
     visits : {"auto", "id", "day", "time"}, timedelta or float, default="auto"
-        As in the `VisitSequenceTransformer` that will make the sequences.
+        As in the `VisitSequenceTransformer` that makes the sequences.
 
     Returns
     -------
     y : ndarray of shape (n_samples,), object
-        Of each sample an array of shape (n_visits, n_groups), float32: 1 for each group that the
-        next visit has; NaN for the last visit, whose next one is not known.
+        For each sample an array of shape (n_visits, n_groups), float32: 1 for each group that the
+        next visit has, else 0. The last visit has NaN, as its next one is unknown.
     names : ndarray of shape (n_groups,)
-        The groups, ascending: all of `groups`, or the codes of `X`.
+        The groups, ascending.
 
     Raises
     ------
     ValueError
-        If no code of `X` has a group.
+        If no code of `X` has a group, or a code has several.
     TypeError
-        If `X` is no cohort, or `groups` no mapping or Series.
+        If `X` is not a cohort or table, or `groups` is not a mapping or Series.
+
+    See Also
+    --------
+    make_visit_labels : Labels from a table of visits.
+    LSTMVisitTagger : Predicts the labels of visits.
 
     Notes
     -----
-    The next visit is the one that ends next, as visits are ordered. Of visits that overlap it may
-    hold codes of before the end of this one.
+    Visits are ordered by their ends. Where visits overlap, the next one may hold codes from before
+    the end of this one.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> from sklearn_ehr import Cohort, make_next_visit_labels
+    >>> from sklearn_ehr import EventTable, make_next_visit_labels
     >>> events = pd.DataFrame({
     ...     "patient_id": [1, 1, 1], "time": [0, 5, 9], "code": ["a", "b", "c"],
     ... })
-    >>> y, names = make_next_visit_labels(Cohort(events))
+    >>> y, names = make_next_visit_labels(EventTable(events))
     >>> names.tolist(), y[0].tolist()
     (['a', 'b', 'c'], [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [nan, nan, nan]])
     """
-    _check_is_cohort(X)
+    X = _as_cohort(X)
     sequences = group_events(X, visits)
-    codes = pd.Index(X.event_table.codes)
-    seen = np.unique(sequences.tokens)
+    position, names = _groups_of_codes(X.event_table.codes, np.unique(sequences.tokens), groups)
+    n_visits = len(sequences.visit_offsets) - 1
+    visit = np.repeat(np.arange(n_visits), np.diff(sequences.visit_offsets))
+    group = position[sequences.tokens]
+    is_first = np.zeros(n_visits, dtype=bool)
+    is_first[sequences.sample_offsets[:-1][sequences.lengths > 0]] = True
+    is_next = (group >= 0) & ~(is_first | sequences.is_static)[visit]
+    found = np.zeros((n_visits, len(names)), dtype=np.float32)
+    found[visit[is_next] - 1, group[is_next]] = 1
+    found[sequences.sample_offsets[1:][sequences.lengths > 0] - 1] = np.nan
+    return _split_dated(sequences, found), names
+
+
+def _read_keys(labels, patient_id, visit_id):
+    """Patient and visit id of each row of labels, one row a visit."""
+    patient = column_of(labels, patient_id, "labels", fixed="patient_id")
+    visit = column_of(labels, visit_id, "labels", fixed="visit_id", owner="make_visit_labels")
+    for column in (patient, visit):
+        check_one_kind(column, column.name)
+        refuse_nulls(column.isna(), column.name, "Drop those rows.")
+    keys = pd.MultiIndex.from_arrays([patient, visit])
+    if n_double := int(keys.duplicated().sum()):
+        raise ValueError(
+            f"labels has {n_double} row(s) for a visit that has one already (columns "
+            f"{patient.name!r} and {visit.name!r}). Keep one row a visit."
+        )
+    return keys
+
+
+def _read_labels(labels, names):
+    if not names:
+        raise ValueError("label=[] names no column of labels; give one or more.")
+    return [
+        column_of(labels, name, "labels", fixed="label", owner="make_visit_labels")
+        for name in names
+    ]
+
+
+def _match_visits(X, sequences, keys):
+    """Row of the labels of each visit, -1 where there is none."""
+    if sequences.visit_ids is None:
+        raise ValueError("X has no visit ids to match labels with: events had no such column.")
+    sample = np.repeat(np.arange(len(X)), sequences.lengths)
+    has_id = ~pd.isna(sequences.visit_ids)
+    if not has_id.any():
+        raise ValueError("X has no visit with an id to match labels with.")
+    own = (
+        pd.Series(X.patients[sample[has_id]]),
+        pd.Series(sequences.visit_ids[has_id]).infer_objects(),
+    )
+    for name, ours, theirs in zip(keys.names, own, keys.levels, strict=True):
+        _check_same_kind(name, ours, theirs)
+    row = np.full(len(sample), -1)
+    row[has_id] = keys.get_indexer(pd.MultiIndex.from_arrays(own))
+    if (row < 0).all():
+        patient, visit = keys.names
+        raise ValueError(
+            f"No row of labels matches a visit of X (columns {patient!r} and {visit!r}: "
+            f"{len(keys)} rows, {len(sample)} visits). Check that both use the same ids."
+        )
+    return row
+
+
+def _groups_of_codes(codes, seen, groups):
+    """Position of each code's group, -1 without one, and the names of the groups."""
+    codes = pd.Index(codes)
     if groups is None:
         groups = pd.Series(codes[seen], index=codes[seen])
     elif not isinstance(groups, Mapping | pd.Series):
@@ -177,40 +225,35 @@ def make_next_visit_labels(X, *, groups=None, visits="auto"):
     position = np.append(of_group, -1)[groups.index.get_indexer(codes)]
     if (position[seen] < 0).all():
         raise ValueError(
-            "No code of X has a group: check that groups maps codes as events has them."
+            "No code of X has a group. Check that groups has the codes as they are in events."
         )
-    n_visits = len(sequences.visit_offsets) - 1
-    visit = np.repeat(np.arange(n_visits), np.diff(sequences.visit_offsets))
-    group = position[sequences.tokens]
-    is_first = np.zeros(n_visits, dtype=bool)
-    is_first[sequences.sample_offsets[:-1][sequences.lengths > 0]] = True
-    is_next = (group >= 0) & ~(is_first | sequences.is_static)[visit]
-    found = np.zeros((n_visits, len(names)), dtype=np.float32)
-    found[visit[is_next] - 1, group[is_next]] = 1
-    found[sequences.sample_offsets[1:][sequences.lengths > 0] - 1] = np.nan
-    return _split_dated(sequences, found), np.asarray(names)
+    return position, np.asarray(names)
 
 
 def _split_dated(sequences, values):
-    """Values of the visits that are not static, an array a sample."""
+    """Values of the visits that are not static, as one array a sample."""
     is_dated = ~sequences.is_static
     return split_by_sample(
         values[is_dated], offsets_from_lengths(is_dated)[sequences.sample_offsets]
     )
 
 
-def _check_is_cohort(X):
+def _as_cohort(X):
+    """A cohort as it is; a table as a cohort of whole histories."""
+    if isinstance(X, EventTable):
+        return Cohort(X)
     if not isinstance(X, Cohort):
         raise TypeError(
-            f"X must be a Cohort, got {type(X).__name__}. Build one from your events with "
-            f"Cohort(events, samples)."
+            f"X must be a Cohort or an EventTable, got {type(X).__name__}. Build one from your "
+            f"events with Cohort(events, samples)."
         )
+    return X
 
 
-def _check_same_kind(ours, theirs):
+def _check_same_kind(name, ours, theirs):
     kinds = key_kind(ours), key_kind(theirs)
     if kinds[0] != kinds[1]:
         raise TypeError(
-            f"Column {theirs.name!r} of labels holds a {kinds[1]}, and X has a {kinds[0]} there "
-            f"(dtypes {theirs.dtype} and {ours.dtype}). Convert it with .astype."
+            f"Column {name!r} of labels holds a {kinds[1]}, and X has a {kinds[0]} there (dtypes "
+            f"{theirs.dtype} and {ours.dtype}). Convert it with .astype."
         )

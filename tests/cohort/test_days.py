@@ -1,9 +1,13 @@
 """Calendar days and their midnights, in zones whose clocks change at bad times."""
 
+import zoneinfo
+
 import numpy as np
 import pandas as pd
 import pytest
+from clocks import MINUTE, ZONES, Clock
 
+from sklearn_ehr.cohort import Times, known_from
 from sklearn_ehr.cohort._days import end_of_day, is_midnight, midnights, to_local
 
 
@@ -63,3 +67,15 @@ def test_times_without_a_local_time_say_so():
         to_local(np.array(["2262-04-11T22:47"], dtype="M8[ns]"), "Asia/Tokyo")
     with pytest.raises(ValueError, match="no next midnight in the zone Europe/Berlin"):
         end_of_day(utc("9999-12-31"), "Europe/Berlin")
+
+
+@pytest.mark.parametrize("zone", [zone for zone in ZONES if zone is not None])
+def test_days_of_times_are_those_that_predictions_compare_with(zone):
+    clock = Clock(zone, ZONES[zone])
+    midnights = sorted({m for pair in clock.midnights.values() for m in pair})
+    moments = [m + i * MINUTE for m in midnights for i in (-61, -31, -1, 0, 1, 31, 61)]
+    # The first and the last date of the clock are there in part.
+    moments = [m for m in moments if midnights[2] <= m < midnights[-2]]
+    times = Times(np.array(moments, dtype="M8[us]"), "time", zoneinfo.ZoneInfo(zone))
+    expected = [clock.midnights[clock.day(m)][0] for m in moments]
+    assert known_from(times, "day").values.tolist() == expected

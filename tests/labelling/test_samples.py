@@ -1,12 +1,18 @@
-import re
+"""Outcomes and follow-up of samples, on tables small enough to read."""
+
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from sklearn_ehr import Cohort, make_samples
+from sklearn_ehr import (
+    Cohort,
+    EventTable,
+    LSTMVisitSurvival,
+    VisitSequenceTransformer,
+    make_samples,
+)
 
 EVENTS = pd.DataFrame(
     [
@@ -31,30 +37,45 @@ def make(events=EVENTS, **params):
 
 
 def rows(samples):
-    return samples.to_numpy().tolist()
+    return samples[["patient_id", "prediction_time", "outcome"]].to_numpy().tolist()
+
+
+def follow_ups(samples):
+    return samples[["patient_id", "outcome", "event", "duration"]].to_numpy().tolist()
 
 
 def test_outcome_within_the_horizon_after_the_first_code():
     samples, attrition = make()
-    assert samples.columns.tolist() == ["patient_id", "prediction_time", "outcome"]
+    names = ["patient_id", "prediction_time", "outcome", "event", "duration"]
+    assert samples.columns.tolist() == names
     assert rows(samples) == [[1, 0, 1], [2, 3, 0], [3, 4, 0], [4, 2, 0]]
-    assert attrition.to_numpy().tolist() == [["index event", 4, 4], ["observed for horizon", 4, 4]]
+    assert follow_ups(samples) == [[1, 1, 1, 5], [2, 0, 0, 10], [3, 0, 0, 10], [4, 0, 0, 10]]
+    assert attrition.to_numpy().tolist() == [
+        ["index event", 4, 4, None],
+        ["observed for horizon", 4, 4, None],
+    ]
 
 
 def test_horizon_and_gap_are_open_at_their_start_and_closed_at_their_end():
     assert rows(make(horizon=5)[0])[0] == [1, 0, 1]
     assert rows(make(horizon=4)[0])[0] == [1, 0, 0]
-    assert rows(make(horizon=4, gap=1)[0])[0] == [1, 0, 1]
-    assert rows(make(horizon=4, gap=0)[0]) == rows(make(horizon=4)[0])
+    samples, attrition = make(horizon=4, gap=1)
+    assert follow_ups(samples)[:2] == [[1, 1, 1, 5], [2, 0, 0, 5]]
+    assert attrition["rule"].tolist()[-1] == "observed for gap + horizon"
     assert rows(make(horizon=4, gap=5)[0])[0] == [1, 0, 0]
     # At the index time the model may see it.
     assert rows(make(index=["STROKE"], outcome_codes=["STROKE"])[0])[0] == [1, 5, 0]
 
 
+@pytest.mark.parametrize("zero", [None, 0, 0.0])
+def test_gap_and_offset_of_zero_are_none(zero):
+    pd.testing.assert_frame_equal(make(gap=zero, offset=zero)[0], make()[0])
+
+
 def test_samples_whose_observation_ends_too_early_are_dropped_never_labelled_0():
     samples, attrition = make(observation_end=13)
     assert rows(samples) == [[1, 0, 1], [2, 3, 0], [4, 2, 0]]
-    assert attrition.to_numpy().tolist() == [["index event", 4, 4], ["observed for horizon", 3, 3]]
+    assert attrition["n_samples"].tolist() == [4, 3]
     # Also one that had the outcome by then: else those with it would be too many.
     assert rows(make(observation_end=9, horizon=8)[0]) == [[1, 0, 1]]
     with pytest.raises(ValueError, match="No sample is left"):
@@ -63,24 +84,33 @@ def test_samples_whose_observation_ends_too_early_are_dropped_never_labelled_0()
 
 def test_incomplete_samples_can_be_marked():
     samples, attrition = make(observation_end=6, incomplete="mark")
-    assert samples.columns.tolist() == ["patient_id", "prediction_time", "outcome", "complete"]
+    assert samples.columns.tolist()[2:] == ["outcome", "event", "duration", "complete"]
     assert samples["complete"].tolist() == [False] * 4
     assert samples["outcome"].tolist()[0] == 1
     assert samples["outcome"].isna().tolist() == [False, True, True, True]
+    assert samples["event"].tolist() == [1, 0, 0, 0]
+    assert samples["duration"].tolist() == [5, 3, 2, 4]
     assert attrition["rule"].tolist() == ["index event", "observed then"]
     # What came after the end of observation was not seen, nor was who came later.
     late, _ = make(observation_end=3, incomplete="mark")
     assert late["patient_id"].tolist() == [1, 2, 4]
     assert late["outcome"].isna().all()
+    assert late["duration"].tolist() == [3, 0, 1]
 
 
 def test_observation_may_end_for_each_patient():
-    ends = pd.Series({1: 100, 2: 100, 3: 5, 4: 100, 5: 100})
+    ends = pd.Series({1: 100, 2: 100, 3: 5, 4: 100, 9: 0})
     assert make(observation_end=ends)[0]["patient_id"].tolist() == [1, 2, 4]
-    with pytest.raises(ValueError, match="no entry for 1 of 5 patients"):
-        make(observation_end=ends.drop(5))
-    with pytest.raises(ValueError, match="several times for a patient"):
+    # Patient 5 has no sample, so none is needed.
+    assert 5 not in ends
+    with pytest.raises(ValueError, match="no entry for 1 of 4 patients"):
+        make(observation_end=ends.drop(4))
+    with pytest.raises(ValueError, match="one time a patient"):
         make(observation_end=pd.concat([ends, ends[:1]]))
+    with pytest.raises(ValueError, match=r"observation_end has 1 null time\(s\)"):
+        make(observation_end=ends.astype(float).where(ends != 5))
+    with pytest.raises(TypeError, match="of type string in observation_end and of type number"):
+        make(observation_end=ends.set_axis(list("abcde")))
 
 
 def test_who_had_the_outcome_before_can_be_excluded():
@@ -94,42 +124,93 @@ def test_who_had_the_outcome_before_can_be_excluded():
         make(index=["STROKE"], exclude=["STROKE"])
 
 
-def test_every_discharge_is_an_index():
-    samples, _ = make(index="discharge")
-    assert samples[["patient_id", "prediction_time"]].to_numpy().tolist() == [
-        [1, 5],
-        [1, 9],
-        [2, 3],
-        [2, 40],
-        [3, 2],
-        [4, 2],
-    ]
+DEATHS = pd.DataFrame(
+    [
+        (1, 0, "DM"),  # dies before the outcome could come
+        (1, 4, "DEATH"),
+        (1, 6, "STROKE"),
+        (2, 0, "DM"),  # has the outcome first
+        (2, 4, "STROKE"),
+        (2, 6, "DEATH"),
+        (3, 0, "DM"),  # both at once
+        (3, 5, "DEATH"),
+        (3, 5, "STROKE"),
+        (4, 0, "DM"),  # dies after the horizon
+        (4, 11, "DEATH"),
+        (5, 7, "DM"),  # dead by then
+        (5, 7, "DEATH"),
+        (6, 0, "DM"),  # lives
+        (7, 15, "DM"),  # followed for five days, and dies meanwhile
+        (7, 18, "DEATH"),
+        (8, 15, "DM"),  # followed for five days, and lives
+        (8, 20, "VISIT"),
+    ],
+    columns=["patient_id", "time", "code"],
+)
 
 
-def test_fixed_dates_are_for_who_has_an_event_by_then():
-    for index in (4, [4], np.array([4])):
-        samples, _ = make(index=index)
-        assert rows(samples) == [[1, 4, 1], [2, 4, 0], [3, 4, 0], [4, 4, 0]]
-    samples, _ = make(index=[2, 4])
-    assert samples[["patient_id", "prediction_time"]].to_numpy().tolist() == [
-        [1, 2],
-        [1, 4],
-        [2, 4],
-        [3, 2],
-        [3, 4],
-        [4, 2],
-        [4, 4],
+def test_competing_event_ends_follow_up_as_known():
+    samples, attrition = make(DEATHS, competing_codes=["DEATH"])
+    assert follow_ups(samples) == [
+        [1, 0, 2, 4],
+        [2, 1, 1, 4],
+        [3, 1, 1, 5],
+        [4, 0, 0, 10],
+        [6, 0, 0, 10],
+        [7, 0, 2, 3],
     ]
+    assert attrition.iloc[:, :3].to_numpy().tolist() == [
+        ["index event", 8, 8],
+        ["no competing event by then", 7, 7],
+        ["observed for horizon or competing event", 6, 6],
+    ]
+    marked, _ = make(DEATHS, competing_codes=["DEATH"], incomplete="mark")
+    assert marked["patient_id"].tolist() == [1, 2, 3, 4, 6, 7, 8]
+    assert marked["complete"].tolist() == [True] * 6 + [False]
+    assert marked["outcome"].isna().tolist() == [False] * 6 + [True]
+    assert marked["event"].tolist()[-1] == 0
+    assert marked["duration"].tolist()[-1] == 5
+
+
+def test_competing_event_counts_in_the_gap_and_the_outcome_does_not():
+    samples, _ = make(DEATHS, competing_codes=["DEATH"], gap=5)
+    assert follow_ups(samples)[:4] == [[1, 0, 2, 4], [2, 0, 2, 6], [3, 0, 2, 5], [4, 0, 2, 11]]
+
+
+def test_competing_event_after_the_end_of_observation_was_not_seen():
+    samples, _ = make(DEATHS, competing_codes=["DEATH"], observation_end=3, incomplete="mark")
+    assert samples["event"].tolist() == [0] * 5
+    assert not samples["complete"].any()
+
+
+def test_rules_of_attrition_stand_in_their_order():
+    _, attrition = make(
+        DEATHS,
+        index=pd.Series(0, index=[1, 2, 9]),
+        competing_codes=["DEATH"],
+        exclude="outcome",
+        gap=1,
+    )
+    assert attrition["rule"].tolist() == [
+        "index time",
+        "patient has events",
+        "no excluded code by then",
+        "no competing event by then",
+        "observed for gap + horizon or competing event",
+    ]
+    assert attrition["n_samples"].tolist() == [3, 2, 2, 2, 2]
 
 
 @pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
 def test_datetimes_keep_their_zone_and_go_into_a_cohort(zone):
     time = pd.Timestamp("2020-01-01 12:00", tz=zone) + pd.to_timedelta(EVENTS["time"], "D")
     events = EVENTS.assign(time=time)
-    samples, _ = make(events, horizon="10D", gap=pd.Timedelta("1D"))
+    samples, attrition = make(events, horizon="10D", gap=pd.Timedelta("1D"))
     assert samples["prediction_time"].dtype == time.dtype
     assert samples["prediction_time"].tolist() == time[[0, 3, 6, 8]].tolist()
     assert samples["outcome"].tolist() == [1, 0, 0, 0]
+    assert samples["duration"].tolist() == [5, 11, 11, 11]
+    assert set(attrition["resolution"]) == {"instant"}
     cohort = Cohort(events, samples)
     assert cohort.visible_events()["code"].tolist() == ["DM", "DM", "FLU", "DM", "STROKE", "DM"]
     later, _ = make(events, index=time.iloc[6], horizon="10D", observation_end=time.max())
@@ -138,215 +219,95 @@ def test_datetimes_keep_their_zone_and_go_into_a_cohort(zone):
     assert later["patient_id"].tolist() == [1, 2, 3, 4]
 
 
+def test_durations_are_in_days_whatever_the_unit():
+    for unit in ("s", "ms", "us", "ns"):
+        hours = pd.Timestamp("2020-01-01 01:00") + pd.to_timedelta(EVENTS["time"], "h")
+        events = EVENTS.assign(time=hours.dt.as_unit(unit))
+        samples, _ = make(events, horizon="10h", gap="100ms", offset="30min")
+        assert samples["duration"].tolist() == pytest.approx(
+            [4.5 / 24, *[(10 + 0.1 / 3600) / 24] * 3], abs=1e-12
+        )
+
+
 def test_undated_events_and_text_ids():
     events = EVENTS.astype({"time": float, "patient_id": str}).rename(
         columns={"patient_id": "who", "time": "when", "code": "what"}
     )
     events.loc[0, "when"] = np.nan
     samples, _ = make(events, patient_id="who", time="when", code="what")
-    assert rows(samples)[0] == ["1", 9.0, 0]
+    assert samples.iloc[0].tolist() == ["1", 9.0, 0, 0, 10.0]
+    assert samples.columns[0] == "who"
 
 
-def slow(events, index, outcome_codes, horizon, gap, end, exclude):
-    """The rules said once more, event by event."""
-    found = []
-    for patient in sorted(set(events["patient_id"])):
-        mine = [
-            (row.time, row.visit_id, row.code)
-            for row in events.itertuples()
-            if row.patient_id == patient
-        ]
-        if index == "discharge":
-            visits = {visit for _, visit, _ in mine if visit == visit and visit is not None}
-            at = {max(t for t, visit, _ in mine if visit == one) for one in visits}
-        elif isinstance(index[0], str):
-            times = [t for t, _, code in mine if code in index]
-            at = {min(times)} if times else set()
-        else:
-            at = {t for t in index if min(t for t, *_ in mine) <= t}
-        for t in sorted(at):
-            if any(s <= t and code in exclude for s, _, code in mine):
-                continue
-            if t + gap + horizon > end:
-                continue
-            hit = any(
-                t + gap < s <= t + gap + horizon and code in outcome_codes for s, _, code in mine
-            )
-            found.append([patient, t, int(hit)])
-    return found
+def test_a_table_and_its_frame_give_the_same_and_the_table_stays_as_it_was():
+    frame = EVENTS.astype({"time": float}).sample(frac=1, random_state=0)
+    frame.loc[3, "time"] = np.nan
+    table = EventTable(frame, null_time="static")
+    names = ("patients", "patient_offsets", "dated_starts", "code", "codes", "time", "visit")
+    arrays = {name: getattr(table, name) for name in names}
+    copies = {name: array.copy() for name, array in arrays.items()}
+    for index in (["DM"], "discharge", [3, 4], pd.Series({1: 2, 3: 4})):
+        for mine, theirs in zip(make(table, index=index), make(frame, index=index), strict=True):
+            pd.testing.assert_frame_equal(mine, theirs)
+    for name in names:
+        assert getattr(table, name) is arrays[name]
+        np.testing.assert_array_equal(arrays[name], copies[name])
 
 
-CODES = st.lists(st.sampled_from("abcd"), min_size=1, max_size=2, unique=True)
+def test_event_counts_at_its_time_whenever_it_was_known():
+    events = EVENTS.assign(known_time=EVENTS["time"] + 20)
+    for given in (events, EventTable(events)):
+        pd.testing.assert_frame_equal(make(given)[0], make()[0])
 
 
-@settings(deadline=None)
-@given(
-    table=st.lists(
-        st.tuples(
-            st.integers(1, 4), st.integers(0, 20), st.integers(0, 2), st.sampled_from("abcd")
-        ),
-        min_size=1,
-        max_size=30,
-    ),
-    index=st.one_of(
-        st.just("discharge"), CODES, st.lists(st.integers(0, 20), min_size=1, unique=True)
-    ),
-    outcome_codes=CODES,
-    exclude=st.one_of(st.none(), st.just("outcome"), CODES),
-    horizon=st.integers(1, 9),
-    gap=st.one_of(st.none(), st.integers(1, 4)),
-    end=st.one_of(st.none(), st.integers(5, 30)),
-)
-def test_samples_are_those_of_a_slow_look_at_every_event(
-    table, index, outcome_codes, exclude, horizon, gap, end
-):
-    events = pd.DataFrame(table, columns=["patient_id", "time", "visit", "code"])
-    visit = events["patient_id"] * 10 + events["visit"]
-    events["visit_id"] = visit.where(events["visit"] > 0)
-    wanted = slow(
-        events,
-        index,
-        outcome_codes,
-        horizon,
-        gap or 0,
-        events["time"].max() if end is None else end,
-        outcome_codes if exclude == "outcome" else exclude or [],
-    )
-    params = {
-        "index": index,
-        "outcome_codes": outcome_codes,
-        "horizon": horizon,
-        "gap": gap,
-        "observation_end": end,
-        "exclude": exclude,
-    }
-    asked = [outcome_codes] if exclude in (None, "outcome") else [outcome_codes, exclude]
-    if not wanted or not all(set(codes) & set(events["code"]) for codes in asked):
-        refusals = r"No sample is left|No event fits index|No event has a code of"
-        with pytest.raises(ValueError, match=refusals):
-            make_samples(events, **params)
-        return
-    samples, attrition = make_samples(events.sample(frac=1, random_state=0), **params)
-    assert rows(samples) == wanted
-    assert attrition["n_samples"].iloc[-1] == len(wanted)
-    assert (attrition["n_samples"].diff().dropna() <= 0).all()
+def test_meds_names_are_recognised():
+    samples, _ = make(EVENTS.rename(columns={"patient_id": "subject_id"}))
+    assert samples.columns[0] == "subject_id"
 
 
-def test_whole_days_among_times_of_day_count_when_they_have_ended():
-    events = pd.DataFrame(
-        [
-            (1, "2020-01-05 14:00", "DM"),
-            (1, "2020-01-05 00:00", "STROKE"),
-            (2, "2020-02-03 00:00", "DM"),
-            (2, "2020-02-03 15:00", "STROKE"),
-            (3, "2020-03-01 09:00", "DM"),
-        ],
-        columns=["patient_id", "time", "code"],
-    ).astype({"time": "datetime64[s]"})
-    samples, _ = make(events, horizon="3D", observation_end="2021-01-01")
-    assert samples["outcome"].tolist() == [1, 0, 0]
-    assert samples["prediction_time"].tolist() == [
-        pd.Timestamp("2020-01-05 14:00"),
-        pd.Timestamp("2020-02-04"),
-        pd.Timestamp("2020-03-01 09:00"),
-    ]
-    seen = Cohort(events, samples).visible_events()
-    assert seen.groupby("patient_id")["code"].agg(sorted).tolist() == [
-        ["DM"],
-        ["DM", "STROKE"],
-        ["DM"],
-    ]
-    ends = pd.to_datetime(pd.Series({1: "2020-01-01", 2: "2021-01-01", 3: "2020-01-01"}))
-    with pytest.raises(ValueError, match="All samples left are predicted at midnights"):
-        make(events, horizon="3D", observation_end=ends)
-
-
-@settings(deadline=None)
-@given(
-    table=st.lists(
-        st.tuples(st.integers(1, 3), st.integers(0, 12), st.sampled_from("ab")),
-        min_size=2,
-        max_size=20,
-        unique=True,
-    ),
-    index=st.sampled_from([["a"], [pd.Timestamp("2020-01-02")], "discharge"]),
-    n_days=st.integers(1, 2),
-)
-def test_labels_and_what_a_cohort_sees_never_overlap(table, index, n_days):
-    events = pd.DataFrame(table, columns=["patient_id", "time", "code"])
-    events["time"] = pd.Timestamp("2020-01-01") + pd.to_timedelta(events["time"] * 6, "h")
-    events["visit_id"] = range(len(events))
-    horizon = pd.Timedelta(days=n_days)
-    try:
-        samples, _ = make_samples(
-            events, index=index, outcome_codes=["b"], horizon=horizon, observation_end="2021-01-01"
-        )
-    except ValueError as error:
-        assert re.search("No sample|No event|midnights", str(error))
-        return
-    cohort = Cohort(events, samples)
-    by_day = (samples["prediction_time"] == samples["prediction_time"].dt.normalize()).all()
-    for i, (patient, at, outcome) in enumerate(samples.itertuples(index=False)):
-        mine = events[(events["patient_id"] == patient) & (events["code"] == "b")]
-        is_day = (mine["time"] == mine["time"].dt.normalize()) & (not by_day)
-        known = mine["time"] + is_day.astype(int) * pd.Timedelta("1D")
-        assert outcome == ((known > at) & (known <= at + horizon)).any()
-        visible = cohort[i].visible_events()
-        assert (visible["code"] == "b").sum() == (known <= at).sum()
-        if isinstance(index, str) or index == ["a"]:
-            assert len(visible)
-
-
-def test_lengths_that_times_cannot_hold_raise():
+def test_a_few_times_centuries_ahead_do_not_end_observation():
     time = pd.Timestamp("2020-01-01") + pd.to_timedelta(EVENTS["time"], "D")
-    in_ns = EVENTS.assign(time=time.astype("datetime64[ns]"))
-    with pytest.raises(ValueError, match=r"horizon=.* reaches beyond .*datetime64\[ns\]"):
-        make(in_ns, horizon="100000D")
-    assert len(make(in_ns, horizon="10D")[0]) == len(make(horizon=10)[0])
-    with pytest.raises(ValueError, match=r"horizon=.* reaches beyond .*int64"):
-        make(horizon=2**63 - 1)
+    events = EVENTS.assign(time=time)
+    ahead = pd.DataFrame(
+        {"patient_id": 5, "time": pd.to_datetime(["9999-12-31"]), "visit_id": None, "code": "RX"}
+    )
+    expected = make(events, horizon="47D")[0]
+    with pytest.warns(UserWarning, match=r"1 event\(s\).*observation_end") as caught:
+        samples = make(pd.concat([events, ahead]), horizon="47D")[0]
+    assert caught[0].filename == __file__
+    pd.testing.assert_frame_equal(samples, expected)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        given = make(pd.concat([events, ahead]), horizon="47D", observation_end=time.max())[0]
+    pd.testing.assert_frame_equal(given, expected)
 
 
-@pytest.mark.parametrize(
-    ("params", "error", "message"),
-    [
-        ({"index": "admission"}, ValueError, "index='admission' is not accepted"),
-        ({"index": ["UNHEARD"]}, ValueError, "No event fits index"),
-        ({"index": [pd.Timestamp("2020-01-01")]}, TypeError, "cannot be compared"),
-        ({"index": [-5]}, ValueError, "No event fits index"),
-        ({"horizon": "30D"}, TypeError, "horizon='30D' is not a number"),
-        ({"horizon": 0}, ValueError, "horizon=0"),
-        ({"gap": -1}, ValueError, "gap=-1"),
-        ({"outcome_codes": ["stroke"]}, ValueError, "No event has a code of outcome_codes"),
-        ({"outcome_codes": [7]}, ValueError, r"of the same type \(string\)"),
-        ({"exclude": ["flu"]}, ValueError, "No event has a code of exclude"),
-        ({"outcome_codes": "STROKE"}, ValueError, "outcome_codes must be a list"),
-        ({"outcome_codes": []}, ValueError, "outcome_codes must be a list"),
-        ({"exclude": "FLU"}, ValueError, "exclude must be a list"),
-        ({"incomplete": "keep"}, ValueError, "incomplete='keep' is not accepted"),
-        ({"observation_end": -3}, ValueError, r"No sample is left \(index event: 4, observed"),
-        ({"observation_end": np.nan}, ValueError, "observation_end=nan is null"),
-        ({"observation_end": "soon"}, ValueError, "observation_end='soon' is not a date"),
-        ({"observation_end": "2020-01-31"}, TypeError, "cannot be compared"),
-        ({"observation_end": [3, 4]}, TypeError, "observation_end must be one datetime or number"),
-        ({"code": "diagnosis"}, ValueError, "events has no column 'diagnosis'"),
-        ({"index": "discharge", "visit_id": "stay"}, ValueError, "no column 'stay'"),
-    ],
-)
-def test_bad_parameters_raise(params, error, message):
-    with pytest.raises(error, match=message):
-        make(**params)
+def test_events_beyond_the_unit_of_other_times_do_not_matter():
+    events = pd.DataFrame(
+        {
+            "patient_id": [1, 1, 1],
+            "time": np.array(["2020-01-01T10", "2020-02-01T10", "9999-12-31"], dtype="M8[s]"),
+            "code": ["DM", "STROKE", "RX"],
+        }
+    )
+    at = pd.Series(pd.to_datetime(["2020-01-01 11:00"]).as_unit("ns"), index=[1])
+    end = pd.Timestamp("2021-01-01 10:00").as_unit("ns")
+    samples, _ = make(events, index=at, horizon="60D", observation_end=end)
+    assert samples["outcome"].tolist() == [1]
 
 
-def test_what_is_no_frame_of_events_raises():
-    with pytest.raises(TypeError, match="events must be a pandas DataFrame, got Cohort"):
-        make_samples(Cohort(EVENTS), index=["a"], outcome_codes=["b"], horizon=3)
-    with pytest.raises(ValueError, match=r"another with make_samples\(\.\.\., code="):
-        make_samples(
-            EVENTS.rename(columns={"code": "icd"}), index=[0], outcome_codes=[0], horizon=3
-        )
-
-
-def test_events_without_any_time_raise():
-    with pytest.raises(ValueError, match="has no time in column 'time'"):
-        make(EVENTS.assign(time=np.nan))
+def test_events_and_durations_train_a_survival_model():
+    rng = np.random.default_rng(0)
+    n = 60
+    parts = [
+        pd.DataFrame({"patient_id": range(n), "time": 0, "code": "DM"}),
+        pd.DataFrame({"patient_id": range(n), "time": rng.integers(1, 30, n), "code": "STROKE"}),
+        pd.DataFrame({"patient_id": range(n), "time": rng.integers(1, 30, n), "code": "DEATH"}),
+    ]
+    table = EventTable(pd.concat(parts))
+    samples, _ = make(table, horizon=20, competing_codes=["DEATH"])
+    assert set(samples["event"]) == {0, 1, 2}
+    y = samples[["event", "duration"]].to_records(index=False)
+    sequences = VisitSequenceTransformer(min_frequency=1).fit_transform(Cohort(table, samples))
+    model = LSTMVisitSurvival(max_epochs=1, random_state=0).fit(sequences, y)
+    assert model.predict_cumulative_incidence(sequences).shape[:2] == (n, 2)

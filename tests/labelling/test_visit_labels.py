@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sklearn_ehr import Cohort, make_next_visit_labels, make_visit_labels
+from sklearn_ehr import Cohort, EventTable, make_next_visit_labels, make_visit_labels
 
 EVENTS = pd.DataFrame(
     {
@@ -75,6 +75,23 @@ def test_static_visit_and_visits_by_day_have_none():
     assert same(y, [["well", None]])
 
 
+def test_a_table_stands_for_its_whole_histories():
+    table, cohort = EventTable(EVENTS), Cohort(EVENTS)
+    for of_table, of_cohort in (
+        (make_visit_labels(table, LABELS), make_visit_labels(cohort, LABELS)),
+        (make_next_visit_labels(table)[0], make_next_visit_labels(cohort)[0]),
+    ):
+        assert len(of_table) == 3
+        assert str(as_lists(of_table)) == str(as_lists(of_cohort))
+
+
+def test_labels_are_matched_by_patient_where_a_group_is_coarser():
+    samples = pd.DataFrame({"patient_id": [2, 1], "prediction_time": 9, "ward": ["a", "a"]})
+    cohort = Cohort(EVENTS, samples, group="ward")
+    assert cohort.groups.tolist() == ["a", "a"]
+    assert same(make_visit_labels(cohort, LABELS), [[None, "ill"], ["well", "ill"]])
+
+
 def test_text_ids_and_other_names():
     events = EVENTS.astype({"visit_id": str}).rename(
         columns={"patient_id": "person", "visit_id": "stay"}
@@ -94,8 +111,10 @@ def test_text_ids_and_other_names():
         (lambda f: f.drop(columns="visit_id"), ValueError, "labels has no column 'visit_id'"),
         (lambda f: f.drop(columns="patient_id"), ValueError, "no column 'patient_id'"),
         (lambda f: pd.concat([f, f[:2]]), ValueError, r"2 row\(s\) for a visit that has one"),
-        (lambda f: f.assign(visit_id=-1 - f.index), ValueError, "No row of labels fits"),
+        (lambda f: f.assign(visit_id=-1 - f.index), ValueError, "No row of labels matches"),
         (lambda f: f.assign(visit_id=[None, 1, 2, 3]), ValueError, "1 null"),
+        (lambda f: f.assign(visit_id=[[1], [2], [3], [4]]), TypeError, "holds list values"),
+        (lambda f: f.assign(visit_id=[1, "2", 3, 4]), TypeError, "'visit_id' mixes values"),
         (lambda f: f.astype({"visit_id": str}), TypeError, "Column 'visit_id'.*astype"),
         (lambda f: f.astype({"patient_id": str}), TypeError, "Column 'patient_id'.*astype"),
     ],
@@ -114,7 +133,7 @@ def test_visits_without_ids_raise():
 
 @pytest.mark.parametrize("make", [lambda X: make_visit_labels(X, LABELS), make_next_visit_labels])
 def test_labels_are_made_of_a_cohort(make):
-    with pytest.raises(TypeError, match="X must be a Cohort, got DataFrame"):
+    with pytest.raises(TypeError, match="X must be a Cohort or an EventTable, got DataFrame"):
         make(EVENTS)
 
 

@@ -1,0 +1,156 @@
+"""Follow-up of samples: events within the horizon, and the end of observation."""
+
+import warnings
+from dataclasses import dataclass, fields
+
+import numpy as np
+import pandas as pd
+
+from ..cohort import check_comparable, match_patients, read_time, read_times, times_far_ahead
+from ._clock import elapsed, is_by, later
+
+NOTHING, OUTCOME, COMPETING = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class FollowUp:
+    """Follow-up of samples, as far as it was observed.
+
+    Attributes
+    ----------
+    event : ndarray of int64, shape (n_samples,)
+        The event that came first: `NOTHING`, `OUTCOME` or `COMPETING`.
+    event_at : ndarray of shape (n_samples,)
+        Time of the event; arbitrary where there is none.
+    stop : ndarray of shape (n_samples,)
+        End of the horizon.
+    end : ndarray of shape (n_samples,)
+        End of observation.
+    """
+
+    event: np.ndarray
+    event_at: np.ndarray
+    stop: np.ndarray
+    end: np.ndarray
+
+    @property
+    def is_complete(self):
+        """Whether the whole horizon is known: observed in full, or ended by a competing event."""
+        return is_by(self.stop, self.end) | (self.event == COMPETING)
+
+    def duration(self, at):
+        """Time from prediction times to the event, or the end of horizon or observation."""
+        duration = np.empty(len(at))
+        has_event, ends_whole = self.event != NOTHING, is_by(self.stop, self.end)
+        for part, until in (
+            (has_event, self.event_at),
+            (~has_event & ends_whole, self.stop),
+            (~has_event & ~ends_whole, self.end),
+        ):
+            duration[part] = elapsed(at[part], until[part])
+        return duration
+
+    def take(self, samples):
+        """The follow-up of the samples at these positions."""
+        return FollowUp(*(getattr(self, field.name)[samples] for field in fields(self)))
+
+
+def follow(patient, at, outcomes, competing, end, *, gap, horizon):
+    """Follow samples up to the end of the horizon or of observation.
+
+    Parameters
+    ----------
+    patient : ndarray of int, shape (n_samples,)
+    at : ndarray of shape (n_samples,)
+        Prediction times.
+    outcomes : Occurrences
+    competing : Occurrences or None
+    end : ndarray of shape (n_samples,)
+        End of observation.
+    gap : timedelta64, number or None
+    horizon : timedelta64 or number
+
+    Returns
+    -------
+    FollowUp
+    """
+    start = later(at, gap, "gap")
+    stop = later(start, horizon, "horizon")
+
+    def first_seen(events, after):
+        has_one, when = events.first_after(patient, after)
+        return has_one & is_by(when, stop) & is_by(when, end), when
+
+    has_outcome, event_at = first_seen(outcomes, start)
+    event = np.where(has_outcome, OUTCOME, NOTHING)
+    if competing is not None:
+        has_competing, competing_at = first_seen(competing, at)
+        is_first = has_competing & ~(has_outcome & (event_at <= competing_at))
+        event[is_first] = COMPETING
+        event_at = np.where(is_first, competing_at, event_at)
+    return FollowUp(event, event_at, stop, end)
+
+
+def read_end(observation_end, clock, patient):
+    """End of observation of each sample, as of the clock.
+
+    Warns
+    -----
+    UserWarning
+        If a few events come over a century after all others, and no end is given.
+    """
+    if observation_end is None:
+        return np.full(len(patient), _latest(clock))
+    if isinstance(observation_end, pd.Series):
+        return _end_by_patient(observation_end, clock, patient)
+    end = read_time(observation_end, "observation_end")
+    check_comparable(clock.table.times_of(slice(0)), end)
+    return np.repeat(clock.of_ends(end), len(patient))
+
+
+def _latest(clock):
+    """When the latest event counts, apart from a few that are centuries beyond the others."""
+    times = clock.table.times_of(slice(None))
+    is_far = times_far_ahead(times)
+    if n_far := np.count_nonzero(is_far):
+        warnings.warn(
+            f"{n_far} event(s) (column {times.name!r}) come over a century after all others, such "
+            f"as an open end written as 9999-12-31. They are not taken as the end of observation. "
+            f"Give observation_end, or drop these events.",
+            UserWarning,
+            stacklevel=4,
+        )
+    is_last = ~(is_far | times.is_null)
+    latest = times.values[is_last].max()
+    if times.is_datetime:
+        # An event that counts at the end of its day may come before later ones of that day.
+        latest -= np.timedelta64(2, "D")
+    return clock.of_events(np.flatnonzero(is_last & (times.values >= latest))).max()
+
+
+def _end_by_patient(observation_end, clock, patient):
+    table = clock.table
+    ids = observation_end.index
+    if isinstance(ids, pd.MultiIndex) or ids.has_duplicates:
+        raise ValueError(
+            "observation_end must have one time a patient: its index must be patient ids, each "
+            "once."
+        )
+    position = match_patients(
+        pd.Series(ids, name=table.patient_column), table.patients, "observation_end"
+    )
+    row = np.full(len(table.patients), -1)
+    is_known = position < len(table.patients)
+    row[position[is_known]] = np.flatnonzero(is_known)
+    wanted, sample = np.unique(patient, return_inverse=True)
+    row = row[wanted]
+    if n_missing := np.count_nonzero(row < 0):
+        raise ValueError(
+            f"observation_end has no entry for {n_missing} of {len(wanted)} patients with a "
+            f"sample. Its index must hold their ids."
+        )
+    ends = read_times(observation_end.iloc[row].reset_index(drop=True), "observation_end")
+    check_comparable(table.times_of(slice(0)), ends)
+    if n_null := np.count_nonzero(ends.is_null):
+        raise ValueError(f"observation_end has {n_null} null time(s); give each patient one.")
+    return clock.of_ends(ends)[sample]

@@ -1,0 +1,88 @@
+"""Events that have one of some codes, patient by patient."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ..cohort import as_keys, last_key_by
+from ..utils import key_kind, order_by, search_ranges
+from ._clock import is_by
+
+
+def find_events(table, codes, name):
+    """Positions of the dated events that have one of these codes.
+
+    Raises
+    ------
+    TypeError
+        If codes are no texts or numbers.
+    ValueError
+        If `codes` is no list or empty, or no dated event has one of them.
+    """
+    if isinstance(codes, str) or not pd.api.types.is_list_like(codes) or not len(codes):
+        raise ValueError(
+            f"{name} must be a list of codes, and not empty; got a {type(codes).__name__}."
+        )
+    try:
+        is_one = pd.Index(table.codes).isin(list(codes))
+    except Exception:
+        # Whatever pandas or Arrow raise of codes that are neither texts nor integers.
+        raise TypeError(
+            f"{name} must be a list of codes, each a single text or number as in events."
+        ) from None
+    position = np.flatnonzero(is_one[table.code])
+    position = position[~table.is_static(position)]
+    if not len(position):
+        raise ValueError(
+            f"No event with a time has a code of {name}. Give whole codes as they stand in events, "
+            f"of the same type ({key_kind(table.codes)})."
+        )
+    return position
+
+
+def patients_of(table, position):
+    """Position of the patient of each event."""
+    return np.searchsorted(table.patient_offsets, position, side="right") - 1
+
+
+@dataclass(frozen=True)
+class Occurrences:
+    """Times of some events, in ascending order within each patient.
+
+    Attributes
+    ----------
+    patient : ndarray of int, shape (n,)
+    when : ndarray of shape (n,)
+        Times as of the clock.
+    offsets : ndarray of int, shape (n_patients + 1,)
+    """
+
+    patient: np.ndarray
+    when: np.ndarray
+    offsets: np.ndarray
+
+    @classmethod
+    def of(cls, clock, position):
+        """The events at these positions of the clock's table, at least one."""
+        patient, when = patients_of(clock.table, position), clock.of_events(position)
+        # A midnight that counts at the end of its day comes after later events of the day.
+        order = order_by(patient, when)
+        patient, when = patient[order], when[order]
+        offsets = np.searchsorted(patient, np.arange(len(clock.table.patients) + 1))
+        return cls(patient, when, offsets)
+
+    def any_by(self, patient, at):
+        """Whether patients have one of the events at or before these times."""
+        has_one, first = self._at(self.offsets[patient], self.offsets[patient + 1])
+        return has_one & is_by(first, at)
+
+    def first_after(self, patient, after):
+        """Whether patients have one of the events after these times, and when the first comes."""
+        starts, stops = self.offsets[patient], self.offsets[patient + 1]
+        keys = last_key_by(after, self.when.dtype, "right")
+        return self._at(search_ranges(as_keys(self.when), starts, stops, keys, "right"), stops)
+
+    def _at(self, starts, stops):
+        """Whether ranges hold an event, and the time of the first (arbitrary where none)."""
+        return starts < stops, self.when[np.minimum(starts, len(self.when) - 1)]
