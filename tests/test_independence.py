@@ -136,8 +136,8 @@ def test_other_patients_events_change_no_bit_of_a_label(problem, every):
     labels = []
     for i in range(2):
         events = frame_of(problem, i).drop(columns="known_time", errors="ignore")
-        # Every code is there for somebody else, so that none is refused as absent.
-        extra = pd.DataFrame({"patient_id": 1, "code": ["DM", "STROKE", "DEATH"]})
+        # Others have every code, so that none is refused as absent, and one has a sample left.
+        extra = pd.DataFrame({"patient_id": [5, 6, 6], "code": ["DM", "STROKE", "DEATH"]})
         events = pd.concat([events, extra.assign(time=events["time"].iloc[0])], ignore_index=True)
         samples, _ = make_samples(
             EventTable(events),
