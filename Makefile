@@ -1,8 +1,9 @@
 # make demo   sets up an environment and prints the comparison of examples/plot_quickstart.py
-# make test   sets up an environment and runs every test
+# make test   sets up an environment and runs every test, as many at once as there are cores;
+#             make test JOBS=1 runs one after the other
 # make lint   checks style
-# make bench-train, bench-transform, bench-model-selection, bench-bucketing, bench-quality,
-# make bench-signals
+# make bench-train, bench-transform, bench-cohort, bench-model-selection, bench-bucketing,
+# make bench-quality, bench-signals
 #             print ratios measured side by side; on a machine that does nothing else
 
 PYTHON ?= python3
@@ -10,7 +11,10 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
-BENCHMARKS = train transform model-selection bucketing quality signals
+# Tests run in JOBS processes ("auto": one per core), each with one thread (tests/conftest.py).
+JOBS ?= auto
+
+BENCHMARKS = train transform cohort model-selection bucketing quality signals
 
 .PHONY: demo test lint $(BENCHMARKS:%=bench-%)
 
@@ -18,7 +22,7 @@ demo: $(READY)
 	cd examples && $(abspath $(BIN))/python plot_quickstart.py
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""How samples are split so that no patient stands on two sides."""
+"""Splitters that keep all samples of a patient on one side of a split."""
 
 import numpy as np
 from sklearn.model_selection import (
@@ -12,53 +12,59 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length
 
-from .cohort import Cohort, Times, add_duration, as_duration, check_comparable, read_time
+from .cohort import Cohort, Times, add_duration, as_duration, check_comparable, is_before, read_time
 
 _N_UNITS = 2_000
 
 
 class _PatientSplitter:
-    """Read the patients from `X` where no groups are passed."""
+    """Mixin for splitters of scikit-learn that reads the groups of `X` if none are passed."""
 
     def split(self, X, y=None, groups=None):
-        """Generate positions of training and test samples.
+        """Generate the positions of training and test samples, split by split.
 
         Parameters
         ----------
         X : Cohort or VisitSequences of shape (n_samples,)
-            Anything with `groups`, the patient of each sample.
+            Anything with a length and, unless `groups` is given, the attribute `groups`.
         y : array-like of shape (n_samples,), default=None
-            Outcomes; needed to stratify.
+            Class of each sample. Required by `StratifiedPatientKFold`, ignored by the others.
         groups : array-like of shape (n_samples,), default=None
-            The patient of each sample; by default ``X.groups``.
+            Group of each sample, usually its patient. By default, ``X.groups``.
 
         Yields
         ------
         train, test : ndarrays of int
+            Positions of the training samples and of the test samples.
 
         Raises
         ------
         ValueError
-            If neither `groups` nor `X` tells the patients, or `y` is needed and missing, or more
-            than one label a sample.
+            If neither `groups` nor ``X.groups`` is given, there are fewer groups than the splits
+            need, or `y` is required and does not hold one class per sample.
         """
         yield from super().split(X, y, _patients_of(X, groups, type(self).__name__))
 
 
 class PatientKFold(_PatientSplitter, GroupKFold):
-    """K folds that keep a patient in one fold, also in splits where groups cannot be passed.
+    """K-fold splitter that keeps all samples of a patient in one fold.
 
-    `sklearn.model_selection.GroupKFold` that reads ``X.groups``, so that the inner splits of
-    calibration, stacking, threshold tuning and nested searches keep patients apart as well.
+    This is `sklearn.model_selection.GroupKFold`, except that it reads the groups from ``X.groups``.
+    It therefore also keeps patients together where no groups can be passed: in the inner splits of
+    calibration, stacking, threshold tuning and nested searches.
 
     Parameters
     ----------
     n_splits : int, default=5
         Number of folds, at least 2.
     shuffle : bool, default=False
-        Whether to shuffle the patients first.
+        Whether to assign patients to folds at random.
     random_state : int, RandomState instance or None, default=None
-        Seed of the shuffle.
+        Seed of the shuffle. Pass an int for the same folds in every call.
+
+    See Also
+    --------
+    StratifiedPatientKFold : Folds with about the same share of each class.
 
     Examples
     --------
@@ -72,20 +78,30 @@ class PatientKFold(_PatientSplitter, GroupKFold):
 
 
 class StratifiedPatientKFold(_PatientSplitter, StratifiedGroupKFold):
-    """K folds with about equal shares of each class that keep a patient in one fold.
+    """Stratified K-fold splitter that keeps all samples of a patient in one fold.
 
-    `sklearn.model_selection.StratifiedGroupKFold` that reads ``X.groups``. It takes groups one by
-    one, which is slow for many: of more than 2,000 patients, all but 1,000 are dealt to 1,000
-    bundles first, which go to folds whole.
+    Folds have about the same share of each class. This is
+    `sklearn.model_selection.StratifiedGroupKFold`, except that it reads the groups from
+    ``X.groups``, also where no groups can be passed, and is fast for many patients.
 
     Parameters
     ----------
     n_splits : int, default=5
         Number of folds, at least 2.
     shuffle : bool, default=False
-        Whether to shuffle the patients first.
+        Whether to shuffle the patients before they are assigned to folds.
     random_state : int, RandomState instance or None, default=None
-        Seed of the shuffle.
+        Seed of the shuffle. Pass an int for the same folds in every call.
+
+    See Also
+    --------
+    PatientKFold : Folds without stratification, for any kind of outcome.
+
+    Notes
+    -----
+    `StratifiedGroupKFold` assigns groups one by one, which is slow for many. If there are more than
+    2,000 patients, all but 1,000 of them are therefore put into 1,000 bundles, and each bundle is
+    assigned as a whole.
 
     Examples
     --------
@@ -101,18 +117,18 @@ class StratifiedPatientKFold(_PatientSplitter, StratifiedGroupKFold):
     def _iter_test_indices(self, X, y, groups):
         if y is None:
             raise ValueError(
-                "StratifiedPatientKFold needs y, the class of each sample, to spread classes over "
-                "the folds; pass it, or use PatientKFold."
+                "StratifiedPatientKFold needs y, the class of each sample, to spread the classes "
+                "over the folds. Pass y, or use PatientKFold."
             )
         if not _is_one_class_each(y):
             raise ValueError(
-                "StratifiedPatientKFold needs one class a sample in y; got numbers, several "
-                "labels, times to events or labels of visits. Use PatientKFold, or split by a "
-                "class: cv=list(StratifiedPatientKFold().split(X, y_class))."
+                "StratifiedPatientKFold needs one class per sample in y, but got numbers, several "
+                "labels per sample, times to events or labels of visits. Use PatientKFold, or "
+                "stratify by a class: cv=list(StratifiedPatientKFold().split(X, y_class))."
             )
         patients, patient = np.unique(groups, return_inverse=True)
         if len(patients) > _N_UNITS:
-            # Bundles are large and go first; the patients left alone even out what they leave.
+            # Large bundles are assigned first; single patients then even out the differences.
             unit = np.arange(len(patients))
             unit[_N_UNITS:] %= _N_UNITS // 2
             if self.shuffle:
@@ -122,20 +138,27 @@ class StratifiedPatientKFold(_PatientSplitter, StratifiedGroupKFold):
 
 
 class PatientShuffleSplit(_PatientSplitter, GroupShuffleSplit):
-    """Random splits that keep a patient on one side.
+    """Random splitter that keeps all samples of a patient on one side.
 
-    `sklearn.model_selection.GroupShuffleSplit` that reads ``X.groups``.
+    This is `sklearn.model_selection.GroupShuffleSplit`, except that it reads the groups from
+    ``X.groups``, also where no groups can be passed.
 
     Parameters
     ----------
     n_splits : int, default=5
         Number of splits.
     test_size : float or int, default=None
-        Share or number of the patients in the test set; by default 0.2.
+        Share (float) or number (int) of the patients in the test set. By default, the patients that
+        `train_size` leaves, or 0.2 if that is None too.
     train_size : float or int, default=None
-        Share or number of the patients in the training set; by default the rest.
+        Share (float) or number (int) of the patients in the training set. By default, the patients
+        that are not in the test set.
     random_state : int, RandomState instance or None, default=None
-        Seed of the draw.
+        Seed of the splits. Pass an int for the same splits in every call.
+
+    See Also
+    --------
+    TemporalPatientSplit : Single split by date.
 
     Examples
     --------
@@ -149,20 +172,28 @@ class PatientShuffleSplit(_PatientSplitter, GroupShuffleSplit):
 
 
 class TemporalPatientSplit(BaseCrossValidator):
-    """Train on what was known before a date, test on what came after it.
+    """Single split by date, with training samples before it and test samples from it on.
 
-    A sample trains if its prediction and its label's window, `horizon` long, lie before the date;
-    it tests if it is predicted at the date or later. One whose window is open at the date does
-    neither, as its label was not known then. A patient with samples on both sides stays in the test
-    set alone, so that it is as patients come.
+    The date is that of the training of a model, and no label that was unknown then is used to
+    train. A sample is in the test set if its prediction time is at the date or later. It is in the
+    training set if its label was known before the date, that is, if its prediction time plus
+    `horizon` is before the date. Samples in between are in neither set.
+
+    A patient with samples in the test set has none in the training set. The test set keeps all its
+    samples, because a model in use meets returning patients as well.
 
     Parameters
     ----------
     date : datetime, str or number
-        When the model is trained; of the kind of the prediction times.
+        Date of the split, of the same type as the prediction times; a string is read as a datetime.
     horizon : Timedelta, str or number, default=None
-        How long after its prediction time a label is settled; gap and horizon together of
-        `make_samples`. None: at once.
+        Time from the prediction until the label is known. For samples from `make_samples`, this is
+        its `gap` plus its `horizon`. A duration for datetimes; for numeric times, a number in their
+        unit. None if labels are known at once.
+
+    See Also
+    --------
+    PatientShuffleSplit : Random splits that keep patients together.
 
     Examples
     --------
@@ -180,38 +211,51 @@ class TemporalPatientSplit(BaseCrossValidator):
         self.horizon = horizon
 
     def get_n_splits(self, X=None, y=None, groups=None):
-        """Return the number of splits, 1."""
+        """Return the number of splits, which is 1.
+
+        Parameters
+        ----------
+        X, y, groups : None
+            Ignored.
+
+        Returns
+        -------
+        int
+        """
         return 1
 
     def split(self, X, y=None, groups=None):
-        """Generate positions of training and test samples, once.
+        """Generate the positions of training and test samples, for one split.
 
         Parameters
         ----------
         X : Cohort or VisitSequences of shape (n_samples,)
-            With prediction times, and the patient of each sample.
+            Samples with prediction times.
         y : None
             Ignored.
         groups : array-like of shape (n_samples,), default=None
-            The patient of each sample; by default ``X.groups``.
+            Group of each sample, usually its patient. By default, ``X.groups``.
 
         Yields
         ------
         train, test : ndarrays of int
+            Positions of the training samples and of the test samples.
 
         Raises
         ------
         ValueError
-            If `X` has no prediction times, or a side is left without samples.
+            If `X` has no prediction times, there are no groups, `date` or `horizon` cannot be used,
+            or no sample is left on one side.
         TypeError
-            If `date` or `horizon` is of another kind than the prediction times.
+            If `date` or `horizon` does not match the type of the prediction times, or `date` has a
+            time zone and `X` does not keep one.
         """
         groups = np.asarray(_patients_of(X, groups, type(self).__name__))
         time = getattr(X, "prediction_times", None)
         if time is None:
             raise ValueError(
-                "TemporalPatientSplit needs the prediction time of each sample, and X has none. "
-                "Split a Cohort made with samples."
+                "TemporalPatientSplit needs the prediction time of each sample, but X has none. "
+                "Split a Cohort with samples that have prediction times."
             )
         date = self._read_date(X, time)
         is_datetime = time.dtype.kind == "M"
@@ -219,15 +263,15 @@ class TemporalPatientSplit(BaseCrossValidator):
         if self.horizon is not None:
             horizon = as_duration(self.horizon, "horizon", is_datetime)
             settled = add_duration(time, horizon, "horizon")
-        is_test = time >= date
-        is_train = (settled < date) & ~np.isin(groups, groups[is_test])
+        is_test = ~is_before(time, date)
+        is_train = is_before(settled, date) & ~np.isin(groups, groups[is_test])
         for side, name in ((is_train, "before"), (is_test, "after")):
             if not side.any():
                 shorter = "" if self.horizon is None else f", or a shorter horizon={self.horizon!r}"
                 raise ValueError(
-                    f"No sample is left {name} date={self.date!r}: {len(time)} samples, "
-                    f"{np.count_nonzero(is_test)} predicted at the date or later. Choose another "
-                    f"date{shorter}."
+                    f"No sample is left {name} date={self.date!r}: of {len(time)} samples, "
+                    f"{np.count_nonzero(is_test)} are predicted at the date or later. Choose "
+                    f"another date{shorter}."
                 )
         yield np.flatnonzero(is_train), np.flatnonzero(is_test)
 
@@ -239,32 +283,33 @@ class TemporalPatientSplit(BaseCrossValidator):
             zone = None
         else:
             raise TypeError(
-                f"date={self.date!r} is aware of its time zone, and {type(X).__name__} keep times "
-                f"without one: those of aware events in UTC. Give the date in UTC without a zone, "
+                f"date={self.date!r} is aware of its time zone, but {type(X).__name__} keep times "
+                f"without a zone, in UTC if they were aware. Give the date in UTC without a zone, "
                 f"or split the Cohort."
             )
         check_comparable(Times(time, "prediction_time", zone), date)
-        return date.values[0]
+        return date.values
 
 
 def split_off_patients(y, groups, fraction, random_state):
-    """Set apart the samples of a share of the patients, stratified by outcome where it can be.
+    """Split off the samples of a share of the patients, stratified by outcome if possible.
 
-    A patient with several outcomes counts under the rarest of them.
+    A patient with several outcomes is counted under the rarest of them.
 
     Parameters
     ----------
-    y : ndarray of int of shape (n_samples,)
-        Outcomes, encoded from 0 on.
+    y : ndarray of shape (n_samples,)
+        Outcomes, encoded as integers from 0 on.
     groups : ndarray of shape (n_samples,)
+        Group of each sample, usually its patient.
     fraction : float
-        Share of the patients to set apart.
+        Share of the patients to split off.
     random_state : int
 
     Returns
     -------
     kept, apart : ndarrays of int
-        Positions of the samples.
+        Positions of the samples that are kept, and of those split off.
 
     Raises
     ------
@@ -272,11 +317,11 @@ def split_off_patients(y, groups, fraction, random_state):
         If there are too few patients to split.
     """
     patients, patient = np.unique(groups, return_inverse=True)
-    # Ranked from the commonest outcome to the rarest, a patient's highest rank is the rarest one.
+    # Ranks run from the most common outcome to the rarest, so the highest of a patient is kept.
     rank = np.argsort(np.argsort(-np.bincount(y), kind="stable"))[y]
     stratum = np.zeros(len(patients), dtype=np.int64)
     np.maximum.at(stratum, patient, rank)
-    # A stratum of one patient cannot be on both sides: it stays in training.
+    # A stratum of a single patient cannot be on both sides, so that patient is kept.
     shared = np.flatnonzero(np.bincount(stratum)[stratum] > 1)
     arguments = {"test_size": fraction, "random_state": random_state}
     try:
@@ -302,7 +347,7 @@ def _patients_of(X, groups, splitter):
         groups = getattr(X, "groups", None)
     if groups is None:
         raise ValueError(
-            f"{splitter} needs the patient of each sample, and X of type {type(X).__name__} does "
-            f"not tell: split a Cohort, or pass groups=."
+            f"{splitter} needs the patient of each sample, but X of type {type(X).__name__} has "
+            f"no groups. Split a Cohort, or pass groups=."
         )
     return groups

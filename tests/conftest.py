@@ -1,1 +1,19 @@
-"""Makes the helper modules of this folder importable in all tests."""
+import os
+
+# One thread of BLAS and of torch per process: tests are small, and run in parallel. This must come
+# before numpy and torch are imported; values that are already set are kept.
+for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+import pytest  # noqa: E402
+
+
+@pytest.fixture
+def few_epochs(monkeypatch):
+    """Let networks train for two epochs by default, where a test asks only whether code runs."""
+    import sklearn_ehr
+
+    for name in sklearn_ehr.__all__:
+        if name.startswith("LSTM"):
+            defaults = getattr(sklearn_ehr, name).__init__.__kwdefaults__
+            monkeypatch.setitem(defaults, "max_epochs", 2)

@@ -44,15 +44,20 @@ def test_transform_compares_the_same_work(load, others):
 
 
 @pytest.mark.slow
-def test_train(load):
-    report = load("train").main(n_patients=150, n_steps=2, n_rounds=1, padded_gib=0.1)
+def test_train(load, monkeypatch):
+    train = load("train")
+    monkeypatch.setattr(train, "N_PATIENTS", 300)  # Of the run that measures memory.
+    report = train.main(n_patients=100, n_steps=2, n_rounds=1, padded_gib=0.01)
     assert len(report.rows) == 11
     assert all(row["ratio"] > 0 for row in report.rows)
 
 
 @pytest.mark.slow
-def test_model_selection(load):
-    report = load("model_selection").main(n_patients=300, n_simulated=300, max_epochs=1, n_rounds=1)
+def test_model_selection(load, monkeypatch):
+    module = load("model_selection")
+    # Every parameter of the grid, with one value each.
+    monkeypatch.setattr(module, "GRID", {name: values[:1] for name, values in module.GRID.items()})
+    report = module.main(n_patients=300, n_simulated=300, max_epochs=1, n_rounds=1)
     assert [row["bar"] for row in report.rows] == ["<= 0.65", "<= 1"] * 2
 
 
@@ -63,7 +68,7 @@ def test_bucketing(load):
 
 
 @pytest.mark.slow
-def test_quality(load, tmp_path, capsys):
+def test_quality(load, few_epochs, tmp_path, capsys):
     pytest.importorskip("matplotlib")
     quality = load("quality")
     results = quality.main(n_patients=1200, n_folds=2, picture=tmp_path / "quality.png")
@@ -76,7 +81,7 @@ def test_quality(load, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_quality_on_patients_set_aside(load, monkeypatch, capsys):
+def test_quality_on_patients_set_aside(load, few_epochs, monkeypatch, capsys):
     pytest.importorskip("matplotlib")
     quality = load("quality")
     monkeypatch.setattr(quality, "N_BOOTSTRAPS", 10)
@@ -159,14 +164,14 @@ def test_report_holds_ratios_against_bars(load, capsys, monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-def test_signals(load, monkeypatch):
+def test_signals(load, few_epochs, monkeypatch):
     pytest.importorskip("matplotlib")
     signals = load("signals")
     shown = ("recency", signals.WITH_TIMES, "gaps", "values")
     monkeypatch.setattr(signals, "SIGNALS", shown)
     monkeypatch.setattr(signals, "GROWING", ("recency",))
     monkeypatch.setattr(signals, "N_PATIENTS", 200)
-    report = signals.main(n_seeds={200: 2, 300: 2}, n_test=200, n_jobs=1)
+    report = signals.main(n_seeds={200: 1, 300: 2}, n_test=200, n_jobs=1)
     by_signal = {row["what"].split(":")[0]: row["bar"] for row in report.rows}
     assert by_signal == {
         "gaps, 200 patients": ">= -0.005",

@@ -1,4 +1,4 @@
-"""Every example runs, here on few patients, and draws its picture."""
+"""Every example runs, here on few patients and in few epochs, and draws its picture."""
 
 import runpy
 from pathlib import Path
@@ -11,7 +11,7 @@ from sklearn_ehr import Cohort, datasets
 SCRIPTS = sorted((Path(__file__).parents[1] / "examples").glob("plot_*.py"))
 
 
-N_PATIENTS = 1500
+N_PATIENTS = 500
 load_all, make_many = datasets.load_diabetes_readmission, datasets.make_visits
 
 
@@ -28,7 +28,7 @@ def few_readmissions(*, return_X_y=False):
 
 @pytest.mark.filterwarnings("ignore:No positive class found in y_true")
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
-def test_example_runs_and_draws_its_picture(script, monkeypatch, tmp_path, capsys):
+def test_example_runs_and_draws_its_picture(script, few_epochs, monkeypatch, tmp_path, capsys):
     matplotlib = pytest.importorskip("matplotlib")
     if script.stem == "plot_survival":
         pytest.importorskip("sksurv", reason="scikit-survival comes with the extra survival")

@@ -337,5 +337,5 @@ def test_split_off_the_only_patient_is_an_error():
 )
 def test_stratified_folds_of_what_is_no_class_raise(y):
     X, _ = make_visits(40, random_state=0)
-    with pytest.raises(ValueError, match=r"needs one class a sample.*PatientKFold"):
+    with pytest.raises(ValueError, match=r"needs one class per sample.*PatientKFold"):
         next(StratifiedPatientKFold(3).split(X, y))

@@ -22,7 +22,7 @@ def run(marker, names=None):
 
 
 @pytest.mark.slow
-def test_notebook_lines_run(monkeypatch, capsys):
+def test_notebook_lines_run(few_epochs, monkeypatch, capsys):
     X, y = make_visits(200, n_codes=40, random_state=0)
 
     def load_small_data(*, return_X_y):

@@ -103,13 +103,13 @@ def test_works_as_cv_of_scikit_learn():
         (0, None, ValueError, "No sample is left before date=0"),
         (99, None, ValueError, "No sample is left after date=99"),
         (5, 50, ValueError, "shorter horizon=50"),
-        (pd.Timestamp("2020-01-01"), None, TypeError, "do not compare"),
-        ("2020-01-01", None, TypeError, "do not compare"),
-        ("the fifth", None, ValueError, "date='the fifth' is no date. Write it as"),
+        (pd.Timestamp("2020-01-01"), None, TypeError, "cannot be compared"),
+        ("2020-01-01", None, TypeError, "cannot be compared"),
+        ("the fifth", None, ValueError, "date='the fifth' is not a date. Write it as"),
         (float("nan"), None, ValueError, "date=nan is null"),
         (None, None, ValueError, "date=None is null"),
         ([5, 6], None, TypeError, "date must be one datetime or number, got list"),
-        (5, "30D", TypeError, "horizon='30D' is no number"),
+        (5, "30D", TypeError, "horizon='30D' is not a number"),
         (5, -1, ValueError, "horizon=-1"),
     ],
 )
@@ -158,3 +158,18 @@ def test_groups_of_another_length_raise():
     X = cohort_of([1, 2, 3], [1, 4, 9])
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         next(TemporalPatientSplit(5).split(X, groups=[1, 2]))
+
+
+@pytest.mark.parametrize("unit", ["s", "ns"])
+def test_dates_beyond_the_unit_of_prediction_times_compare_exactly(unit):
+    times = pd.to_datetime(["2020-01-01 10:00", "2020-01-03 10:00"])
+    events = pd.DataFrame({"patient_id": [1, 2], "time": times, "code": "A"})
+    samples = events[["patient_id"]].assign(prediction_time=times.as_unit(unit))
+    X = Cohort(events, samples)
+    date = pd.Timestamp("2020-01-03 10:00:00.000000001")
+    with pytest.raises(ValueError, match="No sample is left after"):
+        next(TemporalPatientSplit(date).split(X))
+    train, test = next(TemporalPatientSplit(date - pd.Timedelta("1ns")).split(X))
+    assert (train.tolist(), test.tolist()) == ([0], [1])
+    with pytest.raises(ValueError, match="No sample is left after"):
+        next(TemporalPatientSplit("9999-12-31").split(X))

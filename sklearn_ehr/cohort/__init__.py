@@ -1,4 +1,4 @@
-"""Who is predicted, as of when, from which events."""
+"""Samples to predict, the table of their events, and the rule of which events are visible."""
 
 from ._cohort import Cohort, as_cohort
 from ._days import day_of, midnights, to_local
@@ -10,6 +10,7 @@ from ._times import (
     as_keys,
     check_comparable,
     convert,
+    is_before,
     last_key_by,
     null_times,
     read_time,
@@ -32,6 +33,7 @@ __all__ = [
     "choose_resolution",
     "convert",
     "day_of",
+    "is_before",
     "known_from",
     "last_key_by",
     "look_back",

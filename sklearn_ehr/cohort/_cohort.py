@@ -5,10 +5,10 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from ..utils import SampleIndexing, column_of, encode
+from ..utils import SampleIndexing, encode
 from ._durations import as_duration
 from ._event_table import as_event_table
-from ._sample_table import match_patients, read_groups, read_prediction_times, without_unused
+from ._sample_table import match_patients, read_prediction_times, read_samples, without_unused
 from ._times import times_far_ahead
 from ._visibility import check_resolution, choose_resolution
 from ._visible_events import VisibleEvents
@@ -17,60 +17,64 @@ _CLOSED = ("right", "left")
 
 
 class Cohort(SampleIndexing):
-    """Samples to predict, each with the events that are known at its prediction time.
+    """Samples to predict, each with the events known at its prediction time.
 
-    A cohort is the `X` of a pipeline. It is indexed by samples as scikit-learn indexes arrays, so
-    it passes through `cross_val_score`, `GridSearchCV` and the like. A subset shares the events
-    with the cohort it came from.
+    A cohort is the `X` of a pipeline. It is indexed by sample, the way scikit-learn indexes arrays,
+    so it works with `cross_val_score`, `GridSearchCV` and the like. A subset shares its events with
+    the cohort it was taken from.
 
     Parameters
     ----------
     events : EventTable or DataFrame
-        Events laid out once, or a long frame with one row an event, from which an `EventTable` is
-        made.
+        A table of events, or a long frame with one row per event, from which a table is built.
     samples : DataFrame, default=None
-        One row a sample, in any order, which is kept: patient, prediction time, and any other
-        columns, which stay in `samples` and are never features. A patient may have several samples.
-        A sample whose patient has no events stays, without visits. Patients without a sample are
-        left out. With None there is one sample a patient, sorted by id, with the whole history.
+        One row per sample, kept in this order: patient, prediction time, and any other columns,
+        which stay in `samples` and are never features. A patient may have several samples; patients
+        without a sample are left out. A sample whose patient has no events is kept and has no
+        visits. If None, there is one sample per patient, sorted by id, with the whole history.
     patient_id : str, default="patient_id"
-        Column of the patient, in `samples` and in a frame of `events`. An `EventTable` brings its
-        own name for it.
+        Column of patient ids in `samples` and in a frame of `events`. If `samples` has no column of
+        the default name, the one that an `EventTable` was built with is used.
     time, code, visit_id, value, known_time, null_time
-        As in `EventTable`; only for a frame of `events`.
+        As in `EventTable`, and only for a frame of `events`.
     prediction_time : str or None, default="prediction_time"
-        Column of `samples`. None says that whole histories are meant.
+        Column of prediction times in `samples`. None means that each sample is a whole history.
     group : str, default=None
-        Column of `samples` that names who must stay on one side of a split, such as the person
-        where the patient key is a stay. By default the patient.
+        Column of `samples` with the group of each sample, which splitters keep on one side of a
+        split: for instance the person, if each hospital stay has a patient id of its own. By
+        default, each patient is a group.
     resolution : {"auto", "day", "instant"}, default="auto"
-        How times compare:
+        How times are compared:
 
-        * "day": times are dates. Events and predictions compare as calendar days, so that
-          ``closed="right"`` shows the day of the prediction.
-        * "instant": times are moments. An event at exactly midnight is one of which only the date
-          is known, and is visible when its day has ended.
-        * "auto": "day" where every event time and every prediction time is a midnight, else
-          "instant".
+        * "day": by calendar day. The events on the day of the prediction are visible with
+          ``closed="right"`` and hidden with ``closed="left"``.
+        * "instant": to the instant. For an event at exactly midnight, only the date is taken as
+          known, so it becomes visible when that day has ended.
+        * "auto": "day" if all event times, known times and prediction times are midnights,
+          otherwise "instant".
 
-        Calendar days are those of the zone of the events.
+        Calendar days are those in the time zone of the events.
     closed : {"right", "left"}, default="right"
         Whether an event known at exactly the prediction time is visible ("right") or not ("left").
     lookback : Timedelta, str or number, default=None
-        Keep only events of the time ``(t - lookback, t]`` (``[t - lookback, t)`` when closed
-        "left"), where `t` is the prediction time or, without one, the patient's last event. A
-        duration for datetimes, a number in the unit of numeric times. Static events are exempt.
+        Keep only events whose `time` lies in ``(t - lookback, t]``, or in ``[t - lookback, t)`` if
+        `closed` is "left", where `t` is the prediction time. In a whole history, `t` is the time of
+        the patient's last event, which is always kept. A duration for datetimes; for numeric times,
+        a number in their unit. `resolution` applies here too. Static events are always kept.
 
     Attributes
     ----------
     samples : DataFrame
-        The rows of the samples. Without `samples`, the patients, which are its index too.
+        The rows of the samples. If none were given, the patient ids, which are also its index.
     groups : ndarray of shape (n_samples,)
-        The group of each sample, by default its patient.
+        Group of each sample, by default its patient.
+    patients : ndarray of shape (n_samples,)
+        Patient of each sample.
     prediction_times : ndarray of shape (n_samples,) or None
-        When each sample is predicted: datetime64 in UTC, or numbers.
+        Prediction time of each sample: datetime64, in UTC if the times are aware, or numbers. None
+        for whole histories.
     resolution : {"day", "instant"} or None
-        Resolution under which times compare; None for numeric times and whole histories.
+        How times are compared. None for numeric times and whole histories.
     event_table : EventTable
         The events, shared by all subsets.
     n_patients : int
@@ -81,23 +85,25 @@ class Cohort(SampleIndexing):
     Raises
     ------
     TypeError
-        If keys or times are of types that do not compare.
+        If `events` or `samples` is not of an accepted type, ids or times are of types that cannot
+        be compared, or `lookback` does not match the type of the times.
     ValueError
         If a column is missing or has nulls, a frame is empty, no patient of `samples` has events,
-        or a parameter is unknown.
+        or a parameter has a value that is not accepted.
 
     Warns
     -----
     UserWarning
-        If more than 5 % of the samples have no visible event, or a lookback counts from times
-        centuries beyond the others.
+        If more than 5 % of the samples have no visible event, or if a lookback is counted from
+        events that are over a century later than all others.
 
     Notes
     -----
-    Visibility is decided for an event, not for a visit, and by that event and its own sample alone:
-    a visit in progress is cut in the middle. `known_time` decides it where given, else `time`.
+    Visibility is decided for each event, not for each visit, so a visit in progress is cut in the
+    middle. It depends only on the event and the sample. `known_time` decides it if there is such a
+    column, otherwise `time` does.
 
-    Aware times compare in UTC; aware beside naive ones are an error.
+    Aware times are compared in UTC. Aware and naive times cannot be mixed.
 
     Examples
     --------
@@ -123,8 +129,8 @@ class Cohort(SampleIndexing):
     """
 
     _way_out = (
-        "Put VisitSequenceTransformer or CodeCountVectorizer before the model, or look at it with "
-        "visible_events()."
+        "Put VisitSequenceTransformer or CodeCountVectorizer before the model, or look at the "
+        "events with visible_events()."
     )
 
     def __init__(
@@ -159,30 +165,17 @@ class Cohort(SampleIndexing):
             null_time=null_time,
         )
         if samples is None:
-            index = pd.Index(table.patients)
-            samples = pd.DataFrame({table.patient_column: table.patients}, index=index)
             prediction_time = None
-        elif not isinstance(samples, pd.DataFrame):
-            raise TypeError(f"samples must be a pandas DataFrame, got {type(samples).__name__}.")
-        elif not len(samples):
-            raise ValueError("samples is an empty frame: there is nobody to predict.")
-        if patient_id not in samples.columns and patient_id in ("patient_id", None):
-            patient_id = table.patient_column
-        patient = column_of(samples, patient_id, "samples", fixed="patient_id")
-        moments = read_prediction_times(samples, prediction_time, table.time is not None)
-        if lookback is not None:
-            if table.time is None:
-                raise ValueError("lookback needs event times; events has no time column.")
-            lookback = as_duration(lookback, "lookback", table.time.dtype.kind == "M")
-            if moments is None:
-                _warn_if_far_ahead(table)
+        rows, patient, groups = read_samples(samples, table, patient_id, group)
+        moments = read_prediction_times(rows, prediction_time, table.time is not None)
+        lookback = _read_lookback(lookback, table, moments)
         resolution = choose_resolution(resolution, table, moments)
+        position = match_patients(patient, table.patients)
 
-        self._samples = samples.copy()
-        self._patient_column, self._group_column = patient.name, read_groups(samples, group)
-        patient = match_patients(patient, table.patients)
-        self._group = patient if group is None else encode(samples[self._group_column])[0]
-        self._visible = VisibleEvents.of(table, patient, moments, resolution, closed, lookback)
+        self._samples = rows
+        self._patient_column, self._group_column = patient.name, groups.name
+        self._group = position if group is None else encode(groups)[0]
+        self._visible = VisibleEvents.of(table, position, moments, resolution, closed, lookback)
         self._is_subset = False
         self._compacted = None
         self._warn_if_empty()
@@ -198,14 +191,13 @@ class Cohort(SampleIndexing):
 
     @property
     def samples(self):
-        """DataFrame of the samples, one row each."""
+        """Rows of the samples, DataFrame."""
         return self._samples.copy(deep=False)
 
     @property
     def groups(self):
         """Group of each sample, by default its patient, ndarray of shape (n_samples,)."""
-        column = self._patient_column if self._group_column is None else self._group_column
-        return self._samples[column].to_numpy()
+        return self._samples[self._group_column].to_numpy()
 
     @property
     def patients(self):
@@ -219,23 +211,23 @@ class Cohort(SampleIndexing):
 
     @property
     def group_positions(self):
-        """Number of each sample's group, equal for samples of one group, ndarray (n_samples,)."""
+        """Group of each sample as an integer, ndarray of shape (n_samples,)."""
         return self._group
 
     @property
     def event_table(self):
-        """Events that the samples are predicted from, shared by all subsets: an `EventTable`."""
+        """The `EventTable`, shared by all subsets."""
         return self._visible.table
 
     @property
     def prediction_times(self):
-        """When each sample is predicted, in UTC, or None where whole histories are meant."""
+        """Prediction time of each sample, in UTC if aware; None for whole histories."""
         moments = self._visible.moments
         return None if moments is None else moments.values
 
     @property
     def resolution(self):
-        """Resolution under which times compare: "day", "instant" or None."""
+        """How times are compared: "day", "instant" or None."""
         return self._visible.resolution
 
     @property
@@ -244,14 +236,14 @@ class Cohort(SampleIndexing):
         return len(np.unique(self._visible.patient))
 
     def visible_events(self):
-        """Events that each sample may be predicted from, to look at what a model sees.
+        """List the events that a model sees for each sample.
 
         Returns
         -------
-        DataFrame of shape (n_visible_events, ...)
-            One row an event and sample: `sample` (position in the cohort), the patient, and those
-            of time, known_time, code, visit_id and value that the cohort has; in the order of time.
-            An event shows once for each sample that sees it.
+        DataFrame
+            One row per sample and visible event, in the order of samples, then of time. The columns
+            are `sample` (the position in the cohort), the patient, and those of `time`,
+            `known_time`, `code`, `visit_id` and `value` that the events have.
         """
         event, sample = self.visible_positions()
         table = self.event_table
@@ -277,28 +269,31 @@ class Cohort(SampleIndexing):
         event : ndarray of int64 or slice
             Positions in `event_table`.
         sample : ndarray of int32
+            Positions in the cohort.
         """
         return self._visible.positions()
 
     def is_seen(self):
-        """Whether any sample sees each event of the table, ndarray of bool (n_events,)."""
+        """Whether each event of the table is visible to any sample, ndarray of bool."""
         return self._visible.is_seen()
 
     def known_from(self, event):
-        """When the events of this index count as known, or None where that is their time."""
+        """Times from which these events count as known; None if those are their times."""
         return self._visible.known_from(event)
 
     def is_recent(self, length, time, sample):
-        """Whether times lie within a length of time before the predictions of their samples.
+        """Whether times come after the start of a window that ends at the prediction.
 
-        The rule is that of `lookback`.
+        The window starts like a `lookback` of this length. Its end is not checked.
 
         Parameters
         ----------
         length : timedelta64 or number
+            Length of the window, as returned by `as_duration`.
         time : ndarray of shape (n,)
-            Times of the unit of the events', not null.
+            Times of the same dtype as those of the events, without nulls.
         sample : ndarray of int, shape (n,)
+            Sample that each time belongs to.
 
         Returns
         -------
@@ -307,16 +302,13 @@ class Cohort(SampleIndexing):
         return self._visible.is_recent(length, time, sample)
 
     def blocks(self):
-        """Cohorts of consecutive samples that see about as many events.
-
-        Neighbouring samples of one patient stay together.
-        """
+        """Split into cohorts of consecutive samples, with about equal numbers of events."""
         return [self[part] for part in self._visible.block_slices()]
 
     def __getstate__(self):
         if not self._is_subset:
             return self.__dict__
-        # The live cohort stays as it is: joblib pickles in a thread of its own.
+        # The cohort itself must not change, as joblib pickles it in another thread.
         if self._compacted is None:
             self._compacted = self._compact()
         return self._compacted
@@ -330,7 +322,7 @@ class Cohort(SampleIndexing):
         )
 
     def _compact(self):
-        """State without the events that no sample sees, and without other patients."""
+        """State with only the events and patients that its samples need."""
         return {
             **self.__dict__,
             "_samples": without_unused(self._samples),
@@ -340,7 +332,7 @@ class Cohort(SampleIndexing):
         }
 
     def _replace(self, **attributes):
-        """The same cohort with other attributes; `copy` would make a pickle's compact one."""
+        """Copy with some attributes changed; `copy` would compact it, as a pickle does."""
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__, _compacted=None, **attributes)
         return other
@@ -349,16 +341,15 @@ class Cohort(SampleIndexing):
         n_without = np.count_nonzero(self._visible.counts() == 0)
         if 20 * n_without > len(self):
             warnings.warn(
-                f"{n_without} of {len(self)} samples have no visible event and stay without "
-                f"visits. Check the prediction times, lookback, and the patients' ids if this is "
-                f"unexpected.",
+                f"{n_without} of {len(self)} samples have no visible event, and so no visits. If "
+                f"this is unexpected, check prediction times, lookback and patient ids.",
                 UserWarning,
                 stacklevel=3,
             )
 
 
 def as_cohort(X):
-    """A cohort as it is; a long frame with the standard column names as a cohort of patients."""
+    """Return a cohort unchanged; build one from a long frame with the standard column names."""
     if isinstance(X, Cohort):
         return X
     if isinstance(X, pd.DataFrame):
@@ -369,14 +360,26 @@ def as_cohort(X):
     )
 
 
+def _read_lookback(lookback, table, moments):
+    """Check a lookback against the event times; warn if it starts from times far ahead."""
+    if lookback is None:
+        return None
+    if table.time is None:
+        raise ValueError("lookback needs event times; events has no time column.")
+    lookback = as_duration(lookback, "lookback", table.time.dtype.kind == "M")
+    if moments is None:
+        _warn_if_far_ahead(table)
+    return lookback
+
+
 def _warn_if_far_ahead(table):
     n_far = np.count_nonzero(times_far_ahead(table.times_of(slice(None))))
     if n_far:
         warnings.warn(
-            f"{n_far} event(s) (column {table.time_column!r}) come over a century after all "
-            f"others, such as an open end written as 9999-12-31. Without prediction times a "
-            f"lookback counts from the last event of each patient. Drop these events, or give "
-            f"them a null time.",
+            f"{n_far} event(s) (column {table.time_column!r}) are over a century later than all "
+            f"others, such as an open end written as 9999-12-31. Without prediction times, the "
+            f"lookback is counted from the last event of each patient. Drop these events, or set "
+            f"their time to null.",
             UserWarning,
-            stacklevel=3,
+            stacklevel=4,
         )

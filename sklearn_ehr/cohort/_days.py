@@ -1,4 +1,4 @@
-"""Calendar days of datetimes, in the zone of their column."""
+"""Calendar days and midnights of datetimes, in the time zone of their column."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +7,7 @@ _DAY = np.timedelta64(1, "D")
 
 
 def to_local(values, zone):
-    """UTC datetimes as naive datetimes of the zone; naive ones as they are."""
+    """Convert UTC datetimes to naive local ones; without a zone they stay as they are."""
     if zone is None:
         return values
     try:
@@ -15,9 +15,9 @@ def to_local(values, zone):
         return index.tz_localize(None).to_numpy()
     except (pd.errors.OutOfBoundsDatetime, NotImplementedError, OverflowError):
         raise ValueError(
-            f"Times near the end of the range of {values.dtype}, or beyond the year 9999, have no "
+            f"Times near the end of the range of {values.dtype}, or after the year 9999, have no "
             f"local time in the zone {zone}. Convert the column with .dt.as_unit('us'), or leave "
-            f"such times out."
+            f"out such times."
         ) from None
 
 
@@ -27,15 +27,16 @@ def day_of(values, zone):
 
 
 def midnights(days, zone):
-    """First and last instant, in UTC, that the clocks of a zone call the midnight of a day.
+    """First and last instant, in UTC, at which local clocks show the midnight of each day.
 
-    They differ where clocks are set back over midnight. Where they are set forward over it, both
-    are the first instant of the day.
+    The two differ on a day when clocks are set back across midnight. On a day when they are set
+    forward across midnight, both are the first instant of the day.
 
     Parameters
     ----------
     days : ndarray of datetime64[D], any shape
     zone : tzinfo or None
+        None for naive datetimes.
 
     Returns
     -------
@@ -52,27 +53,27 @@ def midnights(days, zone):
 
 
 def _localise(midnights, zone, is_first):
-    """Naive midnights of a zone as UTC; of two moments the first or the last."""
+    """Convert local midnights to UTC: the first or the last instant if there are two."""
     try:
         index = pd.DatetimeIndex(midnights).tz_localize(
             zone, ambiguous=np.full(len(midnights), is_first), nonexistent="shift_forward"
         )
     except (pd.errors.OutOfBoundsDatetime, NotImplementedError, OverflowError):
         raise ValueError(
-            f"Times near the year 9999 have no next midnight in the zone {zone}. Leave such times "
-            f"out, or make the columns of times naive."
+            f"Times near the year 9999 have no next midnight in the zone {zone}. Leave out such "
+            f"times, or make the columns of times naive."
         ) from None
     moments = index.tz_convert("UTC").tz_localize(None).as_unit("s").to_numpy().copy()
     is_shifted = (index.tz_localize(None).to_numpy() != midnights) & ~np.isnat(midnights)
     if is_shifted.any():
-        # pandas shifts too far where a whole day was left out, as in Samoa in December 2011.
+        # pandas shifts too far if a whole day was skipped, as in Samoa in December 2011.
         following = _localise(midnights[is_shifted] + _DAY, zone, is_first)
         moments[is_shifted] = np.minimum(moments[is_shifted], following)
     return moments
 
 
 def is_midnight(values, zone):
-    """Which datetimes are a midnight, or the first instant of a day that has none."""
+    """True for each midnight, and for the first instant of a day without a midnight."""
     local = to_local(values, zone)
     day = local.astype("datetime64[D]")
     is_midnight = local == day
@@ -82,5 +83,5 @@ def is_midnight(values, zone):
 
 
 def end_of_day(values, zone):
-    """The midnight that ends the day of each datetime; of two such midnights the later."""
+    """Midnight at the end of the day of each datetime, the later one if there are two."""
     return midnights(day_of(values, zone) + _DAY, zone)[1]

@@ -1,33 +1,53 @@
-"""Lengths of time, and times that lie a length apart."""
+"""Durations: parsing, and addition to and subtraction from times."""
 
 import re
 
 import numpy as np
 import pandas as pd
 
-from ._times import nanoseconds_a_step
+from ._times import Times, convert, nanoseconds_a_step
 
 _LOWEST = np.uint64(2**63)
 
 
 def as_duration(length, name, is_datetime):
-    """Check a length of time against the kind of the times it is used with.
+    """Check a duration that is a parameter, and parse it.
 
-    Returns a `numpy.timedelta64` of the coarsest unit for datetimes, a number for numeric times.
+    Parameters
+    ----------
+    length : timedelta, timedelta64, str or number
+    name : str
+        Name of the parameter, for error messages.
+    is_datetime : bool
+        Whether the times are datetimes, rather than numbers.
+
+    Returns
+    -------
+    timedelta64 or number
+        For datetimes, a timedelta64 in seconds, or in the coarsest finer unit that is exact. For
+        numeric times, `length` itself.
+
+    Raises
+    ------
+    TypeError
+        If `length` is not a duration for datetimes, or not a number for numeric times.
+    ValueError
+        If `length` is not finite or not positive.
     """
     if is_datetime:
         duration = _parse_duration(length)
         if duration is None:
             raise TypeError(
-                f"{name}={length!r} is no length of time, but the times are datetimes. Give one "
-                f"such as pandas.Timedelta('365D')."
+                f"{name}={length!r} is not a duration, but the times are datetimes. Give a "
+                f"duration such as pandas.Timedelta('365D')."
             )
         valid = duration > np.timedelta64(0)
     else:
         duration = length
         if not _is_number(length) or isinstance(length, bool | str):
             raise TypeError(
-                f"{name}={length!r} is no number, but the times are numbers. Give it in their unit."
+                f"{name}={length!r} is not a number, but the times are numbers. Give a number in "
+                f"the unit of the times."
             )
         valid = 0 < length < np.inf
     if not valid:
@@ -36,30 +56,53 @@ def as_duration(length, name, is_datetime):
 
 
 def add_duration(values, length, name):
-    """Times later by a length of time, as `as_duration` checks it.
+    """Add a duration, as returned by `as_duration`, to times.
 
     Raises
     ------
     ValueError
-        If the unit of the times cannot hold the result.
+        If the dtype of the times cannot hold the results.
     """
     n_steps = length
+    beyond = ValueError(
+        f"{name}={length!r} reaches beyond the range of {values.dtype}. Choose a shorter one, or "
+        f"convert the times with .dt.as_unit('us')."
+    )
     if values.dtype.kind == "M":
+        try:
+            values = convert(Times(values, name), finer_unit(values.dtype, length)).values
+        except ValueError:
+            raise beyond from None
         n_steps = -(-_nanoseconds(length) // nanoseconds_a_step(values.dtype))
-    # Beyond int64 numpy would wrap around, to times long past.
+    # numpy would wrap around beyond int64, to times in the distant past.
     if values.dtype.kind != "f" and int(values.view(np.int64).max(initial=0)) + n_steps >= 2**63:
-        raise ValueError(
-            f"{name}={length!r} reaches beyond the times that {values.dtype} can hold. Take a "
-            f"shorter one, or convert times with .dt.as_unit('us')."
-        )
+        raise beyond
     return values + length
 
 
-def look_back(end, length, closed):
-    """Start of a window of this length before each end, in the unit of the ends.
+def finer_unit(dtype, length):
+    """The datetime64 of the finer unit of a datetime64 and a timedelta64."""
+    return np.promote_types(dtype, np.dtype(length.dtype.str.replace("m8", "M8")))
 
-    Of times that are whole numbers of a unit, those after ``end - length`` (closed "right"; from it
-    on when "left") are those after (from) the start returned.
+
+def look_back(end, length, closed):
+    """Start of the window of this length before each end, in the unit of the ends.
+
+    A start is rounded so that the same times lie in the window as if it were exact: those after
+    the start if `closed` is "right", those at or after it if "left".
+
+    Parameters
+    ----------
+    end : ndarray of shape (n,)
+        Datetimes or numbers.
+    length : timedelta64 or number
+        As returned by `as_duration`.
+    closed : {"right", "left"}
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        The earliest time that the dtype can hold where the start would be even earlier.
     """
     if end.dtype.kind == "f":
         return end - length
@@ -68,27 +111,27 @@ def look_back(end, length, closed):
         length, step = _nanoseconds(length), nanoseconds_a_step(end.dtype)
     n_steps = int(length // step if closed == "left" else -(-length // step))
     n_steps = np.uint64(min(n_steps, np.iinfo(np.uint64).max))
-    # Counted from the lowest integer, which is NaT, a start too early to hold shows as too few.
+    # Counting from the lowest integer, which is NaT, shows which starts are out of range.
     n_before = end.view(np.uint64) ^ _LOWEST
     start = np.where(n_before > n_steps, n_before - n_steps, np.uint64(1))
     return (start ^ _LOWEST).view(end.dtype)
 
 
 def _nanoseconds(length):
-    """A timedelta64 as a number without bounds."""
+    """Nanoseconds of a timedelta64, as a Python integer, which cannot overflow."""
     return int(length.astype(np.int64)) * nanoseconds_a_step(length.dtype)
 
 
 def _is_number(value):
-    """Whether a value is a number or a text that is one, without a unit."""
+    """Whether a value is a number, or a string that holds a number without a unit."""
     if isinstance(value, str):
         return bool(re.fullmatch(r"\s*[-+]?[\d.]+\s*", value))
-    # numpy counts its lengths of time among the integers.
+    # In numpy, timedelta64 is a subclass of integer.
     return isinstance(value, int | float | np.number) and not isinstance(value, np.timedelta64)
 
 
 def _parse_duration(length):
-    """The length as a timedelta64 of the coarsest unit that holds it; None if it is none."""
+    """Convert to timedelta64, in the coarsest exact unit; None if it is not a duration."""
     try:
         duration = None if _is_number(length) else pd.Timedelta(length)
     except (TypeError, ValueError):

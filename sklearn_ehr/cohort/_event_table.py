@@ -1,4 +1,4 @@
-"""Events laid out once, for any number of cohorts."""
+"""Table of events, laid out once for any number of cohorts."""
 
 import inspect
 from functools import cached_property
@@ -19,64 +19,72 @@ _DERIVED = ("has_midnights_only", "has_midnights", "known_ascending", "may_be_kn
 class EventTable:
     """Events laid out once: checked, encoded, and sorted by patient and time.
 
-    Any number of cohorts, samples and labels share a table; each adds only what belongs to its
-    samples. The arrays are never changed.
+    Any number of cohorts can share a table. Each of them adds only what belongs to its samples, and
+    the arrays of the table never change.
 
     Parameters
     ----------
     events : DataFrame
-        Long frame, one row an event. It needs a patient, a code, and a time or a visit id (both is
-        best). Value, visit id and known time are used where the column is there. The MEDS names
-        ``subject_id`` and ``numeric_value`` are recognised. The frame is neither changed nor kept.
+        Long frame with one row per event, in any order. It needs a patient, a code, and a time or a
+        visit id, preferably both. Value and known time are used if there are such columns. The
+        MEDS names ``subject_id`` and ``numeric_value`` are recognised. The frame is neither changed
+        nor kept.
     patient_id, time, code, visit_id, value, known_time : str
-        Columns of `events`, by default of the parameter's own name. `time`, `visit_id`, `value` and
-        `known_time` may be None: not used. Times are datetimes (aware or naive), dates, integers or
-        floats. `known_time` is when a fact was recorded, such as a diagnosis coded at discharge: it
-        decides visibility, `time` decides order. Without times visits follow each other in the
-        order of their ids, of which an ordered category keeps its own.
+        Columns of `events`, by default the one with the name of the parameter. With None, a column
+        other than `patient_id` and `code` is not used.
+
+        - `time` orders the events: datetimes (aware or naive), dates, integers or floats. Without
+          times, visits are ordered by id, or by category if the ids are an ordered categorical.
+        - `known_time` is when an event was recorded, such as a diagnosis that is coded at
+          discharge. It decides whether the event is visible; without it, `time` does. It is not
+          used without `time`.
     null_time : {"error", "drop", "static"}, default="error"
-        How an event without a time is treated: as an error, left out, or as a fact that is always
-        visible and stands in a leading visit of its own.
+        How events without a time are handled: "error" raises, "drop" leaves them out, together with
+        events without a known time, and "static" makes them always visible, in a visit of their own
+        that comes first.
 
     Attributes
     ----------
     patients : ndarray of shape (n_patients,)
         Distinct patient ids, ascending.
     patient_offsets : ndarray of shape (n_patients + 1,)
-        Events ``patient_offsets[p]:patient_offsets[p + 1]`` belong to patient `p`.
+        Patient `p` has the events ``patient_offsets[p]:patient_offsets[p + 1]``.
     dated_starts : ndarray of shape (n_patients,)
-        Where the events with a time start; static ones stand before them.
+        Position of each patient's first event with a time; static events come before it.
     code : ndarray of shape (n_events,)
-        Positions in `codes`.
+        Code of each event, as a position in `codes`.
     codes : ndarray of shape (n_codes,)
         Distinct codes, ascending.
     time : ndarray of shape (n_events,) or None
-        Time of each event: datetime64 in UTC, or a number.
+        Time of each event: datetime64, in UTC if aware, or a number. Null for static events.
     known_time : ndarray of shape (n_events,) or None
-        When each event was known, where that was given.
+        Known time of each event.
     visit : ndarray of shape (n_events,) or None
-        Positions in `visit_ids`, -1 where an event has none.
+        Visit id of each event, as a position in `visit_ids`; -1 for an event without one.
     visit_ids : ndarray of shape (n_visit_ids,) or None
-        Distinct visit ids, in their order.
+        Distinct visit ids, ascending, or in the order of their categories.
     value : ndarray of shape (n_events,) or None
-        Numeric value of each event, NaN where it has none.
+        Numeric value of each event; NaN for an event without one.
     zone, known_zone : tzinfo or None
-        Zones of aware times and known times.
+        Time zones of the times and of the known times; None if they are naive.
     patient_column : str
-        Name of the column of patients.
+        Name of the column of patient ids.
+    time_column : str or None
+        Name of the column of times.
 
     Raises
     ------
     TypeError
-        If ids, codes or times are of types that do not compare.
+        If `events` is not a frame, or a column holds values of a type that is not accepted, or
+        values of several types that cannot be compared.
     ValueError
-        If a column is missing or has nulls, the frame is empty, times are dates written as numbers,
-        or a parameter is unknown.
+        If a column is missing or has nulls, the frame is empty, times are infinite or are dates
+        written as numbers, or a parameter has a value that is not accepted.
 
     See Also
     --------
-    Cohort : Samples to predict from a table.
-    make_samples : Samples and outcomes drawn from a table.
+    Cohort : Samples to predict, each with its visible events.
+    make_samples : Samples and outcomes drawn from events.
 
     Examples
     --------
@@ -130,6 +138,7 @@ class EventTable:
             check_comparable(times["time"], times["known_time"])
         self.patient_column = columns["patient_id"].name
         self.time_column = None if columns["time"] is None else columns["time"].name
+        self.known_time_column = times["known_time"].name if "known_time" in times else None
         self.zone = times["time"].zone if times else None
         self.known_zone = times["known_time"].zone if "known_time" in times else None
         self._set_arrays(
@@ -161,16 +170,17 @@ class EventTable:
         )
 
     def bounds_of(self, patient):
-        """Where the static, then the dated events of patients start, and where they end.
+        """Positions at which the static and the dated events of patients start, and both end.
 
         Parameters
         ----------
         patient : ndarray of int, shape (n,)
-            Positions; one beyond the table's patients has no events.
+            Positions in `patients`. One beyond the end stands for a patient without events.
 
         Returns
         -------
         first, dated, last : ndarrays of int64, shape (n,)
+            Start of the static events, start of the dated events, and end of both.
         """
         has_events = patient < len(self.patients)
         if not has_events.any():
@@ -181,29 +191,29 @@ class EventTable:
         return tuple(np.where(has_events, end, 0) for end in ends)
 
     def is_static(self, event):
-        """Whether the events of this index have no time though the table has times."""
+        """Whether these events are static: the table has times, but they have none."""
         if self.time is None:
             return np.zeros(len(self.code[event]), dtype=bool)
         return null_times(self.time[event])
 
     def times_of(self, event):
-        """Times of the events of this index, which order them: `Times`."""
+        """Times of these events, by which they are ordered, as `Times`."""
         return Times(self.time[event], self.time_column, self.zone)
 
     def known_times_of(self, event):
-        """Times that decide when the events of this index are known: `Times`."""
+        """Times by which these events are known or not: known times if any, as `Times`."""
         if self.known_time is None:
             return self.times_of(event)
-        return Times(self.known_time[event], "known_time", self.known_zone)
+        return Times(self.known_time[event], self.known_time_column, self.known_zone)
 
     @property
     def is_dated(self):
-        """True for each event that has a time, ndarray of shape (n_events,)."""
+        """Whether each event is not static, ndarray of bool, shape (n_events,)."""
         return ~self.is_static(slice(None))
 
     @cached_property
     def has_midnights_only(self):
-        """Whether every time, and every known time, of dated events is a midnight."""
+        """Whether all times and known times of dated events are midnights."""
         columns = [self.times_of] + ([] if self.known_time is None else [self.known_times_of])
         return all(
             bool((is_midnight(times.values, times.zone) | self.is_static(part)).all())
@@ -221,7 +231,7 @@ class EventTable:
 
     @cached_property
     def may_be_known_early(self):
-        """Whether any event was known before its time, such as a planned one."""
+        """Whether any event, such as a planned one, may have been known before its time."""
         return any(
             bool((last_key_by(known, self.time.dtype, "right") < as_keys(time)).any())
             for known, time in (
@@ -231,7 +241,7 @@ class EventTable:
 
     @cached_property
     def known_ascending(self):
-        """Known times in ascending order within each patient; static events stay in front."""
+        """Known times, ascending within each patient, after those of static events."""
         patient = np.repeat(
             np.arange(len(self.patients), dtype=np.int32), np.diff(self.patient_offsets)
         )
@@ -243,19 +253,21 @@ class EventTable:
         return [slice(start, start + _EVENTS_PER_BLOCK) for start in starts]
 
     def compact(self, patients, keep):
-        """Keep some patients, and of their events those marked; drop codes and ids left unused.
+        """Select patients and events, and drop the codes and visit ids that are left unused.
 
         Parameters
         ----------
         patients : ndarray of int
-            Positions of the patients, ascending.
+            Positions of the patients to keep, ascending.
         keep : ndarray of bool, shape (n_events,)
+            True for each event to keep. All of these must belong to `patients`.
 
         Returns
         -------
         table : EventTable
         position : ndarray of shape (n_events + 1,)
-            New position of each event kept, and of the ends of ranges.
+            Number of events kept before each position, which is the new position of an event kept
+            and of the end of a range.
         """
         position = offsets_from_lengths(keep)
         table = object.__new__(EventTable)
@@ -282,12 +294,12 @@ class EventTable:
 
 
 def as_event_table(events, **columns):
-    """An event table as it is; a frame as a table of its own.
+    """Return an event table unchanged; build one from a frame.
 
     Raises
     ------
     TypeError
-        If a table comes with names of columns, which it has already.
+        If a table is given together with options that only apply to a frame.
     """
     if not isinstance(events, EventTable):
         return EventTable(events, **columns)
@@ -299,7 +311,7 @@ def as_event_table(events, **columns):
     ]
     if named:
         raise TypeError(
-            f"{', '.join(named)} cannot be given with an EventTable, which has its columns "
-            f"already. Give it to EventTable(...)."
+            f"{', '.join(named)} cannot be given with an EventTable, whose columns are already "
+            f"chosen. Give it to EventTable(...)."
         )
     return events

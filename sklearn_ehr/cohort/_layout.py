@@ -1,4 +1,4 @@
-"""Columns of events, checked, encoded, and sorted by patient and time."""
+"""Layout of events: columns that are checked, encoded, and sorted by patient and time."""
 
 from itertools import pairwise
 
@@ -7,6 +7,7 @@ import pandas as pd
 
 from ..utils import (
     as_integers,
+    check_keys,
     column_of,
     deal,
     encode,
@@ -25,24 +26,29 @@ _DROP_ROWS = "Drop those rows, or find out why the value is missing."
 
 
 def read_columns(events, names):
-    """Columns of a frame of events by role, those that are absent as None.
+    """Look up the columns of a frame of events, and check them.
 
     Parameters
     ----------
     events : DataFrame
     names : dict of str to str or None
-        Name of the column of each role.
+        Name of the column for each role, such as "time".
+
+    Returns
+    -------
+    dict of str to Series or None
+        Column for each role; None for an optional column that is absent.
 
     Raises
     ------
     TypeError
-        If `events` is no frame, a name is none, or values are not numeric.
+        If `events` is not a frame, a name cannot be one of a column, or values are not numeric.
     ValueError
-        If a column is missing or has nulls that it may not have, or the frame is empty.
+        If a required column is missing or has nulls, or the frame is empty.
     """
     require_frame(events, "events")
     if not len(events):
-        raise ValueError("events is an empty frame: there is no history to learn from.")
+        raise ValueError("events is empty: there is no history to learn from.")
     columns = {
         role: column_of(
             events, name, "events", fixed=role, optional=role not in ("patient_id", "code")
@@ -52,9 +58,9 @@ def read_columns(events, names):
     time, visit, value = columns["time"], columns["visit_id"], columns["value"]
     if time is None and visit is None:
         raise ValueError(
-            f"events needs a column of times or of visit ids to order a history; it has neither "
-            f"{names['time']!r} nor {names['visit_id']!r} among its {events.shape[1]} columns. "
-            f"Name one with time= or visit_id=."
+            f"events needs a column of times or of visit ids, to put histories in order, but has "
+            f"neither {names['time']!r} nor {names['visit_id']!r} among its {events.shape[1]} "
+            f"columns. Name one with time= or visit_id=."
         )
     for role in ("patient_id", "code"):
         refuse_nulls(columns[role].isna(), columns[role].name, _DROP_ROWS)
@@ -74,27 +80,28 @@ def _is_real(dtype):
 
 
 def _check_order_of_visits(visit):
-    """Raise where visits without times cannot follow each other by their ids."""
-    refuse_nulls(visit.isna(), visit.name, "Without a time column every event needs its visit.")
+    """Raise if the ids of visits without times do not order the visits."""
+    refuse_nulls(visit.isna(), visit.name, "Without a time column, every event needs a visit id.")
+    check_keys(visit)
     if isinstance(visit.dtype, pd.CategoricalDtype) and visit.cat.ordered:
         return
     if key_kind(visit) == "string" and visit.astype("string").str.fullmatch(r"\s*\d+\s*").all():
         raise ValueError(
-            f"Column {visit.name!r} orders the visits, as events have no times, and holds numbers "
-            f"written as texts, of which '10' comes before '9'. Convert it to integers, or to an "
-            f"ordered category."
+            f"Column {visit.name!r} orders the visits, as the events have no times, but holds "
+            f"numbers written as strings, so that '10' would come before '9'. Convert it to "
+            f"integers, or to an ordered categorical."
         )
 
 
 def rows_to_keep(times, known, null_time):
-    """Apply `null_time`: True for the rows to keep."""
+    """True for each row that `null_time` keeps; raises for nulls that it does not allow."""
     is_null = times.is_null
     known_null = np.zeros(len(is_null), dtype=bool) if known is None else known.is_null
     if null_time == "drop":
         keep = ~(is_null | known_null)
         if not keep.any():
             raise ValueError(
-                f"null_time='drop' leaves no event: every one has a null time (column "
+                f"null_time='drop' leaves no events: all of them have a null time (column "
                 f"{times.name!r}) or known time. Check how the times were read."
             )
         return keep
@@ -102,36 +109,36 @@ def rows_to_keep(times, known, null_time):
         refuse_nulls(
             is_null,
             times.name,
-            "null_time='drop' leaves such events out; null_time='static' takes them as always "
-            "known, such as facts of birth.",
+            "null_time='drop' leaves out such events; null_time='static' makes them visible at "
+            "all times, such as the sex of a patient.",
         )
     if known is not None:
         refuse_nulls(
             known_null & ~is_null,
             known.name,
-            "Fill it with the event's time if facts are known at once, or drop such events with "
-            "null_time='drop'.",
+            "Fill it with the time of the event if that is when it was known, or leave out such "
+            "events with null_time='drop'.",
         )
     return np.ones(len(is_null), dtype=bool)
 
 
 def lay_out(columns, null_time):
-    """Sort events into arrays that are the same for any order of the rows.
+    """Sort events into arrays that do not depend on the order of the rows.
 
     Parameters
     ----------
     columns : dict of str to Series or None
-        As of `read_columns`.
+        As returned by `read_columns`.
     null_time : {"error", "drop", "static"}
 
     Returns
     -------
     rows : dict of str to ndarray of shape (n_events,)
-        Positions in `tables` of patients, codes and visits; times and values.
+        Patients, codes and visits, as positions in `tables`, and times and values.
     tables : dict of str to ndarray
-        Distinct patients, codes and visit ids, ascending.
+        Distinct patients, codes and visit ids, in order.
     times : dict of str to Times
-        The columns of times, unsorted, for their zones.
+        The columns of times before sorting, with their names and zones.
     """
     times = {
         role: read_times(columns[role], columns[role].name)
@@ -160,16 +167,16 @@ def _encode(role, column):
 
 
 def _sort_by_patient(rows, n_patients):
-    """Columns in the order of patients, then of time and code; for any order of the rows the same.
+    """Sort columns by patient, time and code, then by the others, which leaves no ties.
 
-    Rows are dealt to blocks of patients first: a block that fits the processor's cache is sorted
-    several times faster than its share of the whole table, and blocks are sorted in threads.
+    Rows are first dealt to blocks of patients. A block that fits into the processor's cache is
+    sorted several times faster than as a part of the whole table, and blocks are sorted in threads.
     """
     patient = rows["patient_id"]
     block = patient // np.int32(max(1, n_patients * _ROWS_PER_BLOCK // len(patient)))
     if is_ascending(patient):
         starts = np.searchsorted(block, np.arange(block[-1] + 2, dtype=np.int32))
-        # Copies, as columns of the user's frame may be among them.
+        # The rows are sorted in place, and some may still be columns of the user's frame.
         rows = {role: row.copy() for role, row in rows.items()}
     else:
         rows, starts = deal(block, rows, ids=("patient_id", "code"))
@@ -181,11 +188,11 @@ def _sort_by_patient(rows, n_patients):
 
 
 def _sort_in_place(rows):
-    """Sort the columns of a block."""
+    """Sort the columns of one block."""
     if is_ascending(*_sort_keys(rows)):
         return
     if "time" in rows:
-        # Times so coarse that they need one pass nearly always give the right order already.
+        # Times that are coarse enough for a single pass almost always give the right order.
         _reorder(rows, order_by(rows["patient_id"], _coarse_times(rows), rows["code"]))
     if not is_ascending(*_sort_keys(rows)):
         _reorder(rows, order_by(*_sort_keys(rows)))
@@ -205,7 +212,7 @@ def _reorder(rows, order):
 
 
 def _coarse_times(rows):
-    """Times as integers that leave `order_by` room for patient and code; static ones are first."""
+    """Times as integers coarse enough that `order_by` needs one pass; static events are first."""
     time, is_static = as_integers(rows["time"]), null_times(rows["time"])
     if is_static.all():
         return time

@@ -1,54 +1,88 @@
-"""Rows of samples, checked against the events they go with."""
+"""Columns of the samples, and checks that they fit the events."""
 
 from collections.abc import Hashable
 
 import numpy as np
 import pandas as pd
 
-from ..utils import column_of, encode, key_kind, refuse_nulls
+from ..utils import check_keys, column_of, key_kind, refuse_nulls
 from ._times import MAX_EXACT, read_times
 
 
+def read_samples(samples, table, patient_id, group):
+    """Check the rows of samples, and their columns of patients and groups.
+
+    Parameters
+    ----------
+    samples : DataFrame or None
+        None stands for the patients of the table, in ascending order.
+    table : EventTable
+    patient_id : str
+        Column of the patient. The table's own name for it stands in for the standard one.
+    group : str or None
+        Column of the group, by default that of the patient.
+
+    Returns
+    -------
+    rows : DataFrame
+        A copy of `samples`.
+    patient, groups : Series
+    """
+    if samples is None:
+        index = pd.Index(table.patients)
+        samples = pd.DataFrame({table.patient_column: table.patients}, index=index)
+    elif not isinstance(samples, pd.DataFrame):
+        raise TypeError(f"samples must be a pandas DataFrame, got {type(samples).__name__}.")
+    elif not len(samples):
+        raise ValueError("samples is an empty frame: there is nobody to predict.")
+    if patient_id == "patient_id" and patient_id not in samples.columns:
+        patient_id = table.patient_column
+    patient = column_of(samples, patient_id, "samples", fixed="patient_id")
+    groups = patient
+    if group is not None:
+        groups = column_of(samples, group, "samples", fixed="group")
+        refuse_nulls(groups.isna(), groups.name, "Every sample needs a group.")
+        check_keys(groups)
+    rows = samples.copy()
+    for column in (patient, groups):
+        if column.dtype != rows[column.name].dtype:
+            rows[column.name] = column
+    return rows, patient, groups
+
+
 def read_prediction_times(samples, prediction_time, has_times):
-    """The column of prediction times as `Times`, or None where whole histories are meant."""
+    """Read the column of prediction times as `Times`; None for whole histories."""
     if prediction_time is None:
         return None
     if not isinstance(prediction_time, Hashable) or prediction_time not in samples.columns:
         raise ValueError(
             f"samples has no column {prediction_time!r} (parameter prediction_time) among its "
-            f"{samples.shape[1]}; name another with prediction_time=. Only where whole histories "
-            f"are meant, and nothing in them may come too late, prediction_time=None."
+            f"{samples.shape[1]}; name another with prediction_time=. Pass prediction_time=None "
+            f"only if a model may see whole histories, to the last event."
         )
     if not has_times:
         raise ValueError(
-            "Prediction times need event times, and events has no time column. Name it with time=, "
-            "or give prediction_time=None if whole histories are meant."
+            "Prediction times need event times, but events has no time column. Name it with time=, "
+            "or pass prediction_time=None if each sample is a whole history."
         )
     column = column_of(samples, prediction_time, "samples", fixed="prediction_time")
-    refuse_nulls(column.isna(), prediction_time, "Every sample needs the time it is predicted at.")
+    refuse_nulls(column.isna(), prediction_time, "Every sample needs a prediction time.")
     return read_times(column, prediction_time)
 
 
-def read_groups(samples, group):
-    """Column of the group of each sample, checked, or None."""
-    if group is None:
-        return None
-    column = column_of(samples, group, "samples", fixed="group")
-    refuse_nulls(column.isna(), column.name, "Every sample needs its group.")
-    encode(column)
-    return column.name
-
-
 def match_patients(patient, patients, frame_name="samples"):
-    """Position of each row's patient among those with events; the others are numbered after."""
-    refuse_nulls(patient.isna(), patient.name, "Every sample needs its patient.")
-    encode(patient)
+    """Position of each row's patient among the patients with events.
+
+    Patients without events have the positions after those.
+    """
+    refuse_nulls(patient.isna(), patient.name, "Every sample needs a patient.")
+    check_keys(patient)
     kinds = key_kind(patient), key_kind(patients)
     if kinds[0] != kinds[1]:
         raise TypeError(
-            f"Patients are identified by a {kinds[0]} in {frame_name} and by a {kinds[1]} in "
-            f"events (column {patient.name!r}, dtypes {patient.dtype} and {patients.dtype}). "
-            f"Convert one of them with .astype."
+            f"Patient ids are of type {kinds[0]} in {frame_name} and of type {kinds[1]} in events "
+            f"(column {patient.name!r}, dtypes {patient.dtype} and {patients.dtype}). Convert one "
+            f"of them with .astype."
         )
     ids = np.asarray(patient)
     _refuse_rounded_ids(ids, patients, patient.name)
@@ -64,18 +98,18 @@ def match_patients(patient, patients, frame_name="samples"):
 
 
 def _refuse_rounded_ids(ids, patients, name):
-    """Raise where ids that are floats on one side only are too large to be exact."""
+    """Raise if one side alone has float ids, and these are too large to be exact."""
     floats = [values for values in (ids, patients) if values.dtype.kind == "f"]
     if len(floats) == 1 and (np.abs(floats[0]) >= MAX_EXACT).any():
         raise ValueError(
-            f"Column {name!r} holds floats in one frame and integers in the other, and ids beyond "
-            f"2**53, which floats round: patients could be mistaken for each other. Read the ids "
-            f"as integers in both frames."
+            f"Column {name!r} holds floats in one frame and integers in the other, and some ids "
+            f"are beyond 2**53, where floats are rounded, so patients could be confused. Read the "
+            f"ids as integers in both frames."
         )
 
 
 def without_unused(samples):
-    """The frame without the categories and index levels that name rows it no longer has."""
+    """Copy without the categories and index levels that no row has, which may be patient ids."""
     samples = samples.copy(deep=False)
     for position, dtype in enumerate(samples.dtypes):
         if isinstance(dtype, pd.CategoricalDtype):

@@ -1,4 +1,4 @@
-"""Columns of times: moments, dates, or numbers in the user's unit."""
+"""Columns of times: datetimes, dates, or numbers in the user's unit."""
 
 from dataclasses import dataclass, replace
 from datetime import tzinfo
@@ -10,15 +10,15 @@ _ACCEPTED = "datetimes (aware or naive), dates, integers or floats"
 _WAYS_OUT = {
     "period": (
         "A period is a span of time: choose its start or its end, for instance with "
-        ".dt.to_timestamp(how='end'), when all of it was known"
+        ".dt.to_timestamp(how='end'), by which all of it is known"
     ),
     "timedelta": (
-        "Durations, such as the time since admission, are numbers here: divide them by "
+        "Convert durations, such as the time since admission, to numbers: divide them by "
         "pandas.Timedelta('1D') for days"
     ),
 }
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
-# Every whole number up to this one is a float.
+# A float can hold every integer up to this one.
 MAX_EXACT = 2**53
 
 
@@ -29,11 +29,12 @@ class Times:
     Attributes
     ----------
     values : ndarray
-        datetime64 in UTC, int64 or float64; NaT or NaN is null.
+        Aware datetimes as datetime64 in UTC, naive ones as datetime64, numbers as int64 or float64.
+        NaT and NaN are null.
     name : str
-        The column, for errors.
+        Name of the column, for error messages.
     zone : tzinfo or None
-        Zone of aware datetimes.
+        Time zone of aware datetimes.
     """
 
     values: np.ndarray
@@ -49,11 +50,11 @@ class Times:
         return null_times(self.values)
 
     def take(self, positions):
-        """The times at these positions."""
+        """Select times by position."""
         return replace(self, values=self.values[positions])
 
     def as_series(self):
-        """Times as a Series, aware where they have a zone."""
+        """Convert to a Series, of aware datetimes if there is a zone."""
         series = pd.Series(self.values)
         if self.zone is not None:
             series = series.dt.tz_localize("UTC").dt.tz_convert(self.zone)
@@ -61,7 +62,7 @@ class Times:
 
 
 def null_times(values):
-    """True where a time is NaT or NaN."""
+    """True for each time that is NaT or NaN."""
     return np.isnat(values) if values.dtype.kind == "M" else np.isnan(values)
 
 
@@ -71,9 +72,9 @@ def read_times(column, name):
     Raises
     ------
     TypeError
-        If the values are not times, or mix aware with naive ones or two zones.
+        If the values are not times, or mix aware with naive datetimes, or several time zones.
     ValueError
-        If a numeric time is infinite, or integers are dates written as numbers.
+        If numbers are infinite, are dates written as YYYYMMDD, or would be rounded.
     """
     kind = pd.api.types.infer_dtype(column, skipna=True)
     if kind in {"integer", "floating", "mixed-integer-float"}:
@@ -84,71 +85,74 @@ def read_times(column, name):
         kind.removesuffix("64"), "Convert it first, for instance with pandas.to_datetime"
     )
     raise TypeError(
-        f"Column {name!r} holds {kind} values (dtype {column.dtype}); accepted are {_ACCEPTED}. "
+        f"Column {name!r} holds {kind} values (dtype {column.dtype}), but must hold {_ACCEPTED}. "
         f"{way_out}."
     )
 
 
 def read_time(value, name):
-    """Read a parameter that is one time, which may be written as a text.
+    """Read a parameter that is one time, possibly written as a string.
 
     Raises
     ------
     TypeError
-        If it is no time.
+        If the value is not a time.
     ValueError
-        If it is a text that is no time, null or infinite.
+        If the value is null, infinite, a date written as a number, or a string that is not a date.
     """
     try:
         time = pd.Timestamp(value) if isinstance(value, str) else value
     except ValueError:
         raise ValueError(
-            f"{name}={value!r} is no date. Write it as '2020-01-31', or give a datetime."
+            f"{name}={value!r} is not a date. Write it as '2020-01-31', or give a datetime."
         ) from None
     if pd.api.types.is_list_like(time):
         raise TypeError(f"{name} must be one datetime or number, got {type(value).__name__}.")
     times = read_times(pd.Series([time]), name)
     if times.is_null.any():
-        raise ValueError(f"{name}={value!r} is null; give a datetime, or a number.")
+        raise ValueError(f"{name}={value!r} is null; give a datetime or a number.")
     return times
 
 
 def check_comparable(first, other):
-    """Raise unless two columns of times compare with each other.
+    """Raise unless two columns of times can be compared.
 
     Raises
     ------
     TypeError
-        If numbers meet datetimes, or aware datetimes naive ones.
+        If one has numbers and the other datetimes, or one is aware and the other naive.
     """
     if first.is_datetime != other.is_datetime:
         raise TypeError(
-            f"Columns {first.name!r} and {other.name!r} do not compare: their dtypes are "
+            f"Columns {first.name!r} and {other.name!r} cannot be compared: their dtypes are "
             f"{first.values.dtype} and {other.values.dtype}. Give both as datetimes, or both as "
             f"numbers of one unit."
         )
     if (first.zone is None) != (other.zone is None):
         aware, naive = (first, other) if other.zone is None else (other, first)
         raise TypeError(
-            f"Column {aware.name!r} is aware of its time zone and column {naive.name!r} is naive; "
-            f"they do not compare. Localise the naive one with .dt.tz_localize, or make both naive."
+            f"Column {aware.name!r} is aware of its time zone, but column {naive.name!r} is naive, "
+            f"so they cannot be compared. Localise the naive one with .dt.tz_localize, or make "
+            f"both naive."
         )
 
 
 def convert(times, dtype):
-    """Times in another unit of datetimes, or integers as floats, unchanged in value.
+    """Convert datetimes to another unit, or integers to floats.
+
+    A coarser unit of datetimes rounds down.
 
     Raises
     ------
     ValueError
-        If the unit cannot hold them.
+        If the dtype cannot hold the times.
     """
     if not times.is_datetime:
         if times.values.dtype != dtype:
             _refuse_rounding(times.values, times.name)
         return replace(times, values=times.values.astype(dtype, copy=False))
     try:
-        # pandas checks the range when it changes the unit; numpy would wrap around.
+        # Unlike numpy, pandas raises instead of wrapping around.
         values = pd.DatetimeIndex(times.values).as_unit(np.datetime_data(dtype)[0]).to_numpy()
     except (pd.errors.OutOfBoundsDatetime, OverflowError):
         raise ValueError(
@@ -159,28 +163,28 @@ def convert(times, dtype):
 
 
 def as_keys(values):
-    """Numbers in the order of times: integers for datetimes, numeric times as they are."""
+    """Keys of times, which sort like them: integers for datetimes, numbers unchanged."""
     return values.view(np.int64) if values.dtype.kind == "M" else values
 
 
 def last_key_by(times, dtype, closed):
-    """Highest key of a time in another dtype that lies at or before each time.
+    """Key of the last time of another dtype that lies at or before each of these times.
 
-    Compared with it by ``<=``, times of `dtype` compare exactly, whatever the units: none is
-    rounded towards the future.
+    A time of that dtype lies at or before one of these times exactly if its key is not larger than
+    the one returned. No conversion of units rounds a time into the future.
 
     Parameters
     ----------
     times : ndarray of shape (n,)
     dtype : dtype
-        Unit of the times to compare, of the same kind.
+        Dtype of the keys: datetime64 if `times` are datetimes, otherwise int64 or float64.
     closed : {"right", "left"}
-        "left" looks for keys strictly before each time.
+        "left" returns the key of the last time that lies strictly before.
 
     Returns
     -------
     ndarray of shape (n,)
-        Keys as of `as_keys`.
+        Keys as returned by `as_keys`.
     """
     if dtype.kind == "f":
         return _last_float_by(times, closed)
@@ -194,11 +198,16 @@ def last_key_by(times, dtype, closed):
     return np.where(is_exact & (key > _LOWEST), key - 1, key) if closed == "left" else key
 
 
+def is_before(times, moment):
+    """Whether times lie before a moment, an array of one time in whatever unit."""
+    return as_keys(times) <= last_key_by(moment, times.dtype, "left")
+
+
 def _last_float_by(times, closed):
     floats = times.astype(np.float64)
     is_exact = np.ones(len(floats), dtype=bool)
     if times.dtype.kind != "f":
-        # Beyond 2**53 integers round to the nearest float, which may be the next one up.
+        # Beyond 2**53, the nearest float of an integer may be a larger number.
         is_above = floats >= 2.0**63
         is_above[~is_above] = floats[~is_above].astype(np.int64) > times[~is_above]
         floats = np.where(is_above, np.nextafter(floats, -np.inf), floats)
@@ -207,7 +216,7 @@ def _last_float_by(times, closed):
 
 
 def _change_unit(times, dtype):
-    """Keys in another unit, rounded down and kept in range, and whether each is exact."""
+    """Keys in another unit, rounded down and clipped to int64, and whether each is exact."""
     key = as_keys(times)
     if times.dtype == dtype:
         return key, np.ones(len(key), dtype=bool)
@@ -223,15 +232,15 @@ def _change_unit(times, dtype):
 
 
 def nanoseconds_a_step(dtype):
-    """Nanoseconds in one unit of datetime64 or timedelta64."""
+    """Nanoseconds in one step of a datetime64 or timedelta64 dtype."""
     unit, n_units = np.datetime_data(dtype)
     return int(np.timedelta64(n_units, unit).astype("timedelta64[ns]").astype(np.int64))
 
 
 def times_far_ahead(times):
-    """Which datetimes come after a century without any, and are the minority.
+    """True for the datetimes that follow a gap of over a century, if they are the minority.
 
-    Such as 9999-12-31, written for "open". Numbers have no known unit, so none of them is far.
+    An example is 9999-12-31, written for "open". Never true for numbers, whose unit is unknown.
     """
     if not times.is_datetime or not len(times.values):
         return np.zeros(len(times.values), dtype=bool)
@@ -248,11 +257,11 @@ def _read_datetimes(column, name):
     try:
         index = pd.DatetimeIndex(pd.to_datetime(column))
     except (TypeError, ValueError, OverflowError):
-        # pandas quotes the offending cell: its message must not be shown.
+        # The message of pandas quotes a cell, and so may reveal a patient.
         raise TypeError(
-            f"Column {name!r} cannot be read as times: it mixes aware with naive datetimes, "
-            f"several time zones, or values that are no datetimes. Bring it to one zone with "
-            f"pandas.to_datetime(..., utc=True) and .dt.tz_convert."
+            f"Column {name!r} cannot be read as times: it mixes aware with naive datetimes, mixes "
+            f"several time zones, or holds values that are not datetimes. Convert it to one zone "
+            f"with pandas.to_datetime(..., utc=True) and .dt.tz_convert."
         ) from None
     zone = index.tz
     if zone is not None:
@@ -264,14 +273,14 @@ def _read_numbers(column, name, kind):
     values = column.to_numpy(dtype=np.float64, na_value=np.nan)
     if n_infinite := int(np.isinf(values).sum()):
         raise ValueError(
-            f"Column {name!r} holds {n_infinite} infinite time(s); times must be finite. Drop "
+            f"Column {name!r} holds {n_infinite} infinite time(s), but times must be finite. Drop "
             f"those rows, or find out why they are infinite."
         )
     if _are_dates(values):
         raise ValueError(
             f"Column {name!r} holds dates written as numbers (such as 20200131), whose differences "
-            f"are not days. Convert it with pandas.to_datetime(column.astype('string'), "
-            f"format='%Y%m%d')."
+            f"are not days. Convert it with pandas.to_datetime(column.astype('Int64')."
+            f"astype('string'), format='%Y%m%d')."
         )
     if kind == "integer" and not np.isnan(values).any():
         if (np.abs(values) >= 2**63).any():
@@ -283,7 +292,7 @@ def _read_numbers(column, name, kind):
 
 
 def _are_dates(values):
-    """Whether all numbers read YYYYMMDD, as dates from 1900 to 2100."""
+    """Whether all numbers are dates from 1900 to 2100, written as YYYYMMDD."""
     values = values[~np.isnan(values)]
     if not len(values) or values.min() < 1900_01_01 or values.max() > 2100_12_31:
         return False
@@ -297,10 +306,10 @@ def _are_dates(values):
 
 
 def _refuse_rounding(values, name):
-    """Raise where integers do not fit into floats: rounded, a later event may seem earlier."""
+    """Raise if floats would round integers, which could move an event to an earlier time."""
     if (np.abs(values) > MAX_EXACT).any():
         raise ValueError(
-            f"Column {name!r} holds integers beyond 2**53, which nulls or a column of floats "
-            f"beside it would round. Use integers without nulls for all times, a coarser unit, or "
-            f"datetimes."
+            f"Column {name!r} holds integers beyond 2**53. They would be rounded, because the "
+            f"column has nulls or floats, or because another column of times holds floats. Use "
+            f"integers without nulls for all times, a coarser unit, or datetimes."
         )

@@ -1,8 +1,9 @@
-"""The rule of what is known when.
+"""The rule of visibility: which events are known at a prediction time.
 
-An event is known at its known time, or else at its time. Under the resolution "day" events and
-predictions compare as calendar days; under "instant" they compare as moments, and an event at
-exactly midnight is known when its day has ended. Days are those of the events' zone.
+An event is known from its known time on, or from its time on if it has no known time. Under the
+resolution "day", events and predictions are compared by calendar day. Under "instant", they are
+compared to the instant, and an event at exactly midnight is known once its day has ended. Calendar
+days are those in the time zone of the column of events.
 """
 
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ import numpy as np
 
 from ..utils import search_ranges
 from ._days import day_of, end_of_day, is_midnight, midnights
-from ._durations import look_back
+from ._durations import finer_unit, look_back
 from ._times import as_keys, check_comparable, convert, last_key_by, nanoseconds_a_step
 
 RESOLUTIONS = ("auto", "day", "instant")
@@ -21,28 +22,28 @@ _DAY = np.timedelta64(1, "D")
 
 @dataclass(frozen=True)
 class Cut:
-    """Times that are known by a moment, one moment for each sample.
+    """Cutoff between times that are known at a moment and those that are not, for each sample.
 
     Attributes
     ----------
     last : ndarray of shape (n_samples,)
-        Highest key of a time that lies before the moment, or at it.
+        Key of the last time that is known at the moment.
     unended : tuple of ndarrays of shape (n_samples,)
-        Keys of midnights before the moment whose days had not ended by then.
+        Keys of earlier midnights that are not known yet, as their days have not ended.
     """
 
     last: np.ndarray
     unended: tuple
 
     def has(self, keys, sample):
-        """Whether times are known by the moments of their samples.
+        """Whether times are known at the moments of their samples.
 
         Parameters
         ----------
         keys : ndarray of shape (n,)
-            Keys of the times, as of `as_keys`.
+            Keys of the times, as returned by `as_keys`.
         sample : ndarray of int or slice
-            Sample of each.
+            Sample that each time belongs to.
 
         Returns
         -------
@@ -54,28 +55,43 @@ class Cut:
         return is_known
 
     def take(self, samples):
-        """The cut of the samples at these positions."""
+        """Select samples by position."""
         return Cut(self.last[samples], tuple(keys[samples] for keys in self.unended))
 
     def ranges(self, keys, starts, stops):
-        """Ranges of sorted keys that are known: pairs of starts and stops, in ascending order."""
+        """Ranges of times that are known, as pairs of starts and stops, in ascending order.
+
+        Parameters
+        ----------
+        keys : ndarray
+            Keys of the times, ascending from each start to its stop.
+        starts, stops : ndarrays of int, shape (n_samples,)
+            Positions in `keys` between which the times of each sample lie.
+
+        Returns
+        -------
+        list of tuple of two ndarrays of int, shape (n_samples,)
+        """
         end = search_ranges(keys, starts, stops, self.last, "right")
         ranges = []
         for midnight in self.unended:
-            low, high = (search_ranges(keys, starts, end, midnight, s) for s in ("left", "right"))
+            low = search_ranges(keys, starts, end, midnight, "left")
             ranges.append((starts, low))
-            starts = high
+            starts = low.copy()
+            found = np.flatnonzero(low < end)
+            found = found[keys[low[found]] == midnight[found]]
+            starts[found] = search_ranges(keys, low[found], end[found], midnight[found], "right")
         return [*ranges, (starts, end)]
 
     def ranges_beyond(self, keys, starts, stops):
-        """Ranges of sorted keys that are not known yet, as of `ranges`."""
+        """Ranges of times that are not known yet, in the form of `ranges`."""
         known = self.ranges(keys, starts, stops)
         gaps = [(stop, start) for (_, stop), (start, _) in pairwise(known)]
         return [*gaps, (known[-1][1], stops)]
 
 
 def choose_resolution(resolution, table, moments):
-    """Resolution under which a cohort or samples are made.
+    """Choose the resolution under which events and predictions are compared.
 
     Parameters
     ----------
@@ -88,6 +104,13 @@ def choose_resolution(resolution, table, moments):
     -------
     "day", "instant" or None
         None for numeric times and whole histories.
+
+    Raises
+    ------
+    TypeError
+        If prediction times and the times of the events cannot be compared.
+    ValueError
+        If `resolution` is not accepted, or is "day" for numeric times.
     """
     check_resolution(resolution)
     if table.time is None or moments is None:
@@ -97,36 +120,42 @@ def choose_resolution(resolution, table, moments):
     if not known.is_datetime:
         if resolution == "day":
             raise ValueError(
-                "resolution='day' needs datetimes, and the event times are numbers. Leave "
+                "resolution='day' needs datetimes, but the event times are numbers. Use "
                 "resolution='auto', or convert the times with pandas.to_datetime."
             )
         return None
     if resolution != "auto":
         return resolution
-    # A midnight elsewhere falls into the middle of an event's day.
+    # A midnight in another zone would fall into the middle of a day of the events.
     are_days = table.has_midnights_only and is_midnight(moments.values, known.zone).all()
     return "day" if are_days else "instant"
 
 
 def check_resolution(resolution):
-    """Raise unless a resolution is one of those there are."""
+    """Raise unless a resolution is one of `RESOLUTIONS`."""
     if not isinstance(resolution, str) or resolution not in RESOLUTIONS:
         raise ValueError(f"resolution={resolution!r} is not accepted; choose one of {RESOLUTIONS}.")
 
 
 def known_from(times, resolution):
-    """From when times count as known, under a resolution.
+    """Times from which events count as known.
 
     Parameters
     ----------
     times : Times
-        Without nulls.
+        Known times of the events, or their times if they have no known times.
     resolution : {"day", "instant"} or None
 
     Returns
     -------
     Times
-        Under "day" the first instant of each day; under "instant" the end of the day of a midnight.
+        Under "day", the first instant of each day. Under "instant", the end of the day for a
+        midnight, and other times unchanged. With None, all times unchanged.
+
+    Raises
+    ------
+    ValueError
+        If the dtype of the times cannot hold the results.
     """
     if resolution is None or not len(times.values):
         return times
@@ -150,17 +179,18 @@ def _day_starts(times):
 
 
 def cut_at(moments, times, resolution, closed):
-    """What is known by moments, of a column of times.
+    """Find the cutoff between times that are known at a moment and those that are not.
 
     Parameters
     ----------
     moments : Times
-        One a sample, without nulls.
+        One moment per sample, without nulls.
     times : Times
-        The column, of which unit and zone matter here.
+        The column of times. Only its dtype and its zone are used.
     resolution : {"day", "instant"} or None
     closed : {"right", "left"}
-        Whether what is known from exactly a moment on counts ("right") or not ("left").
+        Whether a time that is known from exactly the moment on is included ("right") or not
+        ("left").
 
     Returns
     -------
@@ -179,15 +209,16 @@ def cut_at(moments, times, resolution, closed):
 
 
 def visible_ranges(table, patient, moments, resolution, closed, lookback):
-    """Ranges of the events that samples see, each sample's in ascending order.
+    """Ranges of the events that each sample sees, in ascending order.
 
-    Where known times decide, they hold the candidates, among which `Cut.has` finds the known ones.
+    If the table has known times, the ranges may also hold events that are not known yet; `Cut.has`
+    tells which ones are known.
 
     Parameters
     ----------
     table : EventTable
     patient : ndarray of int, shape (n_samples,)
-        Position of each sample's patient; beyond the table's for one without events.
+        Position of each sample's patient in the table, beyond its end for a patient without events.
     moments : Times or None
         Prediction times; None for whole histories.
     resolution : {"day", "instant"} or None
@@ -206,7 +237,7 @@ def visible_ranges(table, patient, moments, resolution, closed, lookback):
     if lookback is not None:
         end = moments
         if end is None:
-            # Patients without dated events have nothing to look back from, nor to leave out.
+            # For patients without dated events any end will do, as they have nothing to leave out.
             end = table.times_of(np.maximum(last - 1, 0))
         cut = cut_lookback(end, lookback, table.times_of(slice(0)), resolution, closed)
         ranges = _intersect(ranges, cut.ranges_beyond(keys, dated, last))
@@ -217,7 +248,7 @@ def visible_ranges(table, patient, moments, resolution, closed, lookback):
 
 
 def count_known(table, patient, cut):
-    """How many events of each patient were known by the moments of a cut of known times."""
+    """Number of events of each sample's patient that are known, by a cut of known times."""
     first, dated, last = table.bounds_of(patient)
     keys = as_keys(table.known_ascending)
     known = cut.ranges(keys, dated, last)
@@ -225,19 +256,20 @@ def count_known(table, patient, cut):
 
 
 def _ranges_by(table, keys, bounds, moments, resolution, closed, lookback):
-    """Ranges of events that moments leave, between bounds; candidates if known times decide."""
+    """Ranges, between bounds, of the dated events that may be known at the moments."""
     if table.known_time is None:
         return cut_at(moments, table.times_of(slice(0)), resolution, closed).ranges(keys, *bounds)
     if lookback is None and table.may_be_known_early:
         return [bounds]
-    # None is known before its time, which therefore lies before the moment too.
+    # Either no event is known before its time, or a lookback leaves out such events. So the events
+    # to look at have times up to the moment.
     times = replace(table.times_of(slice(0)), zone=table.known_zone)
     last = cut_at(moments, times, resolution, closed).last
     return [(bounds[0], search_ranges(keys, *bounds, last, "right"))]
 
 
 def _intersect(ranges, others):
-    """Ranges that two ascending lists of ranges share, ascending."""
+    """Intersections of two ascending lists of ranges, ascending."""
     shared = []
     for start, stop in others:
         for first, last in ranges:
@@ -247,18 +279,18 @@ def _intersect(ranges, others):
 
 
 def cut_lookback(moments, length, times, resolution, closed):
-    """What of a column of times was known a length of time before moments, as of `cut_at`."""
+    """Find the cutoff, as `cut_at` does, a length of time before the moments."""
     values = moments.values
     if resolution == "day":
         values = day_of(values, times.zone).astype("datetime64[s]")
     if values.dtype.kind == "M":
-        finer = np.promote_types(values.dtype, length.dtype.str.replace("m8", "M8"))
-        values = convert(replace(moments, values=values), finer).values
+        unit = finer_unit(values.dtype, length)
+        values = convert(replace(moments, values=values), unit).values
     starts = look_back(values, length, closed)
     if resolution != "day":
         return _cut_where_possible(replace(moments, values=starts), times, resolution, closed)
     day = starts.astype("datetime64[D]")
-    # Days after the start, or those from it on where it is a midnight.
+    # The window holds the days that begin after its start or, if closed is "left", exactly at it.
     is_after = closed == "right" or day < starts
     day = np.where(is_after, day + _DAY, day)
     first = midnights(day, times.zone)[0]
@@ -266,7 +298,7 @@ def cut_lookback(moments, length, times, resolution, closed):
 
 
 def _cut_where_possible(moments, times, resolution, closed):
-    """As `cut_at`; nothing was known by moments too early for a calendar."""
+    """Find the cutoff as `cut_at` does; nothing is known before the calendar begins."""
     if not moments.is_datetime:
         return cut_at(moments, times, resolution, closed)
     keys, step = as_keys(moments.values), nanoseconds_a_step(moments.values.dtype)
@@ -283,9 +315,9 @@ def _cut_where_possible(moments, times, resolution, closed):
 
 
 def _unended_midnights(moments, last, dtype, zone, closed):
-    """Keys of the midnights by each moment whose days had not ended by then, at most two."""
+    """Keys of the midnights up to each moment whose days have not ended, at most two."""
     if zone is None:
-        # The last instant that counts as past lies in the day that has not ended.
+        # The last instant that is known lies in the day that has not ended.
         limit = moments if closed == "right" else moments - np.timedelta64(1)
         return (last_key_by(limit.astype("datetime64[D]"), dtype, "right"),)
     # Two days back, as a zone may have left out the day before.
@@ -296,7 +328,7 @@ def _unended_midnights(moments, last, dtype, zone, closed):
     has_ended = ends <= moments[:, None] if closed == "right" else ends < moments[:, None]
     keys = last_key_by(candidates.ravel(), dtype, "right").reshape(candidates.shape)
     is_unended = ~has_ended & (keys <= last[:, None])
-    # None at all, where the moment is a midnight that does not count, is marked by the lowest key.
+    # If there is none, the lowest key, which no time has, stands for it.
     earliest = np.where(is_unended, keys, np.iinfo(np.int64).max).min(axis=1)
     latest = np.where(is_unended, keys, np.iinfo(np.int64).min).max(axis=1)
     return np.minimum(earliest, latest), latest

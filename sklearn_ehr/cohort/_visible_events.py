@@ -9,7 +9,6 @@ from ..utils import (
     index_ranges,
     map_in_threads,
     offsets_from_lengths,
-    run_starts,
     slices_of_about,
 )
 from ._event_table import EventTable
@@ -19,22 +18,22 @@ from ._visibility import Cut, count_known, cut_at, cut_lookback, known_from, vis
 
 @dataclass(frozen=True, eq=False)
 class VisibleEvents:
-    """Events that samples see, as ranges of a table; never listed for all samples at once.
+    """Events that samples see, as ranges of a table, which take little memory.
 
     Attributes
     ----------
     table : EventTable
     patient : ndarray of int, shape (n_samples,)
-        Position of each sample's patient; beyond the table's for one without events.
+        Position of each sample's patient in the table, beyond its end for a patient without events.
     moments : Times or None
         Prediction times; None for whole histories.
     resolution : {"day", "instant"} or None
     closed : {"right", "left"}
     lookback : timedelta64, number or None
     ranges : ndarray of int64, shape (n_samples, n_ranges, 2)
-        As of `visible_ranges`.
+        As returned by `visible_ranges`.
     known_cut : Cut or None
-        What of the known times was known by the moments, where known times decide.
+        Cutoff of the known times, if these decide what is visible.
     """
 
     table: EventTable
@@ -48,7 +47,7 @@ class VisibleEvents:
 
     @classmethod
     def of(cls, table, patient, moments, resolution, closed, lookback):
-        """What samples see under the rule of `_visibility`."""
+        """Find the events that samples see, by the rule of `_visibility`."""
         rule = (moments, resolution, closed, lookback)
         known_cut = None
         if table.known_time is not None and moments is not None:
@@ -63,6 +62,7 @@ class VisibleEvents:
         event : ndarray of int64 or slice
             Positions in `table`.
         sample : ndarray of int32
+            Positions among the samples.
         """
         event = index_ranges(self.ranges[..., 0].ravel(), self.ranges[..., 1].ravel())
         sample = np.repeat(np.arange(len(self.patient), dtype=np.int32), self._n_in_ranges())
@@ -74,7 +74,7 @@ class VisibleEvents:
         return event[keep], sample[keep]
 
     def is_seen(self):
-        """Whether any sample sees each event of the table, ndarray of bool (n_events,)."""
+        """Whether each event of the table is visible to any sample, ndarray of bool."""
         if self.known_cut is None:
             return cover_ranges(self.ranges[..., 0], self.ranges[..., 1], len(self.table))
         is_seen = np.zeros(len(self.table), dtype=bool)
@@ -83,7 +83,7 @@ class VisibleEvents:
         return is_seen
 
     def known_from(self, event):
-        """When the events of this index count as known, or None where that is their time.
+        """Times from which events count as known.
 
         Parameters
         ----------
@@ -93,6 +93,7 @@ class VisibleEvents:
         Returns
         -------
         ndarray of datetime64 or number, or None
+            None if these are the times of the events, or the events have no times.
         """
         table = self.table
         if table.time is None:
@@ -106,18 +107,18 @@ class VisibleEvents:
         return known_from(table.known_times_of(event), self.resolution).values
 
     def is_recent(self, length, time, sample):
-        """Whether times lie within a length of time before the prediction of their samples.
+        """Whether times come after the start of a window that ends at the prediction.
 
-        The rule is that of `lookback`.
+        The window starts like a `lookback` of this length. Its end is not checked.
 
         Parameters
         ----------
         length : timedelta64 or number
-            As of `as_duration`.
+            Length of the window, as returned by `as_duration`.
         time : ndarray of shape (n,)
-            Times of the kind and unit of the events'; not null.
+            Times of the same dtype as those of the table, without nulls.
         sample : ndarray of int, shape (n,)
-            Sample of each, ascending.
+            Sample that each time belongs to.
 
         Returns
         -------
@@ -139,16 +140,11 @@ class VisibleEvents:
         return np.concatenate(map_in_threads(self._count, self.block_slices()))
 
     def block_slices(self):
-        """Slices of consecutive samples that see about as many events.
-
-        Neighbouring samples of one patient stay together.
-        """
-        starts = run_starts(self.patient)
-        n_before = offsets_from_lengths(self._n_in_ranges())
-        return slices_of_about(n_before[:-1][starts][np.cumsum(starts) - 1])
+        """Slices of consecutive samples, with about equal numbers of events."""
+        return slices_of_about(offsets_from_lengths(self._n_in_ranges())[:-1])
 
     def take(self, samples):
-        """The same for the samples at these positions, or in this slice."""
+        """Select samples by position or slice."""
         return replace(
             self,
             patient=self.patient[samples],
@@ -158,7 +154,7 @@ class VisibleEvents:
         )
 
     def compact(self):
-        """The same on a table of these patients and of the events that any sample sees."""
+        """Copy whose table has only the patients of the samples and the events that they see."""
         patients, patient = np.unique(self.patient, return_inverse=True)
         with_events = patients[patients < len(self.table.patients)]
         table, position = self.table.compact(with_events, self.is_seen())
@@ -169,5 +165,5 @@ class VisibleEvents:
         return np.bincount(part.positions()[1], minlength=len(part.patient))
 
     def _n_in_ranges(self):
-        """Events in each sample's ranges, among which known times may hide some."""
+        """Number of events in each sample's ranges, including those not known yet."""
         return (self.ranges[..., 1] - self.ranges[..., 0]).sum(axis=1)

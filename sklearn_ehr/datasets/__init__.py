@@ -1,4 +1,4 @@
-"""Which histories are there to learn and to measure on."""
+"""Real and simulated patient histories for examples, tests and benchmarks."""
 
 from ._diabetes import load_diabetes_readmission
 from ._simulate import make_visits

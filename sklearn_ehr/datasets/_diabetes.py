@@ -1,4 +1,4 @@
-"""Which real patients were readmitted within 30 days, and what had been recorded of them."""
+"""Hospital encounters of patients with diabetes, with readmission as the outcome."""
 
 from importlib.resources import files
 from itertools import pairwise
@@ -21,8 +21,8 @@ _TEXTS = {
     "A1Cresult": "A1C",
     "discharge_disposition_id": "DISCHARGE",
 }
-# The lowest number of each bin, and the highest that there can be (None: no limit). Literals, not
-# quantiles: a bin learnt from all patients would have seen the test fold.
+# Lowest number of each bin, and highest possible number (None: no limit). They are fixed, as
+# quantiles of all patients would depend on the test fold.
 _NUMBERS = {
     "number_outpatient": ("OUTPATIENT", (0, 1, 2, 3, 4, 5), None),
     "number_emergency": ("EMERGENCY", (0, 1, 2, 3, 4, 5), None),
@@ -56,20 +56,21 @@ _DRUGS = (
     "tolbutamide",
     "troglitazone",
 )
-# Dispositions 11, 13, 14, 19, 20 and 21 of the source: nobody is readmitted after these.
+# Dispositions 11, 13, 14, 19, 20 and 21 of the source, after which nobody is readmitted.
 _DEATH_OR_HOSPICE = ("Expired", "Hospice")
 
 
 @validate_params({"return_X_y": ["boolean"]}, prefer_skip_nested_validation=True)
 def load_diabetes_readmission(*, return_X_y=False):
-    """Load encounters of patients with diabetes, to predict readmission within 30 days.
+    """Load hospital encounters of patients with diabetes (readmission within 30 days).
 
-    49,900 patients with 70,843 inpatient encounters in 130 US hospitals, 1999-2008, from
-    "Diabetes 130-US Hospitals for Years 1999-2008" [1]_, [2]_. The data are public and
-    de-identified, and shared under CC BY 4.0; cite [1]_ when you use them.
+    The data hold 70,843 inpatient encounters of 49,900 patients in 130 US hospitals, 1999-2008, a
+    selection from "Diabetes 130-US Hospitals for Years 1999-2008" [1]_, [2]_. They are public and
+    de-identified, and are distributed under CC BY 4.0. Please cite [1]_ when you use them.
 
-    Each encounter that did not end in death or hospice care is a sample, predicted at discharge
-    from the encounter and all before it. Encounters that did end so stay in the history.
+    Each encounter is a sample, except those that ended in death or hospice care. It is predicted at
+    discharge, from this encounter and all earlier ones of the patient. The encounters that are not
+    samples are still part of the history.
 
     Parameters
     ----------
@@ -79,44 +80,50 @@ def load_diabetes_readmission(*, return_X_y=False):
     Returns
     -------
     bunch : Bunch
-        With the attributes
+        Dictionary-like object with these attributes:
 
         events : DataFrame of shape (1396715, 4)
-            One row an event: `patient_id`, `visit_id` (the encounter), `time` (the encounter's
-            position among those of its patient: 0, 1, 2, ...; the dates are not public) and `code`.
+            One row per event: `patient_id`, `visit_id` (the encounter), `time` (the position of the
+            encounter among those of the patient: 0, 1, 2, ..., as the dates are not public) and
+            `code`.
         samples : DataFrame of shape (69136, 4)
-            One row an encounter: `patient_id`, `prediction_time` (the time of the encounter, which
-            is itself visible), `visit_id` and `readmitted` (1: within 30 days, 0: later or never).
-        data : Cohort of 69136 samples
-            Both of them, the `X` of a pipeline.
+            One row per sample: `patient_id`, `prediction_time` (the time of the encounter, whose
+            events are visible), `visit_id` and `readmitted` (1: within 30 days, 0: later or never).
+        data : Cohort of shape (69136,)
+            Cohort of these events and samples, the `X` of a pipeline.
         target : Series of shape (69136,)
-            ``data.samples["readmitted"]``.
+            Outcome of each sample: ``data.samples["readmitted"]``.
         DESCR : str
             Source, licence, and changes made to the source.
-    (X, y) : tuple of Cohort and Series, if `return_X_y`
-        `data` and `target`.
+    (X, y) : tuple of Cohort and Series
+        `data` and `target`, if `return_X_y` is True.
+
+    See Also
+    --------
+    make_visits : Simulated histories with a known risk.
 
     Notes
     -----
-    Codes have a prefix, and ``//`` between parts:
+    Codes have a prefix, followed by parts that ``//`` separates:
 
-    * ``ICD9``: up to three diagnoses, with zeros to three digits before the point (``ICD9//008``);
-      the first one is also an ``ICD9_PRIMARY``. The source shortens most diagnoses to three digits,
-      so one encounter can have the same code twice.
-    * ``DRUG//insulin//Up``: a drug for diabetes and whether its dose was raised (``Up``), lowered
+    * ``ICD9``: up to three diagnoses, padded with zeros to three digits before the point
+      (``ICD9//008``). The first one also has a code ``ICD9_PRIMARY``. The source shortens most
+      diagnoses to three digits, so an encounter may have the same code twice.
+    * ``DRUG``: a diabetes drug, and whether its dose was raised (``DRUG//insulin//Up``), lowered
       (``Down``) or kept (``Steady``).
-    * ``GLUCOSE``, ``A1C``: a result, where the test was made.
+    * ``GLUCOSE``, ``A1C``: the result of a test.
     * ``ADMISSION_TYPE``, ``ADMISSION_SOURCE``, ``SPECIALTY`` (of the admitting physician),
-      ``DISCHARGE`` (where to), ``RACE``, ``SEX``, ``AGE`` (ten years, at each encounter).
-    * ``OUTPATIENT``, ``EMERGENCY``, ``INPATIENT``: visits in the year before; ``DAYS`` in hospital;
-      ``LABS``, ``PROCEDURES``, ``MEDICATIONS``, ``DIAGNOSES``: how many; all in fixed bins
-      (``INPATIENT//5+``, ``DAYS//8-10``).
+      ``DISCHARGE`` (destination), ``RACE``, ``SEX``, ``AGE`` (ten-year band at the encounter).
+    * ``OUTPATIENT``, ``EMERGENCY``, ``INPATIENT``: number of visits in the preceding year.
+      ``DAYS``: length of stay. ``LABS``, ``PROCEDURES``, ``MEDICATIONS``, ``DIAGNOSES``: their
+      number. All of these are in fixed bins (``INPATIENT//5+``, ``DAYS//8-10``).
 
-    What is missing, and a drug not given or a test not made, is no event. Payer, weight, and the
-    readmission of any encounter are never events.
+    A missing value, a drug that was not prescribed and a test that was not done have no event.
+    Payer, weight and readmission are never events.
 
-    Diagnoses are coded after discharge. A real-time model would not have them yet, so results with
-    them, like most published ones on these data, are better than it could reach.
+    Diagnoses are coded after discharge, so they are not available to a real-time model. Results
+    that use them, like most published results on these data, are therefore better than such a model
+    could achieve.
 
     References
     ----------
@@ -164,22 +171,25 @@ def _number_encounters(first):
 
 
 def _make_events(columns, encounters):
-    """One row a code; one column of integers a kind of code, laid side by side, then flattened."""
+    """One row per code, from a matrix with one column per kind of code."""
     names, blocks = [], []
     for codes, number in _code_columns(columns):
-        # 0 is "nothing" in every column, so that it takes no name.
+        # In every column, 0 stands for "nothing" and has no name.
         blocks.append(np.where(number > 0, number + np.int16(len(names) - 1), -1))
         names.extend(codes)
     wide = np.column_stack(blocks)
     row, slot = np.nonzero(wide >= 0)
-    # Diagnoses share their names across three columns, hence the factorisation.
+    # The three columns of diagnoses have the same names, which must become one category each.
     number, names = pd.factorize(np.array(names, dtype=object), sort=True)
     code = pd.Categorical.from_codes(number[wide[row, slot]], categories=names)
     return encounters.iloc[row].reset_index(drop=True).assign(code=code.remove_unused_categories())
 
 
 def _code_columns(columns):
-    """Names of codes, and for each encounter 0 or the 1-based position of its name."""
+    """Pairs of the names of one kind of code, and each encounter's position among them.
+
+    Positions count from 1; 0 means that the encounter has none of them.
+    """
     diagnoses = [_pad_icd9(code) for code in columns["diag.values"][1:]]
     yield [f"ICD9_PRIMARY//{code}" for code in diagnoses], columns["diag_1"].astype(np.int16)
     for column in ("diag_1", "diag_2", "diag_3"):

@@ -1,4 +1,4 @@
-"""What would histories look like if we knew what the outcome depends on."""
+"""Simulated patient histories whose true risk is known."""
 
 import numbers
 
@@ -10,11 +10,11 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from ..cohort import Cohort
 
 _ZIPF_EXPONENT = 1.05
-# Ranks 15 to 22: rarer than what nearly everybody has, frequent enough to learn from.
+# Ranks 15 to 22: not so common that nearly everybody has them, but common enough to learn from.
 _SIGNAL = np.arange(14, 22)
 _N_PAIRS = len(_SIGNAL) // 2
 _N_REASONS = 20
-# Neighbours in rank pull in opposite directions, so that the length of a history tells little.
+# Neighbours in rank have opposite signs, so that the length of a history says little.
 _WEIGHTS = np.tile([1.0, -1.0], _N_PAIRS)
 
 _DAY = 86_400
@@ -22,7 +22,7 @@ _MEAN_GAP = 45 * _DAY
 _HALF_LIFE = 45 * _DAY
 _FIRST_DAY = np.datetime64("2000-01-01T00:00:00", "s")
 
-# Chosen once for a prevalence near 25 % and a ROC AUC of the true risk near 0.8.
+# Chosen for a prevalence of about 25 % and a ROC AUC of the true risk of about 0.8.
 _INTERCEPT = -1.4
 _SCALE = 1.35
 
@@ -37,49 +37,57 @@ _SCALE = 1.35
     prefer_skip_nested_validation=True,
 )
 def make_visits(n_patients=1000, *, signal="bag", n_codes=200, random_state=None):
-    """Simulate heavy-tailed histories of coded visits with a known risk.
+    """Simulate histories of coded visits, with an outcome whose true risk is known.
 
-    Visits a patient are log-normal (median 8, sigma 0.8, at most 200), codes a visit too (median 8,
-    sigma 0.7, at most 100), codes follow a Zipf law of exponent 1.05 and may come twice in a visit.
-    There is one sample a patient, predicted some weeks after the last visit.
+    There is one sample per patient, predicted 1 to 30 days after the patient's last visit. The
+    number of visits per patient is log-normal (median 8, sigma 0.8, at most 200), and so is the
+    number of codes per visit (median 8, sigma 0.7, at most 100). The frequency of codes follows a
+    Zipf law with exponent 1.05. A code may be repeated within a visit.
 
     Parameters
     ----------
     n_patients : int, default=1000
-        Number of patients, which is the number of samples.
+        Number of patients, and so of samples.
     signal : {"bag", "recency", "order", "gaps", "values", "groups"}, default="bag"
         What the log-odds of the outcome depend on:
 
-        * "bag": how often each of 8 codes was recorded, as ``log1p`` of the count. Logistic
+        * "bag": the number of visits with each of 8 codes, on the scale of ``log1p``. Logistic
           regression on counts is the right model.
-        * "recency": the same 8 codes, an event counting half as much for every 45 days that have
-          passed until the prediction.
-        * "order": in each of 4 pairs of codes, whose two codes everybody has once, which came
-          first. Counts tell nothing; a model of sequences can learn it.
-        * "gaps": how long it is from visit to visit, as the mean ``log1p`` of the gaps in days, of
-          which each patient has longer or shorter ones. Codes and their order tell nothing.
-        * "values": the values of the 8 codes, each the result of a test in a unit of its own; high
-          ones of a code raise or lower the log-odds. Which codes were recorded tells nothing.
-        * "groups": what visits were for, of 20 reasons, as ``log1p`` of how many were for each of
-          8. Half of a visit's codes come from the twentieth of all codes that belong to its reason,
-          each as likely: with many codes each is rare, and which go together tells a lot.
+        * "recency": the number of visits with each of these 8 codes, where a visit counts half as
+          much for every 45 days between it and the prediction.
+        * "order": which of two codes came first, in each of 4 pairs of codes. Every patient has
+          both codes of a pair once, so only a model of sequences can learn from them.
+        * "gaps": the mean of ``log1p`` of the days from one visit to the next, which differ from
+          patient to patient. Codes and their order carry no signal.
+        * "values": the values of the 8 codes, which stand for laboratory tests on different scales.
+          For 4 of the tests, high values raise the log-odds; for the others, they lower them. The
+          codes alone carry no signal.
+        * "groups": the number of visits for each of 8 reasons, on the scale of ``log1p``. A visit
+          has one of 20 reasons, and about half of its codes are drawn evenly from the twentieth of
+          all codes that belongs to this reason. With a large `n_codes`, each of these is rare, so
+          it helps to know which codes belong together.
     n_codes : int, default=200
-        Size of the coding system, at least 30.
+        Number of codes to draw from, at least 30. The code ``OUTCOME`` is not among them.
     random_state : int, RandomState instance or None, default=None
-        Seed; pass an int for the same histories on every call.
+        Seed of the simulation. Pass an int for the same histories in every call.
 
     Returns
     -------
-    X : Cohort of n_patients samples
-        `X.samples` has, next to the `outcome`, its true probability `risk`, which no model
-        can beat. About 25 % of the outcomes are 1, and the risk has a ROC AUC of about 0.8.
+    X : Cohort of shape (n_patients,)
+        ``X.samples`` has the columns `outcome` and `risk`, the true probability of the outcome. On
+        average, no model predicts better than this risk, whose ROC AUC is about 0.8.
     y : Series of shape (n_patients,)
-        ``X.samples["outcome"]``, 0 or 1.
+        Outcome of each sample: ``X.samples["outcome"]``, 1 for about 25 % of the samples, else 0.
+
+    See Also
+    --------
+    load_diabetes_readmission : Real hospital encounters.
 
     Notes
     -----
-    Patients with the outcome have one visit after the prediction time, with the code ``OUTCOME``.
-    A cohort hides it; a preparation that sees it predicts perfectly, which is how a leak shows.
+    Each patient with the outcome has one visit with the code ``OUTCOME``, 1 to 30 days after the
+    prediction time. The cohort hides it. A model that predicts perfectly has seen it, so it reveals
+    leaks.
 
     Examples
     --------
@@ -113,7 +121,7 @@ def make_visits(n_patients=1000, *, signal="bag", n_codes=200, random_state=None
         half_life = _HALF_LIFE if signal == "recency" else None
         visit_age = prediction_time[visit_patient] - visit_time
         score = _score(visit, code, visit_patient, visit_age, n_patients, half_life)
-    # Standardised, so that prevalence and AUC stay where they are for any number of codes.
+    # Standardised, so that prevalence and AUC do not depend on the number of codes.
     spread = score.std()
     z = (score - score.mean()) / (spread if spread > 0 else 1.0)
     risk = 1 / (1 + np.exp(-(_INTERCEPT + _SCALE * z)))
@@ -147,8 +155,8 @@ def _heavy_tailed(rng, size, *, median, sigma, highest):
 
 
 def _draw_times(rng, visit_patient, first_visit, pace):
-    """Seconds from the first day, of visits and of predictions."""
-    # Whole days would bring in the rule for events that are known when their day has ended.
+    """Times of visits and of predictions, in seconds since the first day."""
+    # Gaps are not in whole days: events at midnight would only be known when their day has ended.
     gap = rng.exponential(_MEAN_GAP - _DAY, len(visit_patient)) * pace[visit_patient]
     gap = _DAY + gap.astype(np.int64)
     gap[first_visit] = 0
@@ -160,10 +168,10 @@ def _draw_times(rng, visit_patient, first_visit, pace):
 
 
 def _draw_codes(rng, n_visits, n_codes, signal):
-    """Visit and code (its rank, from 0) of each event."""
+    """Visit of each event, and its code as a rank from 0 on."""
     frequency = 1.0 / np.arange(1, n_codes + 1) ** _ZIPF_EXPONENT
     if signal == "order":
-        # Pairs are placed one by one: a chance repeat of a code would blur which came first.
+        # Pairs are placed separately, as chance repeats of a code would blur which came first.
         frequency[_SIGNAL] = 0.0
     visit = np.repeat(
         np.arange(n_visits), _heavy_tailed(rng, n_visits, median=8, sigma=0.7, highest=100)
@@ -172,11 +180,14 @@ def _draw_codes(rng, n_visits, n_codes, signal):
 
 
 def _place_pairs(rng, first_visit, n_visits):
-    """Visits of the two codes of each pair, and how often the first code leads."""
+    """Visits of the two codes of each pair, and the score of their order.
+
+    The score is the number of pairs whose first code comes first, minus the number of the others.
+    """
     shape = (len(n_visits), _N_PAIRS)
     one = rng.randint(0, n_visits[:, None], shape)
     step = rng.randint(1, np.maximum(n_visits, 2)[:, None], shape)
-    # With a single visit both codes fall into it, and neither leads.
+    # If a patient has a single visit, it has both codes, and neither comes first.
     other = (one + step) % n_visits[:, None]
     visits = first_visit[:, None, None] + np.stack([one, other], axis=-1)
     return visits, np.sign(other - one).sum(axis=1).astype(float)
@@ -185,7 +196,7 @@ def _place_pairs(rng, first_visit, n_visits):
 def _score(visit, code, visit_patient, visit_age, n_patients, half_life):
     place = code - _SIGNAL[0]
     hit = (place >= 0) & (place < len(_SIGNAL))
-    # A repeat within a visit tells a model of visits nothing, so it adds nothing to the risk.
+    # Repeats within a visit do not count, because models of visits may drop them.
     visit_place = np.unique(visit[hit] * len(_SIGNAL) + place[hit])
     visit, place = np.divmod(visit_place, len(_SIGNAL))
     weight = None if half_life is None else 0.5 ** (visit_age[visit] / half_life)
@@ -196,7 +207,7 @@ def _score(visit, code, visit_patient, visit_age, n_patients, half_life):
 
 
 def _score_gaps(visit_time, visit_patient, n_patients):
-    """Mean log1p of the days between a patient's visits; without any that of all patients."""
+    """Mean log1p of the days between a patient's visits; the overall mean for a single visit."""
     is_gap = visit_patient[1:] == visit_patient[:-1]
     length = np.log1p(np.diff(visit_time)[is_gap] / _DAY)
     n_gaps = np.bincount(visit_patient[1:][is_gap], minlength=n_patients)
@@ -206,12 +217,12 @@ def _score_gaps(visit_time, visit_patient, n_patients):
 
 
 def _draw_values(rng, code, patient, n_patients):
-    """Values of the signal's codes, and the weighted sum of each patient's mean standard values."""
+    """Values of the signal codes, and the weighted sum of each patient's standardised means."""
     place = code - _SIGNAL[0]
     hit = np.flatnonzero((place >= 0) & (place < len(_SIGNAL)))
     place = place[hit]
     cell = patient[hit] * len(_SIGNAL) + place
-    # Most of what a test shows is the patient, some of it the day.
+    # Most of the variation of a test lies between patients, some of it between days.
     own = rng.standard_normal(n_patients * len(_SIGNAL))
     standard = 0.9 * own[cell] + np.sqrt(1 - 0.9**2) * rng.standard_normal(len(hit))
     value = np.full(len(code), np.nan)
@@ -223,13 +234,13 @@ def _draw_values(rng, code, patient, n_patients):
 
 
 def _draw_groups(rng, visit, code, visit_patient, n_patients, n_codes):
-    """Codes of which half go with their visit's reason, and the weighted visits a reason."""
+    """Codes, half of them drawn by the reason of the visit, and the score of the reasons."""
     reason = rng.randint(0, _N_REASONS, len(visit_patient))
     of_reason = reason[visit] + _N_REASONS * rng.randint(0, n_codes // _N_REASONS, len(visit))
     code = np.where(rng.random_sample(len(visit)) < 0.5, of_reason, code)
     cell = visit_patient * _N_REASONS + reason
     n_visits = np.bincount(cell, minlength=n_patients * _N_REASONS)
-    # The last reasons: the codes of the first are also those that everybody has.
+    # The last reasons are used, as the codes of the first ones include the most common codes.
     told = n_visits.reshape(n_patients, _N_REASONS)[:, -len(_WEIGHTS) :]
     return code, np.log1p(told) @ _WEIGHTS
 

@@ -1,4 +1,4 @@
-"""Which estimators put the network behind scikit-learn's verbs."""
+"""Estimators that train the network with the scikit-learn API."""
 
 from ._classifier import LSTMVisitClassifier
 from ._code_vectors import make_code_vectors

@@ -1,4 +1,4 @@
-"""What the estimators of all tasks share: hyper-parameters, training, and forward passes."""
+"""Base class of the estimators: hyper-parameters, training, and forward passes."""
 
 import warnings
 from collections.abc import Mapping
@@ -18,15 +18,14 @@ from ..nn import VisitLSTM
 from ..visits import (
     N_SPECIAL,
     UNKNOWN,
+    TruncatedHistories,
     VisitSequences,
-    as_of_truncated,
     refuse_overlaps,
-    truncated_visits,
     with_earlier,
 )
 from ._code_vectors import vectors_from_visits, vectors_given
 from ._device import choose_device, own_randomness
-from ._inputs import as_batch, as_sequences, read_times
+from ._inputs import as_batch, as_sequences, batches_by_length, read_times
 from ._linear_skip import NETWORK_ALONE, choose_shares, combine
 from ._net import (
     VisitDataset,
@@ -223,6 +222,7 @@ class BaseVisitLSTM(BaseEstimator):
             net, vocabulary, random_state = self.net_, self.vocabulary_, self._random_state
             coverage, history = self.embedding_coverage_, self.history_
             shares = self.network_share_, self.linear_share_
+            self._refuse_other_vocabulary(sequences)
             sequences = self._known(sequences)
         else:
             random_state, vocabulary = check_random_state(self.random_state), sequences.vocabulary
@@ -338,22 +338,25 @@ class BaseVisitLSTM(BaseEstimator):
         """What an entry of the module answers for each sample or visit, ndarray (n, ...)."""
         check_is_fitted(self)
         X = as_sequences(X)
+        self._refuse_other_vocabulary(X)
+        return self._forward(X, entry)
+
+    def _forward(self, sequences, entry):
         by_visit = entry is VisitLSTM.forward_by_visit
         module, device = self.net_.module_, self.net_.device
-        times = read_times(X, by_visit) if module.time_gaps else None
-        known = self._known(X)
-        # Samples of similar length need little padding.
-        by_length = X.lengths.argsort(kind="stable")
-        cuts = range(self.batch_size, len(X), self.batch_size)
+        times = read_times(sequences, by_visit) if module.time_gaps else None
+        known = self._known(sequences)
+        batches = batches_by_length(sequences.lengths, self.batch_size)
+
+        def answer(part):
+            read = None if times is None else times[known.visits_of(part)]
+            return entry(module, as_batch(known[part], read).to(device)).cpu()
+
         with torch.inference_mode():
-            batches = (
-                as_batch(known[part], None if times is None else times[known.visits_of(part)])
-                for part in np.split(by_length, cuts)
-            )
-            outputs = torch.cat([entry(module, batch.to(device)).cpu() for batch in batches])
-        rows = X.visits_of(by_length) if by_visit else by_length
+            outputs = torch.cat(list(map(answer, batches)))
+        rows = np.concatenate(batches)
         in_order = np.empty_like(outputs)
-        in_order[rows] = outputs
+        in_order[sequences.visits_of(rows) if by_visit else rows] = outputs
         return in_order
 
     def _outputs_by_visit(self, sequences):
@@ -361,14 +364,13 @@ class BaseVisitLSTM(BaseEstimator):
         whole = with_earlier(sequences)
         refuse_overlaps(whole)
         outputs = self._outputs(sequences, VisitLSTM.forward_by_visit)
-        truncated = truncated_visits(sequences)
-        if truncated.size:
-            # At their end other visits would have been kept.
-            outputs[truncated] = self._outputs(as_of_truncated(sequences, whole))
+        # At the end of these visits max_visits would have kept others.
+        histories = TruncatedHistories(sequences, whole)
+        for part in batches_by_length(histories.lengths, self.batch_size):
+            outputs[histories.visits[part]] = self._forward(histories[part], VisitLSTM.forward)
         return outputs
 
-    def _known(self, sequences):
-        """Sequences whose tokens the fitted module knows; those beyond become unknown."""
+    def _refuse_other_vocabulary(self, sequences):
         if None not in (sequences.vocabulary, self.vocabulary_) and (
             sequences.vocabulary != self.vocabulary_
         ):
@@ -377,6 +379,9 @@ class BaseVisitLSTM(BaseEstimator):
                 f"{type(self).__name__} was fitted with (size {self.vocabulary_.size}). Transform "
                 f"X with the transformer that was fitted with it, best in one Pipeline."
             )
+
+    def _known(self, sequences):
+        """Sequences whose tokens the fitted module knows; those beyond become unknown."""
         size = self.net_.module_.embedding.num_embeddings
         return VisitSequences(
             np.where(sequences.tokens < size, sequences.tokens, UNKNOWN),

@@ -1,4 +1,4 @@
-"""How likely each class is, given a history of visits."""
+"""Classifier of patient histories."""
 
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context

@@ -1,4 +1,4 @@
-"""With which vectors codes start."""
+"""Initial vectors for the embedding of codes."""
 
 from collections.abc import Mapping
 from numbers import Integral

@@ -1,4 +1,4 @@
-"""On which device a network runs, and from which seed."""
+"""Device and random seed of a network."""
 
 import threading
 from contextlib import contextmanager

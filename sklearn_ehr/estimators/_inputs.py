@@ -1,10 +1,14 @@
-"""Which X the estimators take, and how it reaches the network."""
+"""Inputs of the estimators, and the batches that the network reads."""
 
 import numpy as np
 import torch
 
 from ..nn import VisitBatch
+from ..utils import offsets_from_lengths
 from ..visits import VisitSequences
+
+# As many vectors of 256 numbers take 128 MiB.
+_MOST_VISITS = 2**17
 
 
 def as_sequences(X):
@@ -40,11 +44,43 @@ def as_batch(sequences, times=None):
     )
 
 
+def batches_by_length(lengths, batch_size):
+    """Positions of samples, in batches of similar length that need little padding.
+
+    Long histories share a batch with fewer others, so that no batch takes much more memory than
+    the longest history alone.
+
+    Returns
+    -------
+    list of ndarrays of int64
+    """
+    order = lengths.argsort(kind="stable")
+    n_before = offsets_from_lengths(lengths[order])
+    batches, start = [], 0
+    while start < len(order):
+        n_fitting = np.searchsorted(n_before, n_before[start] + _MOST_VISITS, side="right") - 1
+        stop = min(start + batch_size, max(start + 1, n_fitting))
+        batches.append(order[start:stop])
+        start = stop
+    return batches
+
+
 def read_times(sequences, by_visit):
     """Gap before each visit, and time to the prediction after it: Tensor (n_visits, 2).
 
     `by_visit` says whether predictions are made as of every visit.
+
+    Raises
+    ------
+    ValueError
+        If there are no times, or longer ones than 32-bit floats hold.
     """
     waits = sequences.waits_by_visit() if by_visit else sequences.times_to_prediction
     times = np.stack([sequences.time_gaps, waits], axis=1)
+    if n_beyond := np.count_nonzero(~(times <= np.finfo(np.float32).max).all(axis=1)):
+        raise ValueError(
+            f"time_gaps=True reads the time between visits, and to the prediction, as 32-bit "
+            f"floats; X has {n_beyond} visit(s) with times beyond what these hold. Give times in a "
+            f"coarser unit, such as days, or set time_gaps=False."
+        )
     return torch.from_numpy(times.astype(np.float32))

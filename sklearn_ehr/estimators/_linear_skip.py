@@ -1,4 +1,4 @@
-"""How a linear model of code counts is fitted, and how much of it a trained network takes on."""
+"""Linear model of code counts, and its share in the prediction of a trained network."""
 
 import numpy as np
 import torch
@@ -6,8 +6,7 @@ from scipy import sparse
 from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
-from ..nn import CodeCountLinear
-from ..nn._counts import cumulate, log1p_steps
+from ..nn import CodeCountLinear, cumulate, log1p_steps
 from ..utils import offsets_from_lengths
 from ._inputs import as_batch
 

@@ -1,4 +1,4 @@
-"""How a network is trained on visits: the one place that touches skorch."""
+"""Training of networks on visits: the only module that uses skorch."""
 
 import copy
 import warnings

@@ -1,4 +1,4 @@
-"""How large a number will be, given a history of visits."""
+"""Regressor of numbers from patient histories."""
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context

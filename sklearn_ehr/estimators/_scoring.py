@@ -1,4 +1,4 @@
-"""What a scorer of scikit-learn says of a net that is being trained."""
+"""Scores of a network during training, from any scikit-learn scorer."""
 
 import warnings
 from copy import copy

@@ -1,4 +1,4 @@
-"""When an event will happen, given a history of visits and outcomes that may be censored."""
+"""Survival model of patient histories with censored outcomes."""
 
 from importlib.util import find_spec
 from numbers import Integral

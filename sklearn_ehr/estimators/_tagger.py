@@ -1,4 +1,4 @@
-"""Which label each visit has, given the history up to it."""
+"""Tagger that labels each visit of a history."""
 
 import numpy as np
 from sklearn.base import _fit_context

@@ -1,7 +1,7 @@
-"""Which torch modules turn ragged visits into predictions."""
+"""Networks over ragged visits, in plain torch."""
 
 from ._batch import VisitBatch
-from ._counts import CodeCountLinear
+from ._counts import CodeCountLinear, cumulate, log1p_steps
 from ._encoder import VisitEncoder
 from ._hazards import DiscreteHazardLoss
 from ._lstm import VisitLSTM
@@ -14,4 +14,6 @@ __all__ = [
     "VisitBatch",
     "VisitEncoder",
     "VisitLSTM",
+    "cumulate",
+    "log1p_steps",
 ]

@@ -1,4 +1,4 @@
-"""What the network takes in: tokens by visit, visits by sample."""
+"""Batches of samples, as ragged visits of tokens."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,6 +11,10 @@ from torch.nn.utils.rnn import PackedSequence
 _MOST_PADDING = 48
 # oneDNN keeps what it made for each number of steps and of samples: few widths, less memory.
 _WIDTH_MULTIPLE = 8
+# Each place costs as much time as a visit: a long history that runs on alone is not widened.
+_MOST_WIDENING = 1024
+# A layer of 128 units takes about 4 KiB a place to run a stretch forward and backward.
+_MOST_PLACES = 2**15
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,9 +131,10 @@ class VisitBatch:
         """Lay out visits by step and sample, in stretches of steps that need little padding.
 
         A stretch holds the samples that have a visit at its first step, the longest first, and a
-        few shorter ones to make their number a multiple of 8 where the batch has as many. It ends
-        where the former would leave more than a few places empty; the next goes on with fewer. The
-        batch needs at least one visit.
+        few shorter ones to make their number a multiple of 8, if the batch has as many and that
+        adds few places. It ends where the former would leave more than a few places empty; the next
+        goes on with fewer. A stretch of very many places is cut into several, one after the other.
+        The batch needs at least one visit.
 
         Parameters
         ----------
@@ -147,8 +152,7 @@ class VisitBatch:
         n_running = lengths.bincount().flip(0).cumsum(0).flip(0)[1:]
         first, last = self.sample_offsets[samples], self.sample_offsets[samples + 1] - 1
         stretches = []
-        for start, stop in pairwise(_cut_steps(n_running)):
-            n = -(-int(n_running[start]) // _WIDTH_MULTIPLE) * _WIDTH_MULTIPLE
+        for start, stop, n in _cut_steps(n_running):
             step = torch.arange(start, stop, device=first.device).unsqueeze(1)
             visit = last[:n] - step if backward else first[:n] + step
             stretches.append(torch.where(step < lengths[:n], visit, self.n_visits))
@@ -186,13 +190,23 @@ class VisitBatch:
 
 
 def _cut_steps(n_running):
-    """Where stretches start and end, given how many samples have a visit at each step."""
+    """Where stretches start and stop, and how wide they are.
+
+    `n_running` is the number of samples that have a visit at each step.
+    """
     cuts = [0]
     while cuts[-1] < len(n_running):
         rest = n_running[cuts[-1] :]
         n_padding = (rest[0] - rest).cumsum(0)
         cuts.append(cuts[-1] + int(torch.searchsorted(n_padding, _MOST_PADDING, right=True)))
-    return cuts
+    for start, stop in pairwise(cuts):
+        width = int(n_running[start])
+        n_more = -width % _WIDTH_MULTIPLE
+        if n_more * (stop - start) <= _MOST_WIDENING:
+            width += n_more
+        n_steps = max(1, _MOST_PLACES // width)
+        for first in range(start, stop, n_steps):
+            yield first, min(first + n_steps, stop), width
 
 
 def _check_int64_vector(tensor, name):

@@ -1,4 +1,4 @@
-"""What a linear model of code counts answers, given ragged visits."""
+"""Linear model of code counts over ragged visits."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""How units are dropped in training without waiting for random numbers."""
+"""Dropout that draws one random byte per unit."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""How the codes of one visit become one vector."""
+"""Encoder that pools the codes of each visit into one vector."""
 
 import torch
 from torch import nn

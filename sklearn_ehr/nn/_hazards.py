@@ -1,4 +1,4 @@
-"""How likely times to events are when the hazard is constant within an interval of time."""
+"""Discrete-time hazards and their likelihood."""
 
 import torch
 from torch import nn

@@ -1,11 +1,16 @@
-"""How a sequence of visits becomes a prediction."""
+"""LSTM over visits, with a head that predicts."""
 
 import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
+from torch.utils.checkpoint import checkpoint
 
 from ._dropout import ByteDropout
 from ._encoder import VisitEncoder, check_mask
+
+# Largest number of visits in a batch whose intermediate results are all kept for the backward
+# pass. In a larger batch it computes most of them again, which takes less memory and more time.
+_MOST_VISITS = 2**15
 
 
 class VisitLSTM(nn.Module):
@@ -247,16 +252,31 @@ class VisitLSTM(nn.Module):
 
     def _states(self, batch):
         """Hidden state of the last layer after each visit, one tensor a direction."""
-        visits = self.encoder(self.embedding.weight, batch.tokens, batch.visit_offsets)
         directions = 2 if self.lstm.bidirectional else 1
-        if len(visits) == 0:
-            return [visits.new_zeros(0, self.lstm.hidden_size)] * directions
-        visits = self._combine(visits)
-        if self.time_gaps:
-            visits = torch.cat([visits, _times_of(batch)[:, :1].log1p()], dim=1)
+        if batch.n_visits == 0:
+            return [self.head.weight.new_zeros(0, self.lstm.hidden_size)] * directions
+        visits = self._vectors(batch)
         # On a CPU a dense layer is one call, a packed one a call a step, worse in its gradient.
         is_cpu = visits.device.type == "cpu"
         return self._run_dense(batch, visits) if is_cpu else self._run_packed(batch, visits)
+
+    def _vectors(self, batch):
+        """What the LSTM reads of each visit, computed in parts if there are many visits."""
+        offsets = batch.visit_offsets
+        gaps = _times_of(batch)[:, :1] if self.time_gaps else None
+        if batch.n_visits <= _MOST_VISITS:
+            return self._vectors_of(batch.tokens, offsets, gaps)
+        parts = []
+        for start in range(0, batch.n_visits, _MOST_VISITS):
+            ends = offsets[start : start + _MOST_VISITS + 1]
+            tokens = batch.tokens[ends[0] : ends[-1]]
+            of_part = None if gaps is None else gaps[start : start + _MOST_VISITS]
+            parts.append(_recomputed(self._vectors_of, tokens, ends - ends[0], of_part))
+        return torch.cat(parts)
+
+    def _vectors_of(self, tokens, visit_offsets, gaps):
+        visits = self._combine(self.encoder(self.embedding.weight, tokens, visit_offsets))
+        return visits if gaps is None else torch.cat([visits, gaps.log1p()], dim=1)
 
     def _run_packed(self, batch, visits):
         packed, visit = batch.pack(visits)
@@ -283,11 +303,14 @@ class VisitLSTM(nn.Module):
         state = (visits.new_zeros(1, stretches[0].shape[1], self.lstm.hidden_size),) * 2
         # With biases, one layer, no dropout in it, in one direction, steps before samples.
         options = (True, 1, 0.0, self.training, False, False)
-        outputs = []
-        for stretch in stretches:
-            steps = nn.functional.embedding(stretch, visits)
-            state = [s[:, : stretch.shape[1]] for s in state]
-            output, *state = torch.lstm(steps, state, weights, *options)
+
+        def run(steps, *state):
+            return torch.lstm(steps, state, weights, *options)
+
+        is_large, outputs = len(place) > _MOST_VISITS, []
+        for steps in _lay_out(visits, stretches):
+            arguments = [steps, *(s[:, : steps.shape[1]] for s in state)]
+            output, *state = _recomputed(run, *arguments) if is_large else run(*arguments)
             outputs.append(output.flatten(0, 1))
         return nn.functional.embedding(place, torch.cat(outputs))
 
@@ -299,6 +322,24 @@ class VisitLSTM(nn.Module):
     def _zero_state(self, n_samples):
         directions = 2 if self.lstm.bidirectional else 1
         return self.head.weight.new_zeros(n_samples, self.lstm.hidden_size * directions)
+
+
+def _lay_out(visits, stretches):
+    """Vectors of the visits of each stretch, of shape (n_steps, n_samples, n_features)."""
+    if not torch.is_grad_enabled():
+        return (nn.functional.embedding(stretch, visits) for stretch in stretches)
+    # Together, as each lookup would have a gradient of the size of all visits.
+    rows = torch.cat([stretch.flatten() for stretch in stretches])
+    parts = nn.functional.embedding(rows, visits).split([s.numel() for s in stretches])
+    return (part.view(*s.shape, -1) for part, s in zip(parts, stretches, strict=True))
+
+
+def _recomputed(function, *arguments):
+    """Call a function now, and again in the backward pass instead of keeping what it computes."""
+    if not torch.is_grad_enabled():
+        return function(*arguments)
+    # With the state of the random generator preserved, dropout drops the same units again.
+    return checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=True)
 
 
 def _mlp(dim, hidden_dim, dropout):

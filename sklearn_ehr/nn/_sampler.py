@@ -1,4 +1,4 @@
-"""Which samples share a batch: those of about as many visits."""
+"""Sampler of batches of histories of similar length."""
 
 import torch
 

@@ -1,6 +1,7 @@
-"""Ragged arrays, sorting, threads, and columns of frames."""
+"""Tools for ragged arrays, sorting, threads, and columns of frames."""
 
 from ._frames import (
+    check_keys,
     check_one_kind,
     column_of,
     encode,
@@ -26,6 +27,7 @@ from ._threads import map_in_threads
 __all__ = [
     "SampleIndexing",
     "as_integers",
+    "check_keys",
     "check_one_kind",
     "column_of",
     "concatenate_ranges",

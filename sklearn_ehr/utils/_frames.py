@@ -1,4 +1,4 @@
-"""Columns of frames: found by name, checked, and encoded."""
+"""Columns of frames: lookup by name, checks, and encoding."""
 
 from collections.abc import Hashable
 
@@ -7,8 +7,8 @@ import pandas as pd
 
 from ._sorting import factorise
 
-# Other names of a role. The first is that of MEDS, which stands in for the standard one; the others
-# are told where a column is missing: names of a user's own columns may be patients.
+# Other usual names of columns. If a column is missing, the error lists only these, because any
+# other name may identify a patient.
 _ALIASES = {
     "patient_id": ("subject_id", "person_id", "patient", "pid", "patientunitstayid", "id"),
     "value": ("numeric_value", "valuenum", "value_as_number", "result"),
@@ -23,21 +23,27 @@ _KIND_OF_TYPE = {
     "float": "number",
     "bool": "boolean",
     "Decimal": "decimal",
+    "integer": "number",
+    "floating": "number",
+    "mixed-integer-float": "number",
+    "datetime64": "datetime",
+    "timedelta64": "timedelta",
 }
 _MEDS = {"patient_id": "subject_id", "value": "numeric_value"}
 
 
 def require_frame(frame, name):
-    """Raise unless a parameter is a frame of pandas."""
+    """Raise unless a parameter is a pandas DataFrame."""
     if not isinstance(frame, pd.DataFrame):
         raise TypeError(f"{name} must be a pandas DataFrame, got {type(frame).__name__}.")
 
 
 def column_of(frame, name, frame_name, *, fixed, optional=False, owner="Cohort"):
-    """The column of a frame that plays a role, or None where an optional one is absent.
+    """Look up the column that plays a role in a frame, or return None if it is optional and absent.
 
-    `fixed` is the role's standard name and parameter, `owner` what has that parameter. The MEDS
-    name of a role stands in for its standard one.
+    `fixed` is both the standard name of the column and the name of the parameter that may change
+    it, and `owner` is the class with that parameter. If the standard name is not in the frame, its
+    MEDS name is tried.
     """
     if name is None and optional:
         return None
@@ -59,11 +65,11 @@ def column_of(frame, name, frame_name, *, fixed, optional=False, owner="Cohort")
     column = frame[present]
     if column.ndim != 1:
         raise ValueError(f"{frame_name} has several columns named {present!r}; keep one.")
-    return column
+    return _readable(column)
 
 
 def _candidates(frame, fixed):
-    """Columns that other systems name so, for a message; no other column's name is told."""
+    """Part of a message that lists the columns with another usual name for this one."""
     known = {fixed, *_ALIASES.get(fixed, ())}
     found = [name for name in frame.columns if isinstance(name, str) and name.lower() in known]
     return f", but has {', '.join(map(repr, found))}" if found else ""
@@ -89,37 +95,41 @@ def _factorise(column):
     name = column.name
     check_one_kind(column, name)
     try:
-        position, table = factorise(_without_views(column))
+        position, table = factorise(_readable(column))
         table = np.asarray(table)
         if key_kind(table) == "string":
             "".join(table).encode()
     except UnicodeError:
         raise ValueError(
-            f"Column {name!r} holds texts that are not valid Unicode (lone surrogates), such as "
-            f"those read with a wrong encoding. Read the file again with its own, for instance "
-            f"encoding='latin-1'."
+            f"Column {name!r} holds strings that are not valid Unicode (lone surrogates), for "
+            f"instance because a file was read with the wrong encoding. Read it again with the "
+            f"right one, such as encoding='latin-1'."
         ) from None
     except Exception:
-        # Whatever pandas or Arrow raise, they quote cells.
+        # The messages of pandas and Arrow quote cells.
         raise TypeError(
-            f"Column {name!r} (dtype {column.dtype}) holds values that cannot be told apart and "
-            f"sorted. Convert it to texts or integers, for instance with .astype(str)."
+            f"Column {name!r} (dtype {column.dtype}) holds values that cannot be compared and "
+            f"sorted. Convert it to strings or integers, for instance with .astype(str)."
         ) from None
     return position, table
 
 
-def _without_views(column):
-    """The column, in an Arrow layout of texts that pandas finds the distinct values of."""
-    if str(column.dtype) != "string_view[pyarrow]":
+def _readable(column):
+    """Convert dtypes that pandas cannot factorise or use as an index."""
+    if column.dtype == np.float16:
+        return column.astype(np.float32)
+    name = str(column.dtype)
+    if not name.endswith("_view[pyarrow]"):
         return column
     import pyarrow as pa
 
-    texts = pa.array(column.array).cast(pa.large_string())
-    return pd.Series(texts, dtype=pd.ArrowDtype(pa.large_string()), name=column.name)
+    layout = pa.large_string() if name.startswith("string") else pa.large_binary()
+    values = pa.array(column.array).cast(layout)
+    return pd.Series(values, dtype=pd.ArrowDtype(layout), name=column.name, index=column.index)
 
 
 def key_kind(values):
-    """Kind of identifiers: numbers of any width are one kind, texts of any storage another."""
+    """Kind of identifiers, such as "number" or "string", however they are stored."""
     dtype = values.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         return key_kind(dtype.categories)
@@ -129,10 +139,10 @@ def key_kind(values):
         return "string"
     kind = pd.api.types.infer_dtype(values, skipna=True)
     if kind == "mixed":
-        # Other objects are one kind if they are of one type, such as uuid.UUID.
+        # Objects of a single type, such as uuid.UUID, are of one kind.
         types = {type(value) for value in np.asarray(values) if not _is_null(value)}
         kind = types.pop().__name__ if len(types) == 1 else kind
-    return "number" if kind in {"integer", "floating", "mixed-integer-float"} else kind
+    return _KIND_OF_TYPE.get(kind, kind)
 
 
 def _kind_in_arrow(dtype):
@@ -144,7 +154,7 @@ def _kind_in_arrow(dtype):
     try:
         kind = dtype.type.__name__
     except NotImplementedError:
-        # pandas knows no Python type for it, nor what to do with it.
+        # pandas has no Python type for it.
         return name
     return _KIND_OF_TYPE.get(kind, kind)
 
@@ -153,8 +163,17 @@ def _is_null(value):
     return value is None or value is pd.NA or value is pd.NaT or value != value
 
 
+def check_keys(column):
+    """Refuse a column whose values cannot serve as identifiers."""
+    if column.dtype == object:
+        # Objects have to be compared to find out whether they can serve.
+        _factorise(column)
+    else:
+        check_one_kind(column, column.name)
+
+
 def check_one_kind(values, name):
-    """Refuse identifiers that do not sort, such as numbers among texts, and complex numbers."""
+    """Refuse identifiers that cannot be sorted, such as numbers among strings."""
     kind = key_kind(values)
     if kind in {"mixed", "mixed-integer"}:
         raise TypeError(
@@ -165,20 +184,20 @@ def check_one_kind(values, name):
         kind = str(values.dtype)
     if kind in {"complex", "float128", "list", "dict", "set", "ndarray", "tuple"}:
         raise TypeError(
-            f"Column {name!r} holds {kind} values (dtype {values.dtype}), which are no "
-            f"identifiers. Give one text or integer a row, for instance with .explode or "
+            f"Column {name!r} holds {kind} values (dtype {values.dtype}), which cannot be used as "
+            f"identifiers. Give one string or integer per row, for instance with .explode or "
             f".astype(str)."
         )
 
 
 def refuse_nulls(is_null, name, way_out):
-    """Raise if any row is null."""
+    """Raise if any value is null."""
     if n_null := int(np.count_nonzero(is_null)):
         raise ValueError(f"Column {name!r} has {n_null} null value(s). {way_out}")
 
 
 def prune(position, table):
-    """Drop the entries of a table that no position uses; -1 stays."""
+    """Drop the table entries that no position refers to, and renumber the positions except -1."""
     used = np.zeros(len(table) + 1, dtype=bool)
     used[position] = True
     used = used[:-1]

@@ -1,4 +1,4 @@
-"""How ragged arrays are addressed: ranges, offsets, and scikit-learn's ways of indexing samples."""
+"""Ragged arrays: ranges, offsets, and the ways scikit-learn indexes samples."""
 
 from itertools import pairwise
 from numbers import Integral
@@ -9,21 +9,21 @@ _ELEMENTS_PER_BLOCK = 2**19
 
 
 def offsets_from_lengths(lengths):
-    """Offsets of consecutive ranges of these lengths, starting at 0; one more than lengths."""
+    """Offsets of consecutive ranges with these lengths: one more than there are lengths."""
     offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
 
 
 def split_by_sample(values, offsets):
-    """Object array of the ranges of values between offsets, one a sample."""
+    """Object array with one array of values per sample, cut at the offsets."""
     parts = np.split(values, offsets[1:-1])
-    # numpy would make one array of parts that are equally long.
+    # np.array would stack parts of equal length.
     return np.fromiter(parts[: len(offsets) - 1], dtype=object, count=len(offsets) - 1)
 
 
 def index_ranges(starts, stops):
-    """Index of the ranges ``[start, stop)``: a slice where they join up, else their integers."""
+    """Index of the ranges ``[start, stop)``: a slice if they are adjacent, else integers."""
     if len(starts) and (starts[1:] == stops[:-1]).all():
         return slice(starts[0], stops[-1])
     lengths = stops - starts
@@ -34,7 +34,7 @@ def index_ranges(starts, stops):
 
 
 def concatenate_ranges(starts, stops):
-    """Integers of the ranges ``[start, stop)``, one range after the other."""
+    """Integers in the ranges ``[start, stop)``, one range after another."""
     index = index_ranges(starts, stops)
     return np.arange(index.start, index.stop) if isinstance(index, slice) else index
 
@@ -47,7 +47,7 @@ def cover_ranges(starts, stops, n):
 
 
 def run_starts(*keys):
-    """True where any of the equally long arrays differs from the element before it."""
+    """True where any of these arrays of equal length differs from its previous element."""
     starts = np.zeros(len(keys[0]), dtype=bool)
     starts[:1] = True
     for key in keys:
@@ -56,9 +56,10 @@ def run_starts(*keys):
 
 
 def search_ranges(values, starts, stops, needles, side):
-    """`numpy.searchsorted` of one needle in each range ``[start, stop)`` of sorted values.
+    """Search each sorted range ``[start, stop)`` of values for its own needle.
 
-    All ranges are bisected together, so the cost is ``len(starts) * log2(longest range)``.
+    This is `numpy.searchsorted` for many ranges. All of them are bisected together, at a cost of
+    ``len(starts) * log2(longest range)``.
     """
     low, high = starts.copy(), stops.copy()
     below = np.less_equal if side == "right" else np.less
@@ -71,23 +72,30 @@ def search_ranges(values, starts, stops, needles, side):
 
 
 def slices_of_about(n_before):
-    """Slices of consecutive samples that hold few enough elements for the processor's cache.
+    """Slices of consecutive samples, each small enough for the processor's cache.
 
-    `n_before` tells how many elements come before a sample, or before it and its neighbours.
+    Parameters
+    ----------
+    n_before : ndarray of shape (n_samples,)
+        Number of elements before each sample, ascending.
+
+    Returns
+    -------
+    list of slice
     """
     first = np.flatnonzero(run_starts(n_before // _ELEMENTS_PER_BLOCK))
     return [slice(start, stop) for start, stop in pairwise([0, *first[1:], len(n_before)])]
 
 
 def resolve_index(key, n_samples, owner):
-    """Turn what scikit-learn indexes samples with into an array of positions.
+    """Convert any index that scikit-learn uses for samples to an array of positions.
 
     Parameters
     ----------
     key : int, slice, array-like of int or bool, or a tuple ``(key, ...)``
     n_samples : int
     owner : str
-        Name of the indexed class, for errors.
+        Name of the indexed class, for error messages.
 
     Returns
     -------
@@ -99,7 +107,7 @@ def resolve_index(key, n_samples, owner):
     if isinstance(key, tuple):
         raise IndexError(f"{owner} has one dimension, its samples; got {len(key)} indices.")
     if isinstance(key, slice):
-        return np.arange(n_samples)[key]
+        return np.arange(*key.indices(n_samples))
     if isinstance(key, Integral) and not isinstance(key, bool | np.bool_):
         key = [key]
     positions = np.asarray(key)
@@ -112,7 +120,7 @@ def resolve_index(key, n_samples, owner):
     if positions.dtype.kind == "b":
         if len(positions) != n_samples:
             raise IndexError(
-                f"A boolean mask over {owner} needs one value a sample: got {len(positions)} "
+                f"A boolean mask over {owner} needs one value per sample: got {len(positions)} "
                 f"values for {n_samples} samples."
             )
         return np.flatnonzero(positions)
@@ -123,7 +131,13 @@ def resolve_index(key, n_samples, owner):
 
 
 class SampleIndexing:
-    """What scikit-learn asks of an `X` that is no array: a length, a shape, rows by position."""
+    """Base class of objects that scikit-learn accepts as `X` although they are not arrays.
+
+    It has a length and a shape, and is indexed by sample. A subclass defines `_take`, which selects
+    samples by position, and `_way_out`, which says how to get an array.
+    """
+
+    _way_out = ""
 
     @property
     def shape(self):
@@ -135,5 +149,5 @@ class SampleIndexing:
 
     def __array__(self, dtype=None, copy=None):
         raise TypeError(
-            f"{type(self).__name__} holds ragged patient histories and is no array. {self._way_out}"
+            f"{type(self).__name__} holds ragged patient histories, not an array. {self._way_out}"
         )

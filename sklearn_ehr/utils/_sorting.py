@@ -1,4 +1,4 @@
-"""In which order rows come by several keys or buckets, and which distinct values a column holds."""
+"""Sorting of rows by several keys, and the distinct values of a column."""
 
 from collections import ChainMap
 from itertools import zip_longest
@@ -15,10 +15,11 @@ _NUMBERS_PER_PART = 2**18
 
 
 def order_by(*keys):
-    """Stable order of rows by keys, the first one first; as `numpy.lexsort` with keys reversed.
+    """Stable order of rows by several keys, the first one most significant.
 
-    A radix sort, least significant digit first, of digits as wide as fit beside the row's position
-    in 64 bits: numpy sorts such integers several times faster than it finds the order of any.
+    The result is that of `numpy.lexsort` with the keys reversed. This is a radix sort that begins
+    with the least significant digit. A digit has as many bits as fit into 64 bits together with the
+    position of a row: numpy sorts such integers several times faster than it runs `argsort`.
 
     Parameters
     ----------
@@ -34,9 +35,9 @@ def order_by(*keys):
 
 
 def is_ascending(*keys):
-    """Whether rows stand in order already; the keys are as of `order_by`."""
+    """Whether rows are already in order by keys such as `order_by` takes."""
     keys = [as_integers(key) for key in keys]
-    # A few rows mostly tell that the first key does not ascend.
+    # If the first key does not ascend, a few rows are usually enough to see it.
     head = keys[0][:100]
     if (head[1:] < head[:-1]).any():
         return False
@@ -49,7 +50,7 @@ def is_ascending(*keys):
 
 
 def is_last_of_equals(*keys):
-    """True for rows after which no row has the same keys, which are as of `order_by`."""
+    """True for rows that no later row equals in all keys, which are those of `order_by`."""
     keys = [as_integers(key) for key in keys]
     if is_ascending(*keys):
         return np.roll(run_starts(*keys), -1)
@@ -60,7 +61,7 @@ def is_last_of_equals(*keys):
 
 
 def deal(bucket, columns, *, ids):
-    """Move rows to buckets, within which they keep their order: a counting sort.
+    """Sort rows by bucket, and keep their order within each bucket: a counting sort.
 
     Parameters
     ----------
@@ -69,23 +70,23 @@ def deal(bucket, columns, *, ids):
     columns : dict of str to ndarray of shape (n_rows,)
         Numbers or datetimes.
     ids : tuple of two keys of `columns`
-        Those of integers of at least 0.
+        The columns of non-negative integers.
 
     Returns
     -------
     columns : dict of str to ndarray of shape (n_rows,)
     starts : ndarray of shape (n_buckets + 1,)
-        Where each bucket starts in them.
+        Start of each bucket in the sorted columns.
     """
     n_buckets = int(bucket.max()) + 1
 
     def move(id_, value):
-        """Move two columns: for a sparse matrix scipy moves indices and values in one go."""
+        """Sort two columns at once, as the indices and the values of a sparse matrix."""
         indices, data = columns[id_], columns[value]
         stored = data.view(np.int64) if data.dtype.kind == "M" else data
         shape = n_buckets, int(indices.max()) + 1
         matrix = sparse.coo_array((stored, (bucket, indices)), shape=shape)
-        # Nothing is to be added up, though indices repeat.
+        # Otherwise scipy would add up the values of equal indices.
         matrix.has_canonical_format = True
         matrix = matrix.tocsr()
         return {id_: matrix.indices, value: matrix.data.view(data.dtype)}, matrix.indptr
@@ -97,7 +98,7 @@ def deal(bucket, columns, *, ids):
 
 
 def factorise(values):
-    """Distinct values in ascending order, and each one's position among them (-1 for null).
+    """Distinct values in ascending order, and the position of each value among them.
 
     Parameters
     ----------
@@ -106,22 +107,23 @@ def factorise(values):
     Returns
     -------
     position : ndarray of int32, shape (n,)
+        -1 for null.
     table : Index of shape (n_distinct,)
     """
     if isinstance(values.dtype, np.dtype) and values.dtype.kind in "iu" and len(values):
         numbers = values.to_numpy()
         span = int(numbers.max()) - int(numbers.min())
-        # Where the numbers lie close, a mark for each beats a hash table.
+        # If the numbers are close together, an array of marks is faster than a hash table.
         if span < 4 * len(numbers):
             return _factorise_dense(numbers, span)
     starts = range(0, max(len(values), 1), _ROWS_PER_PART)
     parts = [values.array[start : start + _ROWS_PER_PART] for start in starts]
     positions, tables = zip(*map_in_threads(pd.factorize, parts), strict=True)
-    # Series keep what objects are, where Index.append makes one float of two large integers.
+    # Series keep objects as they are, while Index.append may convert large integers to floats.
     series = [pd.Series(part, dtype=part.dtype) for part in tables]
     rank, table = pd.factorize(pd.concat(series), sort=True)
     ranks = np.split(rank.astype(np.int32), np.cumsum([len(part) for part in tables])[:-1])
-    # Position -1 takes the last rank, which says null again.
+    # Position -1 selects the last rank, which is the -1 for null.
     ranks = [np.append(part, np.int32(-1)) for part in ranks]
     return np.concatenate(map_in_threads(np.take, ranks, positions)), table
 
@@ -133,7 +135,7 @@ def _factorise_dense(numbers, span):
     parts = [slice(i, i + _NUMBERS_PER_PART) for i in range(0, len(numbers), _NUMBERS_PER_PART)]
 
     def place(part):
-        # Unsigned 64 bits wrap round, so that no width and no sign of the numbers overflows.
+        # Unsigned 64-bit integers wrap around, so that numbers of any width and sign fit.
         return (numbers[part].astype(np.uint64) - low).view(np.int64)
 
     def mark(part):
@@ -167,12 +169,12 @@ def _sort(keys):
 
 
 def _digits(keys, n_bits):
-    """Digits of this many bits of all keys' bits side by side, the least significant first."""
+    """Digits of `n_bits` each, cut from the joined bits of all keys, least significant first."""
     digit, used = None, 0
     for key in reversed(keys):
         low = key.min()
         left = (int(key.max()) - int(low)).bit_length()
-        # Differences of int64 may need 64 bits, which unsigned numbers hold after wrapping round.
+        # A difference of two int64 may need 64 bits, which unsigned integers have.
         rest = key.astype(np.int64).view(np.uint64)
         rest -= np.int64(low).view(np.uint64)
         while left:
@@ -195,12 +197,12 @@ def _digits(keys, n_bits):
 
 
 def as_integers(key):
-    """Integers of the same order: NaN last, NaT first."""
+    """Integers in the same order as the keys, with NaN last and NaT first."""
     if key.dtype.kind in "Mm":
         return key.view(np.int64)
     if key.dtype.kind != "f":
         return key
-    # Adding zero makes -0.0 of 0.0; of one NaN every bit pattern comes last.
+    # Adding zero turns -0.0 into 0.0, and np.where replaces any NaN by the one that sorts last.
     key = np.where(np.isnan(key), np.nan, key + 0.0).astype(np.float64)
     bits = key.view(np.int64)
     return np.where(bits < 0, bits ^ np.int64(2**63 - 1), bits)

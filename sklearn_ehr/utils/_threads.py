@@ -1,4 +1,4 @@
-"""How pieces of work run beside each other."""
+"""Work in parallel threads."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -6,10 +6,11 @@ from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 
 
 def map_in_threads(function, *arguments):
-    """List of what a function returns, as of `map`; for work that lets other threads run.
+    """List of what a function returns for each set of arguments, like `map` but in threads.
 
-    As many threads as scikit-learn's own loops take: one in a worker of joblib, which shares the
-    processors with others.
+    This pays for functions that release the global interpreter lock. The number of threads is that
+    of scikit-learn's own parallel loops: one inside a joblib worker, which shares the processors
+    with other workers.
     """
     n_threads = _openmp_effective_n_threads()
     if n_threads == 1:

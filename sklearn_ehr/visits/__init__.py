@@ -1,15 +1,14 @@
 """Visits made from the events of a cohort, as sequences of tokens or as counts."""
 
 from ._as_of import (
-    as_of_truncated,
+    TruncatedHistories,
     count_static,
     refuse_late_facts,
     refuse_overlaps,
-    truncated_visits,
     with_earlier,
 )
+from ._grouping import group_events
 from ._sequences import PaddedVisits, VisitSequences
-from ._tokens import group_events
 from ._transformers import CodeCountVectorizer, VisitSequenceTransformer
 from ._vocabulary import N_SPECIAL, UNKNOWN, Vocabulary
 
@@ -18,14 +17,13 @@ __all__ = [
     "UNKNOWN",
     "CodeCountVectorizer",
     "PaddedVisits",
+    "TruncatedHistories",
     "VisitSequenceTransformer",
     "VisitSequences",
     "Vocabulary",
-    "as_of_truncated",
     "count_static",
     "group_events",
     "refuse_late_facts",
     "refuse_overlaps",
-    "truncated_visits",
     "with_earlier",
 ]

@@ -1,13 +1,13 @@
-"""What was known at the end of each visit."""
+"""Histories as they were known at the end of each visit."""
 
 import numpy as np
 
-from ..utils import concatenate_ranges, offsets_from_lengths
+from ..utils import SampleIndexing, concatenate_ranges, offsets_from_lengths
 from ._sequences import _PER_SAMPLE, VisitSequences
 
 
 def with_earlier(sequences):
-    """Sequences with the visits that `max_visits` left out put back: after static ones, if any."""
+    """Put back the visits that `max_visits` left out, after the static visit if there is one."""
     earlier = sequences.earlier
     if earlier is None:
         return sequences
@@ -27,9 +27,10 @@ def with_earlier(sequences):
 
 
 def refuse_overlaps(sequences):
-    """Raise where the end of a visit does not part what was known by then from what was not.
+    """Raise if a visit begins no later than the previous one ends.
 
-    `sequences` hold all visits, as of `with_earlier`.
+    What was known at the end of the previous visit is then not a number of whole visits.
+    `sequences` hold all visits, as `with_earlier` returns them.
     """
     times = sequences.visit_times if sequences.known_times is None else sequences.known_times
     if times is None:
@@ -37,31 +38,31 @@ def refuse_overlaps(sequences):
     first, last = times.T
     if n_overlapping := _count_after_dated(sequences, first[1:] <= last[:-1]):
         raise ValueError(
-            f"{n_overlapping} visit(s) of X overlap with the one before: part of what they hold "
-            f"was known when that one ended, so nothing can be said as of its end. Group events "
-            f"with VisitSequenceTransformer(visits='time'), 'day' or a gap; where facts are "
-            f"recorded late (known_time), with a gap that is long enough for them."
+            f"{n_overlapping} visit(s) of X overlap with the previous one: some of their events "
+            f"were known by the time that one ended, so nothing can be predicted as of its end. "
+            f"Group events with VisitSequenceTransformer(visits='time'), 'day' or a gap. If facts "
+            f"are recorded late (known_time), choose a gap that is long enough for them."
         )
 
 
 def refuse_late_facts(sequences):
-    """Raise where a visit holds what became known only after the end of the next one."""
+    """Raise if an event became known only after the end of the next visit."""
     if sequences.known_times is None:
         return
     last = sequences.known_times[:, 1]
     if n_late := _count_after_dated(sequences, last[:-1] > last[1:]):
         raise ValueError(
-            f"{n_late} visit(s) of X end before all of the one before was known (known_time), so "
-            f"their answers would look ahead. Group events with VisitSequenceTransformer(visits=a "
-            f"gap that is long enough for them), or leave out what is recorded late."
+            f"{n_late} visit(s) of X end before all of the previous one was known (known_time), so "
+            f"their predictions would look ahead. Group events with VisitSequenceTransformer("
+            f"visits=a gap that is long enough for them), or leave out events recorded late."
         )
 
 
 def _count_after_dated(sequences, is_one):
-    """How many visits after another of their sample, which is not static, are marked.
+    """Number of marked visits that follow another visit of their sample, other than a static one.
 
-    `is_one` marks each visit but the first. Static events are known from the start, whatever their
-    known time.
+    `is_one` has a mark for each visit but the first. Static events are known from the start,
+    whatever their known time.
     """
     counts = is_one & ~sequences.is_static[:-1]
     starts = sequences.sample_offsets[:-1][sequences.lengths > 0]
@@ -69,40 +70,63 @@ def _count_after_dated(sequences, is_one):
     return np.count_nonzero(counts)
 
 
-def truncated_visits(sequences):
-    """Positions of dated visits in samples that `max_visits` cut short."""
-    if sequences.earlier is None:
-        return np.empty(0, dtype=np.int64)
-    is_cut = np.repeat(sequences.earlier.lengths > 0, sequences.lengths)
-    return np.flatnonzero(is_cut & ~sequences.is_static)
+class TruncatedHistories(SampleIndexing):
+    """Histories as of the end of each dated visit, for samples that `max_visits` cut short.
 
+    Each one holds the visits that `max_visits` would have kept at that time. Histories are built
+    when they are indexed, because all of them together repeat a visit up to `max_visits` times.
 
-def as_of_truncated(sequences, whole):
-    """A sample for each of `truncated_visits`: what `max_visits` would have kept at its end.
+    Parameters
+    ----------
+    sequences : VisitSequences
+        What `max_visits` kept, which also tells `max_visits`.
+    whole : VisitSequences
+        The same samples, as `with_earlier` returns them.
 
-    `whole` is `sequences` as of `with_earlier`. What was kept of a sample that was cut short tells
-    `max_visits`.
+    Attributes
+    ----------
+    visits : ndarray of shape (n_histories,)
+        Position in `sequences` of the visit that each history ends with.
+    lengths : ndarray of shape (n_histories,)
+        Number of visits in each history.
     """
-    visits = truncated_visits(sequences)
-    sample = np.repeat(np.arange(len(sequences)), sequences.lengths)[visits]
-    n_static = count_static(sequences)[sample]
-    max_visits = sequences.lengths[sample] - n_static
-    stops = whole.sample_offsets[sample + 1] - (sequences.sample_offsets[sample + 1] - visits) + 1
-    starts = whole.sample_offsets[sample]
-    dated_starts = np.maximum(starts + n_static, stops - max_visits)
-    ranges = [(starts, starts + n_static), (dated_starts, stops)]
-    lengths = n_static + stops - dated_starts
-    histories = whole._rebuild(_concatenate_each(ranges), offsets_from_lengths(lengths))
-    # Predicted as soon as their last visit is known, which `times_to_prediction` takes for granted.
-    return histories._replace(groups=None, prediction_times=None)
+
+    _way_out = "Index it to get VisitSequences."
+
+    def __init__(self, sequences, whole):
+        # As of the end of its last visit, with no time until the prediction.
+        self._whole = whole._replace(groups=None, prediction_times=None)
+        is_cut = np.zeros(len(sequences), dtype=bool)
+        if sequences.earlier is not None:
+            is_cut = sequences.earlier.lengths > 0
+        is_cut = np.repeat(is_cut, sequences.lengths) & ~sequences.is_static
+        self.visits = np.flatnonzero(is_cut)
+        sample = np.repeat(np.arange(len(sequences)), sequences.lengths)[self.visits]
+        n_static = count_static(sequences)[sample]
+        max_visits = sequences.lengths[sample] - n_static
+        to_come = sequences.sample_offsets[sample + 1] - self.visits - 1
+        self._starts = whole.sample_offsets[sample]
+        self._static_stops = self._starts + n_static
+        self._stops = whole.sample_offsets[sample + 1] - to_come
+        self._dated_starts = np.maximum(self._static_stops, self._stops - max_visits)
+        self.lengths = n_static + self._stops - self._dated_starts
+
+    def __len__(self):
+        return len(self.visits)
+
+    def _take(self, positions):
+        static = self._starts[positions], self._static_stops[positions]
+        dated = self._dated_starts[positions], self._stops[positions]
+        offsets = offsets_from_lengths(self.lengths[positions])
+        return self._whole._rebuild(_concatenate_each([static, dated]), offsets)
 
 
 def count_static(sequences):
-    """Static visits of each sample, ndarray of shape (n_samples,)."""
+    """Number of static visits of each sample, ndarray of shape (n_samples,)."""
     return np.diff(offsets_from_lengths(sequences.is_static)[sequences.sample_offsets])
 
 
 def _concatenate_each(ranges):
-    """Integers of the first of each kind of ranges, then of the second of each, and so on."""
+    """Integers in the first range of each kind, then in the second range of each kind, etc."""
     starts, stops = (np.stack(ends, axis=1).ravel() for ends in zip(*ranges, strict=True))
     return concatenate_ranges(starts, stops)

@@ -15,10 +15,13 @@ from ._checks import (
     refuse_other_resolution,
     refuse_other_times,
     refuse_unordered_target,
+    scale_of_times,
+    warn_of_another_unit,
     warn_of_other_visit_ids,
 )
 from ._event_codes import EventCodes
-from ._tokens import Tokeniser, refuse_events_without_id
+from ._grouping import refuse_events_without_id
+from ._tokens import Tokeniser
 from ._value_bins import ValueBins
 from ._vocabulary import Vocabulary, frequent_codes, least_patients
 
@@ -106,6 +109,7 @@ class CodeTransformer(TransformerMixin, BaseEstimator):
         self.resolution_ = cohort.resolution
         self._value_bins = None if bins is None else bins.keep(self.vocabulary_)
         self._kind_of_times = kind_of_times(table)
+        self._scale_of_times = scale_of_times(cohort)
         self._has_visit_ids = table.visit is not None
         return self
 
@@ -118,6 +122,7 @@ class CodeTransformer(TransformerMixin, BaseEstimator):
         table = cohort.event_table
         refuse_other_resolution(cohort.resolution, self.resolution_)
         refuse_other_times(kind_of_times(table), self._kind_of_times)
+        warn_of_another_unit(scale_of_times(cohort), self._scale_of_times)
         if self.visits in ("auto", "id"):
             warn_of_other_visit_ids(table.visit is not None, self._has_visit_ids)
         if self.visits == "id":

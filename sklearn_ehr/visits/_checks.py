@@ -2,8 +2,11 @@
 
 import warnings
 
+import numpy as np
 import pandas as pd
 
+# A thousand lies between seconds, milliseconds and so on; less may be two kinds of patients.
+_SCALES_APART = 3
 _TIMES = {None: "no times", "datetime": "datetimes", "number": "numeric times"}
 
 
@@ -12,6 +15,33 @@ def kind_of_times(table):
     if table.time is None:
         return None
     return "datetime" if table.time.dtype.kind == "M" else "number"
+
+
+def scale_of_times(cohort):
+    """Order of magnitude of numeric times that are visible: the power of ten of their median.
+
+    None for datetimes, and where no visible time differs from 0. The first block of samples that
+    has any is enough.
+    """
+    if kind_of_times(cohort.event_table) != "number":
+        return None
+    for block in cohort.blocks():
+        times = np.abs(cohort.event_table.time[block.visible_positions()[0]].astype(np.float64))
+        times = times[times > 0]
+        if len(times):
+            return int(np.floor(np.median(np.log10(times))))
+    return None
+
+
+def warn_of_another_unit(scale, fitted):
+    """Warn if numeric times are a thousand times larger or smaller than those of `fit`."""
+    if None not in (scale, fitted) and abs(scale - fitted) >= _SCALES_APART:
+        warnings.warn(
+            f"The times of X are numbers of about 1e{scale}, and those that this transformer was "
+            f"fitted on were about 1e{fitted}. Check that both are in the same unit.",
+            UserWarning,
+            stacklevel=5,
+        )
 
 
 def refuse_other_resolution(resolution, fitted):
@@ -43,7 +73,7 @@ def warn_of_other_visit_ids(has_ids, fitted):
     here, there = ("have", "had none") if has_ids else ("have no", "had some")
     warnings.warn(
         f"The events of X {here} visit ids, and those that this transformer was fitted on {there}, "
-        f"so visits are something else than in fit. Name the column with Cohort(..., visit_id=...) "
+        f"so visits do not mean the same as in fit. Name the column with Cohort(..., visit_id=...) "
         f"or leave it out with visit_id=None, as in fit.",
         UserWarning,
         stacklevel=5,

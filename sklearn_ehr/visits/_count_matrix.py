@@ -50,8 +50,8 @@ def count_tokens(sequences, last_visits=(), recent=()):
 def is_recent(cohort, sequences, window):
     """Whether each visit of a cohort's sequences ends within a window before the prediction.
 
-    A window ends with the prediction or, for whole histories, with the last event of the sample. A
-    static visit may count as either.
+    In a whole history, the window is one before the last event of the sample. The result for a
+    static visit is arbitrary.
     """
     sample = np.repeat(np.arange(len(cohort)), sequences.lengths)
     return cohort.is_recent(window, sequences.visit_times[:, 1], sample)

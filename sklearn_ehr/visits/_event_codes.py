@@ -85,7 +85,7 @@ def check_can_be_binned(table):
             "value_bins needs the values of events, and events has no such column. Name it with "
             "Cohort(..., value=...), or leave value_bins=None."
         )
-    if key_kind(table.codes) != "string":
+    if len(table.codes) and key_kind(table.codes) != "string":
         raise TypeError(
             f"value_bins makes codes such as 'code//Q1', and the codes of events are of type "
             f"{key_kind(table.codes)}. Convert them with .astype(str)."

@@ -1,4 +1,4 @@
-"""Visits of token ids, ragged as they are, padded on request."""
+"""Sequences of visits, ragged or padded."""
 
 from copy import copy
 from typing import NamedTuple
@@ -7,6 +7,7 @@ import numpy as np
 
 from ..cohort import null_times
 from ..utils import SampleIndexing, concatenate_ranges, offsets_from_lengths, slices_of_about
+from ._elapsed import elapsed
 from ._vocabulary import PADDING
 
 _PER_VISIT = ("visit_times", "known_times", "visit_ids")
@@ -14,7 +15,7 @@ _PER_SAMPLE = ("groups", "prediction_times")
 
 
 class PaddedVisits(NamedTuple):
-    """Sequences as padded arrays; see `VisitSequences.to_padded`."""
+    """Padded arrays of codes and their masks, from `VisitSequences.to_padded`."""
 
     codes: np.ndarray
     mask: np.ndarray
@@ -22,44 +23,49 @@ class PaddedVisits(NamedTuple):
 
 
 class VisitSequences(SampleIndexing):
-    """Ragged visits of token ids, one sequence a sample.
+    """Ragged sequences of visits, one per sample, each visit made of token ids.
 
-    Visits ``sample_offsets[i]:sample_offsets[i + 1]`` belong to sample `i`, tokens
-    ``visit_offsets[v]:visit_offsets[v + 1]`` to visit `v`. Indexed by samples like a `Cohort`.
+    Sample `i` has the visits ``sample_offsets[i]:sample_offsets[i + 1]``, and visit `v` has the
+    tokens ``visit_offsets[v]:visit_offsets[v + 1]``. Sequences are indexed by sample, like a
+    `Cohort`.
 
     Parameters
     ----------
     tokens : ndarray of shape (n_tokens,)
-        Token ids, int32, never padding.
+        Token ids, int32, without padding.
     visit_offsets : ndarray of shape (n_visits + 1,)
     sample_offsets : ndarray of shape (n_samples + 1,)
     visit_times : ndarray of shape (n_visits, 2), default=None
-        Times of a visit's first and last visible event: datetime64 in UTC, or numbers; null for a
-        static visit. None where the events have no times.
+        Times of the first and last visible event of each visit: datetime64 in UTC, or numbers.
+        Null for a static visit. None if the events have no times.
     known_times : ndarray of shape (n_visits, 2), default=None
-        From when a visit's first and last known event were known; None where that is their time.
+        Times at which the first and the last event of each visit became known. None if events are
+        known as soon as they happen.
     visit_ids : ndarray of shape (n_visits,), default=None
-        Id of each visit, None where it has none; None where the events have no ids.
+        Id of each visit, None for a visit without one. None if the events have no visit ids.
     prediction_times : ndarray of shape (n_samples,), default=None
-        When each sample is predicted, as `visit_times`; None where whole histories are meant.
+        Prediction time of each sample, datetime64 or numbers like `visit_times`. None if samples
+        are whole histories.
     groups : ndarray of shape (n_samples,), default=None
-        Patient of each sample; None says that each is a patient of its own.
+        Group of each sample, usually its patient. None if each sample is a different patient.
     vocabulary : Vocabulary, default=None
-        What the tokens mean.
-    earlier : VisitSequences of the same samples, default=None
-        The visits that a transformer's `max_visits` left out. They are no input of a model, but
-        predictions as of an earlier visit look back on them.
+        The codes that the tokens stand for.
+    earlier : VisitSequences, default=None
+        Visits of the same samples that a transformer's `max_visits` left out. Models do not read
+        them, except for predictions as of an earlier visit.
 
     Attributes
     ----------
     shape : tuple
         ``(n_samples,)``.
     lengths : ndarray of shape (n_samples,)
-        Visits of each sample.
+        Number of visits of each sample.
     is_static : ndarray of shape (n_visits,)
         Whether a visit holds static events.
     time_gaps : ndarray of shape (n_visits,)
-        Time since the visit before, in days (numeric times: their unit).
+        Time since the previous visit, in days, or in the unit of numeric times.
+    times_to_prediction : ndarray of shape (n_visits,)
+        Time from each visit to the prediction made after it, in the same unit.
 
     Examples
     --------
@@ -112,7 +118,7 @@ class VisitSequences(SampleIndexing):
 
     @property
     def lengths(self):
-        """Visits of each sample, ndarray of shape (n_samples,)."""
+        """Number of visits of each sample, ndarray of shape (n_samples,)."""
         return np.diff(self.sample_offsets)
 
     @property
@@ -124,43 +130,45 @@ class VisitSequences(SampleIndexing):
 
     @property
     def time_gaps(self):
-        """Time from the last event of the visit before to the first of a visit, at least 0.
+        """Time from the last event of the previous visit to the first event of a visit.
 
-        In days, or in the unit of numeric times; 0 for a sample's first visit, a static visit and
-        the one after it. Raises ValueError where the events have no times.
+        In days, or in the unit of numeric times, and never negative. It is 0 for the first visit of
+        a sample, for a static visit, and for the visit after that. Raises ValueError if the events
+        have no times.
         """
         if self.visit_times is None:
             raise ValueError(
-                "These sequences have no times, so no gaps: padded codes have none, nor have "
-                "events without a time column."
+                "These sequences have no times, and so no gaps: padded codes come without times, "
+                "and so do events without a time column."
             )
         first, last = self.visit_times.T
         gaps = np.zeros(len(first))
-        gaps[1:] = _positive_days(first[1:], last[:-1])
+        gaps[1:] = elapsed(first[1:], last[:-1])
         starts = self.sample_offsets[:-1]
         gaps[starts[starts < len(gaps)]] = 0
         return gaps
 
     @property
     def times_to_prediction(self):
-        """Time from a visit's last event to the prediction made after it, at least 0.
+        """Time from the last event of a visit to the prediction made after it.
 
-        In days, or in the unit of numeric times. After a sample's last visit the prediction is that
-        of the sample; after an earlier one, and where whole histories are meant, it is made as soon
-        as all the visit's events are known. 0 for a static visit.
+        In days, or in the unit of numeric times, and never negative. After the last visit of a
+        sample, the prediction is made at the sample's prediction time. After an earlier visit, or
+        in a whole history, it is made as soon as all events of the visit are known. It is 0 for a
+        static visit.
         """
         waits = self.waits_by_visit()
         if self.prediction_times is not None:
             seen = self.lengths > 0
             last = self.sample_offsets[1:][seen] - 1
-            waits[last] = _positive_days(self.prediction_times[seen], self.visit_times[last, 1])
+            waits[last] = elapsed(self.prediction_times[seen], self.visit_times[last, 1])
         return waits
 
     def waits_by_visit(self):
-        """Time from each visit's last event until all its events are known."""
+        """Time from the last event of each visit until all its events are known."""
         if self.known_times is None:
             return np.zeros(len(self.is_static))
-        return _positive_days(self.known_times[:, 1], self.visit_times[:, 1])
+        return elapsed(self.known_times[:, 1], self.visit_times[:, 1])
 
     def to_padded(self):
         """Pad to the longest sample and the largest visit.
@@ -168,11 +176,11 @@ class VisitSequences(SampleIndexing):
         Returns
         -------
         codes : ndarray of shape (n_samples, n_visits, n_codes), int64
-            Token ids, 0 where padded.
+            Token ids, 0 for padding.
         mask : ndarray of shape (n_samples, n_visits, n_codes), bool
             True for a token.
         visit_mask : ndarray of shape (n_samples, n_visits), bool
-            True for a visit, which may be empty.
+            True for a visit, even an empty one.
         """
         n_visits, n_tokens = self.lengths, np.diff(self.visit_offsets)
         shape = (len(self), n_visits.max(initial=0), n_tokens.max(initial=0))
@@ -192,23 +200,23 @@ class VisitSequences(SampleIndexing):
         codes : array-like of shape (n_samples, n_visits, n_codes), integer
             Token ids, 0 for padding.
         mask : array-like of the same shape, default=None
-            True for a token; by default where a code is not 0.
+            True for a token. By default, every code other than 0 is a token.
         visit_mask : array-like of shape (n_samples, n_visits), default=None
-            True for a visit. By default trailing visits without tokens are padding, and inner ones
-            are empty visits.
+            True for a visit. By default, visits without tokens are padding at the end of a sample,
+            and empty visits elsewhere.
 
         Returns
         -------
         VisitSequences
-            Each sample a patient of its own, without times and vocabulary.
+            Without times and vocabulary, each sample a different patient.
 
         Raises
         ------
         TypeError
-            If the codes are no integers.
+            If the codes are not integers.
         ValueError
-            If shapes do not fit, an id is negative, or the masks contradict each other or the
-            codes.
+            If shapes do not match, a token id is negative, or the masks contradict each other or
+            the codes.
         """
         codes = _as_three_dimensional(codes)
         if codes.dtype.kind not in "iu":
@@ -231,7 +239,7 @@ class VisitSequences(SampleIndexing):
 
     @classmethod
     def _concatenate(cls, parts):
-        """Sequences of the samples of several, whose vocabulary is one."""
+        """Join the samples of several sequences that share a vocabulary."""
         first = parts[0]
         return first._replace(
             tokens=np.concatenate([part.tokens for part in parts]),
@@ -251,41 +259,43 @@ class VisitSequences(SampleIndexing):
         )
 
     def blocks(self):
-        """Sequences of consecutive samples, about as large."""
+        """Split into sequences of consecutive samples, of about the same size."""
         n_before = self.visit_offsets[self.sample_offsets[:-1]]
         return [self[part] for part in slices_of_about(n_before)]
 
     def _keep_recent(self, max_visits):
-        """Keep the most recent visits and static ones; the others go to `earlier`."""
+        """Keep static visits and the most recent ones, and move the others to `earlier`."""
         is_kept = (self._visits_to_come() < max_visits) | self.is_static
         kept, earlier = map(self._select_visits, (is_kept, ~is_kept))
         return kept._replace(earlier=earlier)
 
     def _select_visits(self, is_kept):
-        """Keep the visits that are marked; every sample stays."""
+        """Keep the marked visits, and all samples."""
         visits = np.flatnonzero(is_kept)
         return self._rebuild(visits, np.searchsorted(visits, self.sample_offsets))
 
     def _visits_to_come(self):
-        """How many visits follow each one in its sample, ndarray of shape (n_visits,)."""
+        """Number of visits that follow each visit in its sample, ndarray of shape (n_visits,)."""
         ends = np.repeat(self.sample_offsets[1:], self.lengths)
         return ends - 1 - np.arange(len(ends))
 
     def visits_of(self, positions):
-        """Positions of the visits of these samples, one sample after the other."""
+        """Positions of all visits of the samples at these positions, sample by sample."""
         return concatenate_ranges(
             self.sample_offsets[positions], self.sample_offsets[positions + 1]
         )
 
     def _take(self, positions):
-        offsets = offsets_from_lengths(self.lengths[positions])
-        return self._rebuild(self.visits_of(positions), offsets)._replace(
+        # self.lengths would cost time for all samples, however few are taken.
+        lengths = self.sample_offsets[positions + 1] - self.sample_offsets[positions]
+        visits, offsets = self.visits_of(positions), offsets_from_lengths(lengths)
+        return self._rebuild(visits, offsets)._replace(
             earlier=None if self.earlier is None else self.earlier._take(positions),
             **{name: column[positions] for name, column in self._columns(_PER_SAMPLE).items()},
         )
 
     def _rebuild(self, visits, sample_offsets):
-        """Sequences of the visits at these positions, dealt to samples by new offsets."""
+        """Select visits by position, and assign them to samples by new offsets."""
         starts, stops = self.visit_offsets[visits], self.visit_offsets[visits + 1]
         return self._replace(
             tokens=self.tokens[concatenate_ranges(starts, stops)],
@@ -295,24 +305,14 @@ class VisitSequences(SampleIndexing):
         )
 
     def _columns(self, names):
-        """Those of the attributes of these names that are there."""
+        """The attributes with these names that are not None."""
         return {name: vars(self)[name] for name in names if vars(self)[name] is not None}
 
     def _replace(self, **attributes):
-        """The same sequences with other attributes."""
+        """Copy of the sequences with some attributes changed."""
         other = copy(self)
         vars(other).update(attributes)
         return other
-
-
-def _positive_days(end, start):
-    """Durations in days, numbers in their unit; those below 0 and null ones as 0."""
-    if end.dtype.kind != "M":
-        return np.fmax(end - start, 0)
-    if end.dtype == "datetime64[ns]":
-        # Differences of nanoseconds do not span the times that these do.
-        end, start = end.astype("datetime64[us]"), start.astype("datetime64[us]")
-    return np.fmax((end - start) / np.timedelta64(1, "D"), 0)
 
 
 def _as_three_dimensional(codes):

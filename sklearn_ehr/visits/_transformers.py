@@ -132,8 +132,8 @@ class CodeCountVectorizer(CodeTransformer):
     windows : tuple or list of timedelta, str or float, default=()
         Each length of time, such as "90D" (numeric times: a number in their unit), adds a block of
         columns that counts only visits whose last event lies within that time before the prediction
-        or, for whole histories, before the last event of the sample. An event at exactly that
-        distance lies outside, as under the lookback of a cohort with ``closed="right"``.
+        or, for whole histories, before the last event of the sample. A last event at exactly that
+        distance lies outside if the cohort has ``closed="right"``, inside if ``closed="left"``.
     sparse_output : bool, default=True
         Whether to return a CSR matrix or an array. `HistGradientBoostingClassifier` and pandas
         output (`set_output`) need an array.

@@ -138,9 +138,9 @@ def test_other_keys_are_index_errors(key):
 
 
 def test_cohort_is_no_array():
-    with pytest.raises(TypeError, match=r"no array.*VisitSequenceTransformer.*visible_events"):
+    with pytest.raises(TypeError, match=r"not an array.*VisitSequenceTransformer.*visible_events"):
         np.asarray(make_cohort())
-    with pytest.raises(TypeError, match="no array"):
+    with pytest.raises(TypeError, match="not an array"):
         np.array(make_cohort(), dtype=float)
 
 

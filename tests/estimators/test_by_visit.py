@@ -131,6 +131,17 @@ def test_subset_of_truncated_sequences_says_the_same():
         np.testing.assert_allclose(risks, everything[i], atol=1e-6)
 
 
+def test_batches_do_not_change_the_risk_of_truncated_sequences():
+    cohort = Cohort(make_events("static"), null_time="static")
+    transformer, model = fit(cohort, max_visits=3)
+    sequences = transformer.transform(cohort)
+    wanted = np.concatenate(list(model.predict_proba_by_visit(sequences)))
+    for batch_size in (1, 3):
+        model.set_params(batch_size=batch_size)
+        got = np.concatenate(list(model.predict_proba_by_visit(sequences)))
+        np.testing.assert_allclose(got, wanted, atol=1e-6)
+
+
 def test_several_classes_and_labels_by_visit():
     codes = np.random.default_rng(0).integers(2, 6, (30, 3, 2))
     codes[::2, 2] = 0

@@ -161,3 +161,26 @@ def test_sequences_without_times_raise():
         tiny().fit(VisitSequences.from_padded([[[2]], [[3]]]), [0, 1])
     with pytest.raises(ValueError, match="no times"):
         tiny().fit(np.array([[[2]], [[3]]]), [0, 1])
+
+
+def test_times_beyond_32_bit_floats_raise_before_any_work():
+    events = pd.DataFrame({"patient_id": [1, 1, 2], "time": [0.0, 1e39, 0.0], "code": "a"})
+    X = sequences_of(events)
+    model = tiny(max_epochs=10**9, early_stopping=False)
+    with pytest.raises(ValueError, match=r"time_gaps=True reads .* 1 visit.* coarser unit"):
+        model.fit(X, [0, 1])
+    assert not hasattr(model, "net_")
+    with pytest.raises(ValueError, match="coarser unit"):
+        model.partial_fit(X, [0, 1], classes=[0, 1])
+    sound = sequences_of(events.assign(time=events["time"] / 1e9))
+    fitted = tiny(max_epochs=1, early_stopping=False).fit(sound, [0, 1])
+    assert np.isfinite(fitted.predict_proba(sound)).all()
+    with pytest.raises(ValueError, match="coarser unit"):
+        fitted.predict_proba(X)
+
+
+def test_prediction_beyond_32_bit_floats_raises():
+    events = pd.DataFrame({"patient_id": [1, 2], "time": [0.0, 0.0], "code": "a"})
+    samples = pd.DataFrame({"patient_id": [1, 2], "prediction_time": [1e300, 1.0]})
+    with pytest.raises(ValueError, match="coarser unit"):
+        tiny().fit(sequences_of(events, samples), [0, 1])

@@ -109,7 +109,7 @@ def test_observation_may_end_for_each_patient():
         make(observation_end=pd.concat([ends, ends[:1]]))
     with pytest.raises(ValueError, match=r"observation_end has 1 null time\(s\)"):
         make(observation_end=ends.astype(float).where(ends != 5))
-    with pytest.raises(TypeError, match="by a string in observation_end and by a number"):
+    with pytest.raises(TypeError, match="of type string in observation_end and of type number"):
         make(observation_end=ends.set_axis(list("abcde")))
 
 

@@ -116,6 +116,31 @@ def test_each_visit_has_one_place_and_padding_stays_small(lengths, backward):
         start += len(stretch)
 
 
+def shapes(lengths):
+    return [tuple(stretch.shape) for stretch in of_lengths(lengths).stretches()[0]]
+
+
+def test_a_long_history_that_runs_on_alone_is_not_widened():
+    # Seven places more at each of 146 steps are 1,022.
+    assert shapes([146] + [0] * 9) == [(146, 8)]
+    assert shapes([147] + [0] * 9) == [(147, 1)]
+    assert shapes([5000, 1] + [1] * 20) == [(3, 22), (4997, 1)]
+    assert shapes([2000] * 7 + [0]) == [(2000, 7)]
+    assert shapes([2000] * 8 + [0]) == [(2000, 8)]
+
+
+@pytest.mark.parametrize("backward", [False, True])
+def test_a_stretch_of_very_many_places_is_cut(backward):
+    lengths = [70_000, 1, 20_000]
+    batch = of_lengths(lengths)
+    stretches, place = batch.stretches(backward=backward)
+    assert all(stretch.numel() <= 2**15 for stretch in stretches)
+    assert sum(map(len, stretches)) == 70_000
+    rows = torch.cat([stretch.flatten() for stretch in stretches])
+    assert torch.equal(rows[place], torch.arange(sum(lengths)))
+    assert len(rows) <= sum(lengths) + 2 * 48
+
+
 def test_padding_among_the_tokens_is_an_error():
     with pytest.raises(ValueError, match="tokens holds ids below 1"):
         batch_of([2, 0], [0, 2], [0, 1])

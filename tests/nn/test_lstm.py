@@ -1,4 +1,5 @@
 import warnings
+from contextlib import contextmanager
 from dataclasses import replace
 from unittest import mock
 
@@ -9,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import pad
 
-from sklearn_ehr.nn import VisitBatch, VisitLSTM, _batch
+from sklearn_ehr.nn import VisitBatch, VisitLSTM, _batch, _lstm
 
 AGGREGATIONS = ["mean", "sum", "max", "attention"]
 VOCAB_SIZE = 8
@@ -109,6 +110,81 @@ def test_dense_and_packed_runs_agree(options, histories, most_padding):
         ]
     for dense, packed in zip(*got, strict=True):
         torch.testing.assert_close(dense, packed, atol=1e-5, rtol=1e-5)
+
+
+@contextmanager
+def in_small_parts():
+    """Three visits are many, and a stretch has room for five."""
+    with (
+        mock.patch.object(_lstm, "_MOST_VISITS", 3),
+        mock.patch.object(_batch, "_MOST_PLACES", 5),
+        mock.patch.object(_batch, "_MOST_WIDENING", 0),
+    ):
+        yield
+
+
+@EVERY_NETWORK
+@settings(max_examples=20, deadline=None)
+@given(histories=HISTORIES)
+def test_long_histories_in_parts_equal_the_padded_reference(options, histories):
+    net = network(**options)
+    with in_small_parts():
+        parts = logits_and_gradients(net, net(to_batch(histories)))
+        with torch.inference_mode():
+            predicted = net(to_batch(histories))
+    reference = logits_and_gradients(net, net.forward_padded(*to_padded(histories)))
+    for got, wanted in zip(parts, reference, strict=True):
+        torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(predicted, parts[0], atol=1e-6, rtol=0)
+
+
+@EVERY_NETWORK
+def test_computing_again_drops_the_same_units(options, monkeypatch):
+    net, batch = network(dropout=0.5, **options).train(), to_batch(MIXED)
+
+    def train(seed):
+        torch.manual_seed(seed)
+        with in_small_parts():
+            return [*logits_and_gradients(net, net(batch)), torch.rand(4)]
+
+    again = train(1)
+    with mock.patch.object(_lstm, "checkpoint", side_effect=_lstm.checkpoint) as checkpoint:
+        train(1)
+    assert checkpoint.call_count > 3
+    monkeypatch.setattr(_lstm, "checkpoint", lambda function, *arguments, **_: function(*arguments))
+    kept, other = train(1), train(2)
+    assert all(torch.equal(a, b) for a, b in zip(again, kept, strict=True))
+    assert not torch.equal(other[0], kept[0])
+
+
+def test_a_large_batch_keeps_less_for_the_backward_pass():
+    """Vectors and states of each visit, but not what is computed on the way to them."""
+    net = network(dropout=0.5, embedding_dim=64, hidden_dim=32, mlp_dim=64).train()
+    batch = VisitBatch(torch.full((4000,), 2), torch.arange(4001), torch.tensor([0, 4000]))
+
+    def numbers_kept_a_visit():
+        kept = {}
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda t: kept.setdefault(t.untyped_storage().data_ptr(), t), lambda t: t
+        ):
+            net(batch)
+        return sum(t.untyped_storage().nbytes() for t in kept.values()) / 4 / 4000
+
+    whole = numbers_kept_a_visit()
+    with (
+        mock.patch.object(_lstm, "_MOST_VISITS", 500),
+        mock.patch.object(_batch, "_MOST_PLACES", 500),
+    ):
+        in_parts = numbers_kept_a_visit()
+    # The vector, the state, and positions as 64-bit integers.
+    assert in_parts < 64 + 2 * 32 + 20
+    assert whole > 5 * 64
+
+
+def test_ordinary_batches_are_not_computed_again():
+    with mock.patch.object(_lstm, "checkpoint") as checkpoint:
+        network()(to_batch(MIXED)).sum().backward()
+    checkpoint.assert_not_called()
 
 
 @EVERY_ONE_WAY_NETWORK

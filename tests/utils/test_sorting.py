@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 
 from sklearn_ehr.utils import _sorting
 from sklearn_ehr.utils._sorting import (
@@ -21,6 +22,13 @@ KINDS = {
     "floats": (st.floats(allow_nan=True), np.float64),
     "times": (st.integers(-5, 5), "datetime64[s]"),
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def two_threads():
+    """Parts are sorted beside each other, whatever the environment asks for."""
+    with threadpool_limits(2):
+        yield
 
 
 @st.composite

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from joblib import Parallel, delayed
 from pandas.testing import assert_frame_equal
+from threadpoolctl import threadpool_limits
 
 from sklearn_ehr import (
     CodeCountVectorizer,
@@ -56,7 +57,9 @@ def test_results_do_not_depend_on_blocks(kind, monkeypatch):
     monkeypatch.setattr(_layout, "_ROWS_PER_BLOCK", 7)
     monkeypatch.setattr(_ragged, "_ELEMENTS_PER_BLOCK", 5)
     monkeypatch.setattr(_sorting, "_ROWS_PER_PART", 6)
-    in_blocks = all_results(*frames)
+    # Two threads, whatever the environment asks for.
+    with threadpool_limits(2):
+        in_blocks = all_results(*frames)
     assert_frame_equal(in_blocks[0], visible)
     for name in ("tokens", "visit_offsets", "sample_offsets", "visit_times", "groups"):
         np.testing.assert_array_equal(getattr(in_blocks[1], name), getattr(sequences, name))

@@ -353,11 +353,11 @@ def test_windows_name_their_columns():
 @pytest.mark.parametrize(
     ("change", "windows", "error", "message"),
     [
-        ({}, ("90D",), TypeError, "windows='90D' is no number"),
+        ({}, ("90D",), TypeError, "windows='90D' is not a number"),
         ({}, (0,), ValueError, "windows=0 must be finite and longer than zero"),
         ({}, (2, 2.0), ValueError, "holds a length twice"),
         ({}, 2, ValueError, "windows"),
-        ({"time": pd.Timestamp("2020-01-01")}, (2,), TypeError, "no length of time"),
+        ({"time": pd.Timestamp("2020-01-01")}, (2,), TypeError, "not a duration"),
         ({"time": None}, (2,), ValueError, "windows needs event times"),
     ],
 )

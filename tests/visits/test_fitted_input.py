@@ -317,3 +317,18 @@ def test_pandas_output_of_a_frame_says_which_patient_a_row_is():
     output = vectorizer.set_output(transform="pandas").fit_transform(events)
     assert output.index.tolist() == sorted(died.index)
     assert output.loc["p10"].to_dict() == {"BENIGN": 0, "DEADLY": 2}
+
+
+@both_transformers
+def test_times_in_another_unit_are_told(Transformer):
+    days = NUMBERS.assign(time=[10, 20, 400])
+    transformer = fitted(Transformer, days)
+    for factor in (1000, 86_400):
+        with pytest.warns(UserWarning, match=r"times of X are numbers of about 1e\d.*same unit"):
+            transformer.transform(days.assign(time=days["time"] * factor))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        transformer.transform(days)
+        transformer.transform(days.assign(time=days["time"] * 24))
+        transformer.transform(days.assign(time=[0, 0, 0]))
+        transformer.transform(days.assign(time=days["time"] + 0.5))

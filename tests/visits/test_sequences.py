@@ -1,5 +1,6 @@
 import copy
 import pickle
+import tracemalloc
 from datetime import date
 
 import numpy as np
@@ -61,6 +62,29 @@ def test_samples_without_visits_pad_to_nothing(key, shape):
     codes, mask, visit_mask = example()[key].to_padded()
     assert codes.shape == mask.shape == shape
     assert visit_mask.shape == shape[:2]
+
+
+def peak_bytes_of(function):
+    tracemalloc.start()
+    function()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+@pytest.mark.parametrize("key", [[7, 999_999, 7], slice(10, 14), 3, slice(-1, -4, -1)])
+def test_taking_a_few_samples_costs_by_the_few(key):
+    n = 1_000_000
+    many = VisitSequences(
+        np.full(n, 2, dtype=np.int32),
+        np.arange(n + 1),
+        np.arange(n + 1),
+        visit_times=np.zeros((n, 2)),
+        prediction_times=np.zeros(n),
+        groups=np.arange(n),
+    )
+    # One array of a byte a sample would take a million.
+    assert peak_bytes_of(lambda: many[key]) < 20_000
 
 
 def test_len_shape_and_repr():
@@ -153,6 +177,24 @@ def test_times_in_nanoseconds_may_lie_further_apart_than_a_difference_of_them_ca
     times = np.array([["1700-01-01"] * 2, ["2020-01-01"] * 2], dtype="datetime64[ns]")
     gaps = with_times(times, [2]).time_gaps
     assert gaps.tolist() == [0, (date(2020, 1, 1) - date(1700, 1, 1)).days]
+
+
+def test_gaps_between_integer_times_may_be_longer_than_half_of_all_integers():
+    times = np.array([[-(2**62)] * 2, [2**62 + 7] * 2, [2**62 + 8] * 2])
+    assert with_times(times, [3]).time_gaps.tolist() == [0, 2.0**63, 1]
+
+
+def test_prediction_times_may_be_in_another_unit_than_visit_times():
+    """Of a birth three centuries ago, and a prediction that nanoseconds cannot hold."""
+    times = np.array([["1851-03-01T06"] * 2, ["2151-03-02T18"] * 2], "datetime64[s]")
+    sequences = with_times(times, [1, 1])
+    sequences.prediction_times = np.array(["1851-03-02T12", "2151-03-03T00"], "datetime64[ns]")
+    assert sequences.times_to_prediction.tolist() == [1.25, 0.25]
+    sequences.prediction_times = np.array(["9999-12-31T06", "2151-03-01"], "datetime64[s]")
+    far = (date(9999, 12, 31) - date(1851, 3, 1)).days
+    assert sequences.times_to_prediction.tolist() == [far, 0]
+    sequences.known_times = times.astype("datetime64[us]") + np.timedelta64(6, "h")
+    assert sequences.waits_by_visit().tolist() == [0.25, 0.25]
 
 
 def test_time_gap_of_overlapping_visits_is_zero():

@@ -466,7 +466,16 @@ def test_values_lift_what_only_values_tell_from_chance_to_near_the_true_risk():
         )
         lstm = make_pipeline(
             VisitSequenceTransformer(value_bins=value_bins),
-            LSTMVisitClassifier(embedding_dim=32, hidden_dim=32, lr=3e-3, random_state=0),
+            LSTMVisitClassifier(
+                embedding_dim=32,
+                aggregation="sum",
+                mlp_dim=0,
+                hidden_dim=32,
+                max_epochs=20,
+                batch_size=64,
+                lr=3e-3,
+                random_state=0,
+            ),
         )
         for name, model in {"lr": lr, "lstm": lstm}.items():
             proba = model.fit(X[train], y[train]).predict_proba(X[test])[:, 1]

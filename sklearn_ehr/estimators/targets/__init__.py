@@ -1,4 +1,4 @@
-"""Targets of training, a module for each kind of y."""
+"""Targets for training, with one module per kind of y."""
 
 from ._labels import (
     LabelCoding,

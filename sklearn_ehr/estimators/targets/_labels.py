@@ -1,4 +1,4 @@
-"""Labels as a network is trained on them, and the way back."""
+"""Labels encoded for training, and decoded from predictions."""
 
 from dataclasses import dataclass
 

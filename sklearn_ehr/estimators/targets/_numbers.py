@@ -1,4 +1,4 @@
-"""Outcomes that are numbers."""
+"""Numeric outcomes, scaled for training."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""How times to events become events at risk in intervals of time, and hazards become curves."""
+"""Survival outcomes in intervals of time."""
 
 import numpy as np
 from sklearn.utils.validation import check_consistent_length

@@ -1,4 +1,4 @@
-"""How labels of visits line up with the visits of sequences."""
+"""Labels of visits, aligned with the visits of sequences."""
 
 import numpy as np
 import pandas as pd

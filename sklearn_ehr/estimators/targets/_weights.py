@@ -1,4 +1,4 @@
-"""Weights of samples, and what every target needs."""
+"""Sample weights, and checks that every target needs."""
 
 from numbers import Real
 

@@ -231,8 +231,10 @@ def test_fitted_transformer_holds_no_patient_no_time_and_no_rare_code(Transforme
         "resolution_",
         "_value_bins",
         "_kind_of_times",
+        "_scale_of_times",
         "_has_visit_ids",
     }
+    assert transformer._scale_of_times is None
     assert transformer._value_bins is None
     assert transformer._kind_of_times == "datetime"
     assert transformer._has_visit_ids is True
