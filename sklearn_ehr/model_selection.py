@@ -276,12 +276,9 @@ class TemporalPatientSplit(BaseCrossValidator):
         yield np.flatnonzero(is_train), np.flatnonzero(is_test)
 
     def _read_date(self, X, time):
-        date = read_time(self.date, "date")
-        if isinstance(X, Cohort):
-            zone = X.event_table.zone
-        elif date.zone is None:
-            zone = None
-        else:
+        zone = X.event_table.zone if isinstance(X, Cohort) else None
+        date = read_time(self.date, "date", zone)
+        if date.zone is not None and not isinstance(X, Cohort):
             raise TypeError(
                 f"date={self.date!r} is aware of its time zone, but {type(X).__name__} keep times "
                 f"without a zone, in UTC if they were aware. Give the date in UTC without a zone, "

@@ -376,8 +376,8 @@ def _warn_if_far_ahead(table):
     n_far = np.count_nonzero(times_far_ahead(table.times_of(slice(None))))
     if n_far:
         warnings.warn(
-            f"{n_far} event(s) (column {table.time_column!r}) are over a century later than all "
-            f"others, such as an open end written as 9999-12-31. Without prediction times, the "
+            f"{n_far} event(s) (column {table.columns['time']!r}) are over a century later than "
+            f"all others, such as an open end written as 9999-12-31. Without prediction times, the "
             f"lookback is counted from the last event of each patient. Drop these events, or set "
             f"their time to null.",
             UserWarning,

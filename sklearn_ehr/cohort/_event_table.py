@@ -67,10 +67,8 @@ class EventTable:
         Numeric value of each event; NaN for an event without one.
     zone, known_zone : tzinfo or None
         Time zones of the times and of the known times; None if they are naive.
-    patient_column : str
-        Name of the column of patient ids.
-    time_column : str or None
-        Name of the column of times.
+    columns : dict of str to str or None
+        Name of the column that was read for each parameter, None where there was none.
 
     Raises
     ------
@@ -97,7 +95,8 @@ class EventTable:
     ... })
     >>> table = EventTable(events)
     >>> table
-    EventTable(n_patients=2, n_events=3, n_codes=2)
+    EventTable(n_patients=2, n_events=3, n_codes=2, patient_id='patient_id', time='time',
+               code='code', visit_id=None, value=None, known_time=None)
     >>> Cohort(table)
     Cohort(n_samples=2, n_patients=2, n_events=3)
     """
@@ -136,9 +135,8 @@ class EventTable:
             n_static = np.bincount(rows["patient_id"][is_static], minlength=n_patients)
         if "known_time" in times:
             check_comparable(times["time"], times["known_time"])
-        self.patient_column = columns["patient_id"].name
-        self.time_column = None if columns["time"] is None else columns["time"].name
-        self.known_time_column = times["known_time"].name if "known_time" in times else None
+        used = {**columns, "known_time": columns["known_time"] if times else None}
+        self.columns = {role: None if c is None else c.name for role, c in used.items()}
         self.zone = times["time"].zone if times else None
         self.known_zone = times["known_time"].zone if "known_time" in times else None
         self._set_arrays(
@@ -164,9 +162,10 @@ class EventTable:
         return len(self.code)
 
     def __repr__(self):
+        columns = ", ".join(f"{role}={name!r}" for role, name in self.columns.items())
         return (
             f"EventTable(n_patients={len(self.patients)}, n_events={len(self)}, "
-            f"n_codes={len(self.codes)})"
+            f"n_codes={len(self.codes)}, {columns})"
         )
 
     def bounds_of(self, patient):
@@ -198,13 +197,13 @@ class EventTable:
 
     def times_of(self, event):
         """Times of these events, by which they are ordered, as `Times`."""
-        return Times(self.time[event], self.time_column, self.zone)
+        return Times(self.time[event], self.columns["time"], self.zone)
 
     def known_times_of(self, event):
         """Times by which these events are known or not: known times if any, as `Times`."""
         if self.known_time is None:
             return self.times_of(event)
-        return Times(self.known_time[event], self.known_time_column, self.known_zone)
+        return Times(self.known_time[event], self.columns["known_time"], self.known_zone)
 
     @property
     def is_dated(self):

@@ -81,15 +81,24 @@ def _is_real(dtype):
 
 def _check_order_of_visits(visit):
     """Raise if the ids of visits without times do not order the visits."""
-    refuse_nulls(visit.isna(), visit.name, "Without a time column, every event needs a visit id.")
+    refuse_nulls(
+        visit.isna(),
+        visit.name,
+        "There is no column of times (name it with time=), so every event needs a visit id.",
+    )
     check_keys(visit)
     if isinstance(visit.dtype, pd.CategoricalDtype) and visit.cat.ordered:
         return
-    if key_kind(visit) == "string" and visit.astype("string").str.fullmatch(r"\s*\d+\s*").all():
+    if key_kind(visit) != "string":
+        return
+    parts = pd.Series(visit.unique()).astype("string").str.extract(r"^\s*(\D*)(\d+)\s*$")
+    prefix, number = parts[0], parts[1]
+    is_numbered = not number.isna().any() and prefix.nunique() == 1
+    if is_numbered and (prefix.iloc[0] == "" or number.str.len().nunique() > 1):
         raise ValueError(
-            f"Column {visit.name!r} orders the visits, as the events have no times, but holds "
-            f"numbers written as strings, so that '10' would come before '9'. Convert it to "
-            f"integers, or to an ordered categorical."
+            f"Column {visit.name!r} orders the visits, as there is no column of times (name it "
+            f"with time=), and holds numbers written as strings, of which '10' comes before '9'. "
+            f"Convert it to integers, or to an ordered category."
         )
 
 

@@ -30,13 +30,13 @@ def read_samples(samples, table, patient_id, group):
     """
     if samples is None:
         index = pd.Index(table.patients)
-        samples = pd.DataFrame({table.patient_column: table.patients}, index=index)
+        samples = pd.DataFrame({table.columns["patient_id"]: table.patients}, index=index)
     elif not isinstance(samples, pd.DataFrame):
         raise TypeError(f"samples must be a pandas DataFrame, got {type(samples).__name__}.")
     elif not len(samples):
         raise ValueError("samples is an empty frame: there is nobody to predict.")
     if patient_id == "patient_id" and patient_id not in samples.columns:
-        patient_id = table.patient_column
+        patient_id = table.columns["patient_id"]
     patient = column_of(samples, patient_id, "samples", fixed="patient_id")
     groups = patient
     if group is not None:

@@ -90,8 +90,10 @@ def read_times(column, name):
     )
 
 
-def read_time(value, name):
+def read_time(value, name, zone=None):
     """Read a parameter that is one time, possibly written as a string.
+
+    A string without a zone is a time of `zone`.
 
     Raises
     ------
@@ -102,6 +104,8 @@ def read_time(value, name):
     """
     try:
         time = pd.Timestamp(value) if isinstance(value, str) else value
+        if isinstance(value, str) and zone is not None and time.tzinfo is None:
+            time = time.tz_localize(zone, ambiguous=False, nonexistent="shift_forward")
     except ValueError:
         raise ValueError(
             f"{name}={value!r} is not a date. Write it as '2020-01-31', or give a datetime."

@@ -103,7 +103,12 @@ def read_end(observation_end, clock, patient):
         return np.full(len(patient), _latest(clock))
     if isinstance(observation_end, pd.Series):
         return _end_by_patient(observation_end, clock, patient)
-    end = read_time(observation_end, "observation_end")
+    if pd.api.types.is_list_like(observation_end):
+        raise TypeError(
+            f"observation_end must be one time for all patients, or a Series of times by patient "
+            f"id; got a {type(observation_end).__name__}."
+        )
+    end = read_time(observation_end, "observation_end", clock.table.zone)
     check_comparable(clock.table.times_of(slice(0)), end)
     return np.repeat(clock.of_ends(end), len(patient))
 
@@ -137,7 +142,7 @@ def _end_by_patient(observation_end, clock, patient):
             "once."
         )
     position = match_patients(
-        pd.Series(ids, name=table.patient_column), table.patients, "observation_end"
+        pd.Series(ids, name=table.columns["patient_id"]), table.patients, "observation_end"
     )
     row = np.full(len(table.patients), -1)
     is_known = position < len(table.patients)

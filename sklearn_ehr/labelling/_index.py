@@ -28,6 +28,10 @@ from ._occurrences import Occurrences, find_events, patients_of
 
 _EVENTS_PER_BLOCK = 2**18
 _VISITS = ("admission", "discharge")
+_RENAME = (
+    "rename its columns as those of events, with index.rename(columns=...); the time may be called "
+    "'prediction_time' too"
+)
 _ACCEPTED = (
     "a list of codes, 'admission', 'discharge', a time or list of times, a Series of times by "
     "patient id, or a DataFrame of patients and times"
@@ -138,7 +142,9 @@ class _IndexVisits:
     is_by_patient = False
 
     def find(self, clock):
-        patient, _, when = _ends_of_runs(clock, by_visit=True, is_last=self.is_last)
+        if self.is_last:
+            return _last_of_visits(clock)
+        patient, _, when = _first_of_runs(clock, by_visit=True)
         return patient, when
 
 
@@ -151,7 +157,7 @@ class _IndexTimes:
     is_by_patient = False
 
     def find(self, clock):
-        patient, _, when = _ends_of_runs(clock, by_visit=False, is_last=False)
+        patient, _, when = _first_of_runs(clock, by_visit=False)
         dates = np.unique(clock.of_moments(self.moments))
         last_known = last_key_by(dates, when.dtype, "right")
         start = np.searchsorted(last_known, as_keys(when), side="left")
@@ -180,11 +186,14 @@ class _IndexPairs:
 
 def _read_visits(index, table):
     if index not in _VISITS:
-        raise ValueError(f"index={index!r} is not accepted; give {_ACCEPTED}.")
+        raise ValueError(
+            f"index={index!r} is not accepted; give {_ACCEPTED}. A time is a datetime or a number, "
+            f"such as pandas.Timestamp('2020-01-31'); a code stands in a list."
+        )
     if table.visit is None:
         raise ValueError(
             f"index={index!r} needs visit ids, and events has none. Name their column with "
-            f"visit_id=."
+            f"visit_id=, where the EventTable is made."
         )
     return _IndexVisits(is_last=index == "discharge")
 
@@ -203,15 +212,18 @@ def _read_pairs(index, table):
     if not len(index):
         raise ValueError("index is empty: it names nobody to predict.")
     if isinstance(index, pd.DataFrame):
+        time_column = table.columns["time"]
+        if time_column not in index.columns and "prediction_time" in index.columns:
+            time_column = "prediction_time"
         patient, times = (
-            column_of(index, name, "index", fixed=name, owner="make_samples")
-            for name in (table.patient_column, table.time_column)
+            column_of(index, name, "index", fixed=role, way_out=_RENAME)
+            for name, role in ((table.columns["patient_id"], "patient_id"), (time_column, "time"))
         )
         name = times.name
     elif isinstance(index.index, pd.MultiIndex):
         raise ValueError("The index of a Series as index= must be patient ids; it is a MultiIndex.")
     else:
-        patient, times = pd.Series(index.index, name=table.patient_column), index
+        patient, times = pd.Series(index.index, name=table.columns["patient_id"]), index
         name = "index"
     position = match_patients(patient, table.patients, "index")
     return _IndexPairs(position, _read_times_of(times, name, table), len(table.patients))
@@ -231,35 +243,61 @@ def _read_times_of(column, name, table):
     return times
 
 
-def _ends_of_runs(clock, *, by_visit, is_last):
-    """First or last time that counts of each patient's events, or of each of their visits.
+def _first_of_runs(clock, *, by_visit):
+    """First time that counts of each patient's events, or of each of their visits.
 
     Returns
     -------
     patient, visit, when : ndarrays of shape (n_runs,)
     """
 
-    def reduce(start):
-        part = slice(start, start + _EVENTS_PER_BLOCK)
-        keep = ~table.is_static(part)
-        if by_visit:
-            keep &= table.visit[part] >= 0
-        position = start + np.flatnonzero(keep)
-        patient = patients_of(table, position)
-        visit = table.visit[position] if by_visit else np.zeros(len(position), dtype=np.int32)
+    def reduce(part):
+        position, patient, visit = _runs_of(clock.table, part, by_visit)
         when = clock.of_events(position)
         starts = np.flatnonzero(run_starts(patient, visit))
         if len(starts):
-            when = (np.maximum if is_last else np.minimum).reduceat(when, starts)
+            when = np.minimum.reduceat(when, starts)
         return patient[starts], visit[starts], when
 
-    table = clock.table
-    parts = map_in_threads(reduce, range(0, len(table), _EVENTS_PER_BLOCK))
     # A visit may be several runs, where visits overlap or a block ends.
-    patient, visit, when = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    patient, visit, when = _concatenate_blocks(reduce, clock.table)
     order = order_by(patient, visit, when)
     patient, visit, when = patient[order], visit[order], when[order]
-    is_end = run_starts(patient, visit)
-    if is_last:
-        is_end = np.roll(is_end, -1)
-    return patient[is_end], visit[is_end], when[is_end]
+    is_first = run_starts(patient, visit)
+    return patient[is_first], visit[is_first], when[is_first]
+
+
+def _last_of_visits(clock):
+    """Patient of each visit with an id, and when its last event in the order of times counts.
+
+    A date alone comes before the times of its day, so that diagnoses dated by the day of a
+    discharge do not move it.
+    """
+
+    def reduce(part):
+        position, patient, visit = _runs_of(clock.table, part, by_visit=True)
+        is_last = np.roll(run_starts(patient, visit), -1)
+        return patient[is_last], visit[is_last], position[is_last]
+
+    patient, visit, position = _concatenate_blocks(reduce, clock.table)
+    order = order_by(patient, visit, position)
+    is_last = np.roll(run_starts(patient[order], visit[order]), -1)
+    last = order[is_last]
+    return patient[last], clock.of_events(position[last])
+
+
+def _runs_of(table, part, by_visit):
+    """Positions of the dated events of a part of a table, with their patients and visits."""
+    keep = ~table.is_static(part)
+    if by_visit:
+        keep &= table.visit[part] >= 0
+    position = part.start + np.flatnonzero(keep)
+    visit = table.visit[position] if by_visit else np.zeros(len(position), dtype=np.int32)
+    return position, patients_of(table, position), visit
+
+
+def _concatenate_blocks(function, table):
+    """Columns that a function returns for each block of events, joined."""
+    starts = range(0, len(table), _EVENTS_PER_BLOCK)
+    parts = map_in_threads(function, [slice(start, start + _EVENTS_PER_BLOCK) for start in starts])
+    return [np.concatenate(columns) for columns in zip(*parts, strict=True)]

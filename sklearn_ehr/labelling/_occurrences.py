@@ -20,9 +20,10 @@ def find_events(table, codes, name):
     ValueError
         If `codes` is no list or empty, or no dated event has one of them.
     """
+    also = ", or 'outcome'" if name == "exclude" else ""
     if isinstance(codes, str) or not pd.api.types.is_list_like(codes) or not len(codes):
         raise ValueError(
-            f"{name} must be a list of codes, and not empty; got a {type(codes).__name__}."
+            f"{name} must be a list of codes, and not empty{also}; got a {type(codes).__name__}."
         )
     try:
         is_one = pd.Index(table.codes).isin(list(codes))
@@ -36,7 +37,8 @@ def find_events(table, codes, name):
     if not len(position):
         raise ValueError(
             f"No event with a time has a code of {name}. Give whole codes as they stand in events, "
-            f"of the same type ({key_kind(table.codes)})."
+            f"of the same type ({key_kind(table.codes)}). Texts are codes: times are datetimes, as "
+            f"of pandas.to_datetime."
         )
     return position
 

@@ -46,7 +46,9 @@ def make_samples(
 
         * a list of codes: the first event with one of them, for each patient (see `every`). Texts
           are codes, and so are numbers where the codes are numbers.
-        * "admission", "discharge": the first or the last event of each visit that has an id.
+        * "admission", "discharge": the first or the last event of each visit that has an id. A
+          late entry moves the last event, see Notes. An event dated by day is not the last one if
+          another has a time on that day.
         * a time or a list of times: each of them, for every patient who has an event by then.
         * a Series of times: its index holds patient ids, which may repeat.
         * a DataFrame: one row a sample, with the patient and the time in columns of the same names
@@ -60,14 +62,16 @@ def make_samples(
     gap : Timedelta, str or number, default=None
         Delay before this window opens.
     offset : Timedelta, str or number, default=None
-        Delay of the prediction after the index time, such as "24h" after admission.
+        Delay of the prediction after the index time, such as "24h" after admission. What happens in
+        between does not remove a sample: leave out patients who have died or gone home by then with
+        `competing_codes` or `exclude`.
     every : bool, default=False
         Whether each event with an index code makes a sample, not only a patient's first.
     competing_codes : list, default=None
         Codes of events after which the outcome cannot come, such as death. Samples with such an
         event at or before `t` are left out. One that comes within the horizon, before the outcome,
         ends the follow-up: the outcome is 0, and known to be. One at the same time as the outcome
-        changes nothing.
+        changes nothing. Where deaths are known by date, give the code of a discharge as dead too.
     observation_end : datetime, str, number or Series, default=None
         End of observation, for all patients or, as a Series indexed by patient id, for each. A date
         (midnight) ends with that day. By default the latest event of all patients: someone without
@@ -214,7 +218,10 @@ def make_samples(
     if resolution == "auto":
         _check_resolution_of_cohort(clock, moments)
     samples = pd.DataFrame(
-        {table.patient_column: table.patients[patient], "prediction_time": moments.as_series()}
+        {
+            table.columns["patient_id"]: table.patients[patient],
+            "prediction_time": moments.as_series(),
+        }
     )
     return _add_follow_up(samples, found, at, incomplete), _attrition(rules, clock.resolution)
 
@@ -224,7 +231,7 @@ def _read_events(events, *, patient_id, time, code, visit_id):
     names = {"patient_id": patient_id, "time": time, "code": code, "visit_id": visit_id}
     if isinstance(events, EventTable):
         table = as_event_table(events, **names)
-        if patient_id not in ("patient_id", table.patient_column):
+        if patient_id not in ("patient_id", table.columns["patient_id"]):
             raise TypeError(
                 "patient_id cannot be given with an EventTable, which has its columns already. "
                 "Give it to EventTable(...)."
@@ -232,13 +239,17 @@ def _read_events(events, *, patient_id, time, code, visit_id):
     else:
         require_frame(events, "events")
         for name, role in ((patient_id, "patient_id"), (time, "time"), (code, "code")):
-            column_of(events, name, "events", fixed=role, owner="make_samples")
+            column_of(events, name, "events", fixed=role)
         table = as_event_table(events, **names, value=None, known_time=None, null_time="static")
     if table.time is None:
-        raise ValueError("make_samples needs event times, and events has no column of them.")
+        raise ValueError(
+            "make_samples needs event times, and events has no column of them. Name it with time=, "
+            "where the EventTable is made."
+        )
     if not table.is_dated.any():
         raise ValueError(
-            f"events has no time in column {table.time_column!r}, so nothing comes after anything."
+            f"All times in column {table.columns['time']!r} of events are null, so nothing comes "
+            f"after anything. Check how they were read."
         )
     return table
 

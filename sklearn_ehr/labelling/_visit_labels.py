@@ -161,7 +161,7 @@ def make_next_visit_labels(X, *, groups=None, visits="auto"):
 def _read_keys(labels, patient_id, visit_id):
     """Patient and visit id of each row of labels, one row a visit."""
     patient = column_of(labels, patient_id, "labels", fixed="patient_id")
-    visit = column_of(labels, visit_id, "labels", fixed="visit_id", owner="make_visit_labels")
+    visit = column_of(labels, visit_id, "labels", fixed="visit_id")
     for column in (patient, visit):
         check_one_kind(column, column.name)
         refuse_nulls(column.isna(), column.name, "Drop those rows.")
@@ -177,10 +177,7 @@ def _read_keys(labels, patient_id, visit_id):
 def _read_labels(labels, names):
     if not names:
         raise ValueError("label=[] names no column of labels; give one or more.")
-    return [
-        column_of(labels, name, "labels", fixed="label", owner="make_visit_labels")
-        for name in names
-    ]
+    return [column_of(labels, name, "labels", fixed="label") for name in names]
 
 
 def _match_visits(X, sequences, keys):

@@ -38,12 +38,11 @@ def require_frame(frame, name):
         raise TypeError(f"{name} must be a pandas DataFrame, got {type(frame).__name__}.")
 
 
-def column_of(frame, name, frame_name, *, fixed, optional=False, owner="Cohort"):
+def column_of(frame, name, frame_name, *, fixed, optional=False, way_out=None):
     """Look up the column that plays a role in a frame, or return None if it is optional and absent.
 
     `fixed` is both the standard name of the column and the name of the parameter that may change
-    it, and `owner` is the class with that parameter. If the standard name is not in the frame, its
-    MEDS name is tried.
+    it. If the standard name is not in the frame, its MEDS name is tried.
     """
     if name is None and optional:
         return None
@@ -55,7 +54,7 @@ def column_of(frame, name, frame_name, *, fixed, optional=False, owner="Cohort")
     if present not in frame.columns:
         if optional and name == fixed:
             return None
-        way_out = f"name another with {owner}(..., {fixed}=...)"
+        way_out = way_out or f"name another with {fixed}=..."
         if optional:
             way_out += ", or None to leave it out"
         raise ValueError(

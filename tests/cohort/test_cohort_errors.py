@@ -147,7 +147,7 @@ def test_drop_that_leaves_nothing():
 
 def test_null_visit_without_times():
     events = make_events(visit_id=[1, None]).drop(columns="time")
-    assert_mentions(message_of(ValueError, events), "'visit_id'", "1 null", "time column")
+    assert_mentions(message_of(ValueError, events), "'visit_id'", "1 null", "time=")
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,10 @@ def arrays_of(table):
 
 def test_table_is_sorted_by_patient_static_events_first_then_by_time():
     table = EventTable(EVENTS, null_time="static")
-    assert repr(table) == "EventTable(n_patients=2, n_events=4, n_codes=4)"
+    assert repr(table) == (
+        "EventTable(n_patients=2, n_events=4, n_codes=4, patient_id='patient_id', time='time', "
+        "code='code', visit_id='visit_id', value='value', known_time=None)"
+    )
     assert len(table) == 4
     assert table.patients.tolist() == ["a", "b"]
     assert table.patient_offsets.tolist() == [0, 1, 4]
@@ -41,7 +44,8 @@ def test_table_is_sorted_by_patient_static_events_first_then_by_time():
     assert table.visit_ids.tolist() == [5, 7]
     assert table.visit.tolist() == [0, -1, -1, 1]
     np.testing.assert_array_equal(table.value, [np.nan, np.nan, np.nan, 1.5])
-    assert table.patient_column == "patient_id"
+    assert table.columns["patient_id"] == "patient_id"
+    assert table.columns["known_time"] is None
 
 
 def test_arrays_can_not_be_written_to():
@@ -189,7 +193,10 @@ def test_visit_ids_that_are_numbers_as_texts_give_no_order_without_times():
     assert ordered.visit_ids.tolist() == ["9", "10"]
     # Beside times, ids only name visits.
     assert len(EventTable(events.assign(time=[1, 2]))) == 2
-    assert len(EventTable(events.assign(visit_id=["v9", "v10"]))) == 2
+    assert len(EventTable(events.assign(visit_id=["v9", "v8"]))) == 2
+    assert len(EventTable(events.assign(visit_id=["first", "second"]))) == 2
+    with pytest.raises(ValueError, match=message):
+        EventTable(events.assign(visit_id=["v9", "v10"]))
 
 
 @pytest.mark.parametrize("options", [{}, {"lookback": "90D"}])

@@ -73,7 +73,7 @@ def test_counts_answer_as_the_module_does(data, by_visit):
 def test_sample_without_visits_counts_nothing():
     frame = pd.DataFrame({"patient_id": [1], "visit_id": [1], "code": ["a"]})
     samples = pd.DataFrame({"patient_id": [1, 2]})
-    with pytest.warns(UserWarning, match="without"):
+    with pytest.warns(UserWarning, match="no visible event"):
         cohort = Cohort(frame, samples, prediction_time=None)
     sequences = VisitSequenceTransformer(min_frequency=1).fit_transform(cohort)
     counts = _linear_skip.CodeCounts(dataset(sequences, []), 3)

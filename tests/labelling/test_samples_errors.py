@@ -33,7 +33,11 @@ from sklearn_ehr import Cohort, EventTable, make_samples
         ({"observation_end": np.nan}, ValueError, "observation_end=nan is null"),
         ({"observation_end": "soon"}, ValueError, "observation_end='soon' is not a date"),
         ({"observation_end": "2020-01-31"}, TypeError, "cannot be compared"),
-        ({"observation_end": [3, 4]}, TypeError, "observation_end must be one datetime or number"),
+        (
+            {"observation_end": [3, 4]},
+            TypeError,
+            "observation_end must be one time for all",
+        ),
         ({"code": "diagnosis"}, ValueError, "events has no column 'diagnosis'"),
         ({"index": "discharge", "visit_id": "stay"}, ValueError, "no column 'stay'"),
     ],
@@ -52,7 +56,7 @@ def test_codes_of_undated_events_alone_are_codes_of_none():
 def test_what_is_no_table_of_events_raises():
     with pytest.raises(TypeError, match="events must be a pandas DataFrame, got Cohort"):
         make_samples(Cohort(EVENTS), index=["a"], outcome_codes=["b"], horizon=3)
-    with pytest.raises(ValueError, match=r"another with make_samples\(\.\.\., code="):
+    with pytest.raises(ValueError, match="name another with code="):
         make(EVENTS.rename(columns={"code": "icd"}))
 
 
@@ -63,7 +67,7 @@ def test_columns_cannot_be_named_beside_a_table(name):
 
 
 def test_events_without_any_time_raise():
-    with pytest.raises(ValueError, match="has no time in column 'time'"):
+    with pytest.raises(ValueError, match="All times in column 'time'"):
         make(EVENTS.assign(time=np.nan))
     timeless = EVENTS.drop(columns="time")
     with pytest.raises(ValueError, match="events has no column 'time'"):

@@ -80,9 +80,11 @@ def index_times(problem, times, patient):
     if kind == "visits":
         visits = {}
         for time, event in dated:
-            visits.setdefault(event["visit_id"], []).append(time)
-        end = min if index == "admission" else max
-        return [end(found) for visit, found in visits.items() if visit is not None]
+            visits.setdefault(event["visit_id"], []).append((time, event["time"]))
+        found = [pairs for visit, pairs in visits.items() if visit is not None]
+        if index == "admission":
+            return [min(time for time, _ in pairs) for pairs in found]
+        return [max(pairs, key=lambda pair: pair[1])[0] for pairs in found]
     if kind == "times":
         first = [min(time for time, _ in dated)] if dated else []
         return [

@@ -175,13 +175,27 @@ VISITS = events_of(
 ).assign(visit_id=1)
 
 
-def test_admission_and_discharge_count_dates_at_the_end_of_their_days():
+def test_dates_beside_times_of_day_move_neither_admission_nor_discharge():
     samples, _ = make(VISITS, index="admission")
     assert samples["prediction_time"].tolist() == at("2020-01-05 09:00")
     assert samples["outcome"].tolist() == [1]
     samples, _ = make(VISITS, index="discharge")
+    assert samples["prediction_time"].tolist() == at("2020-01-07 20:00")
+    # What is dated by the day of the discharge is not known yet.
+    assert Cohort(VISITS, samples).visible_events()["code"].tolist() == [
+        "DM",
+        "LAB",
+        "LAB",
+        "STROKE",
+    ]
+    ends_on_a_date = events_of((1, "2020-01-05 09:00", "LAB"), (1, "2020-01-07 00:00", "DM"))
+    samples, _ = make(
+        pd.concat(
+            [ends_on_a_date.assign(visit_id=1), events_of((2, "2020-01-09 10:00", "STROKE"))]
+        ),
+        index="discharge",
+    )
     assert samples["prediction_time"].tolist() == at("2020-01-08")
-    assert len(Cohort(VISITS, samples).visible_events()) == len(VISITS)
     samples, _ = make(VISITS, index="discharge", resolution="day")
     assert samples["prediction_time"].tolist() == at("2020-01-07")
 
