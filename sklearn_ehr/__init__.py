@@ -20,6 +20,7 @@ _ROOMS = {
         "make_code_vectors",
     ],
 }
+_SUBMODULES = ("datasets", "model_selection", "nn")
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = sorted(_ROOM_OF)
@@ -28,6 +29,8 @@ __version__ = "0.1.0"
 
 def __getattr__(name):
     """Import a public name when it is first asked for: estimators load torch."""
+    if name in _SUBMODULES:
+        return import_module(f".{name}", __name__)
     if name not in _ROOM_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f".{_ROOM_OF[name]}", __name__), name)
@@ -36,4 +39,4 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted([*globals(), *__all__])
+    return sorted([*globals(), *__all__, *_SUBMODULES])

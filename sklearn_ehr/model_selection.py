@@ -12,7 +12,16 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length
 
-from .cohort import Cohort, Times, add_duration, as_duration, check_comparable, is_before, read_time
+from .cohort import (
+    Cohort,
+    Times,
+    add_duration,
+    as_duration,
+    check_comparable,
+    day_of,
+    is_before,
+    read_time,
+)
 
 _N_UNITS = 2_000
 
@@ -185,7 +194,8 @@ class TemporalPatientSplit(BaseCrossValidator):
     Parameters
     ----------
     date : datetime, str or number
-        Date of the split, of the same type as the prediction times; a string is read as a datetime.
+        Date of the split, of the same type as the prediction times. A string is read as a datetime
+        in the time zone of the events. Under ``X.resolution == "day"`` its calendar day counts.
     horizon : Timedelta, str or number, default=None
         Time from the prediction until the label is known. For samples from `make_samples`, this is
         its `gap` plus its `horizon`. A duration for datetimes; for numeric times, a number in their
@@ -258,6 +268,12 @@ class TemporalPatientSplit(BaseCrossValidator):
                 "Split a Cohort with samples that have prediction times."
             )
         date = self._read_date(X, time)
+        if getattr(X, "resolution", None) == "day":
+            # Samples see, and labels follow, whole days: the calendar decides.
+            time, date = (
+                day_of(values, X.event_table.zone).astype("datetime64[s]")
+                for values in (time, date)
+            )
         is_datetime = time.dtype.kind == "M"
         settled = time
         if self.horizon is not None:

@@ -143,9 +143,9 @@ def test_sequences_know_no_zone_and_take_a_date_in_utc(zone):
 
 
 def test_horizon_that_times_cannot_hold_raises():
-    day = pd.Series(pd.to_datetime(["2020-01-01", "2020-01-02"])).astype("datetime64[ns]")
+    times = pd.to_datetime(pd.Series(["2020-01-01 10:00", "2020-01-02 10:00"]))
     with pytest.raises(ValueError, match=r"horizon=.* reaches beyond"):
-        sides(cohort_of([1, 2], day), "2020-01-02", horizon="100000D")
+        sides(cohort_of([1, 2], times.astype("datetime64[ns]")), "2020-01-02", horizon="100000D")
 
 
 def test_subset_without_samples_raises():
@@ -173,3 +173,21 @@ def test_dates_beyond_the_unit_of_prediction_times_compare_exactly(unit):
     assert (train.tolist(), test.tolist()) == ([0], [1])
     with pytest.raises(ValueError, match="No sample is left after"):
         next(TemporalPatientSplit("9999-12-31").split(X))
+
+
+def test_under_day_the_calendar_day_of_the_date_counts():
+    times = pd.to_datetime(["2020-01-01", "2020-02-01"])
+    events = pd.DataFrame({"patient_id": [1, 2], "time": times, "code": "A"})
+    X = Cohort(events, events[["patient_id"]].assign(prediction_time=times))
+    assert X.resolution == "day"
+    # Samples of that day see all of it, so none of them was complete at 08:00.
+    train, test = next(TemporalPatientSplit("2020-02-01 08:00").split(X))
+    assert (train.tolist(), test.tolist()) == ([0], [1])
+
+
+def test_date_as_text_is_in_the_zone_of_the_events():
+    times = pd.to_datetime(["2020-01-01 23:30", "2020-01-02 00:30"]).tz_localize("Asia/Tokyo")
+    events = pd.DataFrame({"patient_id": [1, 2], "time": times, "code": "A"})
+    X = Cohort(events, events[["patient_id"]].assign(prediction_time=times))
+    train, test = next(TemporalPatientSplit("2020-01-02").split(X))
+    assert (train.tolist(), test.tolist()) == ([0], [1])

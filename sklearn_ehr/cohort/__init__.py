@@ -1,7 +1,7 @@
 """Samples to predict, the table of their events, and the rule of which events are visible."""
 
 from ._cohort import Cohort, as_cohort
-from ._days import day_of, midnights, to_local
+from ._days import day_of, midnights
 from ._durations import add_duration, as_duration, look_back
 from ._event_table import EventTable, as_event_table
 from ._sample_table import match_patients
@@ -43,5 +43,4 @@ __all__ = [
     "read_time",
     "read_times",
     "times_far_ahead",
-    "to_local",
 ]

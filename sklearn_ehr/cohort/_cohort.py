@@ -7,7 +7,7 @@ import pandas as pd
 
 from ..utils import SampleIndexing, encode
 from ._durations import as_duration
-from ._event_table import as_event_table
+from ._event_table import EventTable, as_event_table
 from ._sample_table import match_patients, read_prediction_times, read_samples, without_unused
 from ._times import times_far_ahead
 from ._visibility import check_resolution, choose_resolution
@@ -165,6 +165,11 @@ class Cohort(SampleIndexing):
             null_time=null_time,
         )
         if samples is None:
+            if prediction_time not in ("prediction_time", None):
+                raise ValueError(
+                    f"prediction_time={prediction_time!r} is a column of samples, but samples is "
+                    f"None, which means whole histories. Give samples, or prediction_time=None."
+                )
             prediction_time = None
         rows, patient, groups = read_samples(samples, table, patient_id, group)
         moments = read_prediction_times(rows, prediction_time, table.time is not None)
@@ -273,10 +278,6 @@ class Cohort(SampleIndexing):
         """
         return self._visible.positions()
 
-    def is_seen(self):
-        """Whether each event of the table is visible to any sample, ndarray of bool."""
-        return self._visible.is_seen()
-
     def known_from(self, event):
         """Times from which these events count as known; None if those are their times."""
         return self._visible.known_from(event)
@@ -352,7 +353,7 @@ def as_cohort(X):
     """Return a cohort unchanged; build one from a long frame with the standard column names."""
     if isinstance(X, Cohort):
         return X
-    if isinstance(X, pd.DataFrame):
+    if isinstance(X, EventTable | pd.DataFrame):
         return Cohort(X)
     raise TypeError(
         f"X must be a Cohort or a long DataFrame of events, got {type(X).__name__}. Build a Cohort "
@@ -365,7 +366,9 @@ def _read_lookback(lookback, table, moments):
     if lookback is None:
         return None
     if table.time is None:
-        raise ValueError("lookback needs event times; events has no time column.")
+        raise ValueError(
+            "lookback needs event times, but events has no time column. Name it with time=."
+        )
     lookback = as_duration(lookback, "lookback", table.time.dtype.kind == "M")
     if moments is None:
         _warn_if_far_ahead(table)

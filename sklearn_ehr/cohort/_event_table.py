@@ -154,7 +154,7 @@ class EventTable:
 
     def _set_arrays(self, **arrays):
         for array in arrays.values():
-            if array is not None:
+            if isinstance(array, np.ndarray):
                 array.flags.writeable = False
         vars(self).update(arrays)
 
@@ -287,6 +287,9 @@ class EventTable:
             **arrays,
         )
         return table, position
+
+    def __setstate__(self, state):
+        self._set_arrays(**state)
 
     def __getstate__(self):
         return {name: value for name, value in vars(self).items() if name not in _DERIVED}

@@ -5,7 +5,16 @@ from collections.abc import Hashable
 import numpy as np
 import pandas as pd
 
-from ..utils import check_keys, column_of, key_kind, refuse_nulls
+from ..utils import (
+    check_keys,
+    column_of,
+    encode,
+    key_kind,
+    order_by,
+    refuse_nulls,
+    require_frame,
+    run_starts,
+)
 from ._times import MAX_EXACT, read_times
 
 
@@ -31,23 +40,39 @@ def read_samples(samples, table, patient_id, group):
     if samples is None:
         index = pd.Index(table.patients)
         samples = pd.DataFrame({table.columns["patient_id"]: table.patients}, index=index)
-    elif not isinstance(samples, pd.DataFrame):
-        raise TypeError(f"samples must be a pandas DataFrame, got {type(samples).__name__}.")
-    elif not len(samples):
+    require_frame(samples, "samples")
+    if not len(samples):
         raise ValueError("samples is an empty frame: there is nobody to predict.")
     if patient_id == "patient_id" and patient_id not in samples.columns:
         patient_id = table.columns["patient_id"]
     patient = column_of(samples, patient_id, "samples", fixed="patient_id")
+    refuse_nulls(patient.isna(), patient.name, "Every sample needs a patient.")
+    check_keys(patient)
     groups = patient
     if group is not None:
         groups = column_of(samples, group, "samples", fixed="group")
         refuse_nulls(groups.isna(), groups.name, "Every sample needs a group.")
         check_keys(groups)
+        _refuse_split_patients(patient, groups)
     rows = samples.copy()
     for column in (patient, groups):
         if column.dtype != rows[column.name].dtype:
             rows[column.name] = column
     return rows, patient, groups
+
+
+def _refuse_split_patients(patient, groups):
+    """Raise if a patient has samples in several groups: a split would part them."""
+    position, table = encode(patient)
+    group = encode(groups)[0]
+    order = order_by(position, group)
+    n_groups = np.bincount(position[order][run_starts(position[order], group[order])])
+    if n_split := np.count_nonzero(n_groups > 1):
+        raise ValueError(
+            f"Column {groups.name!r} (parameter group) puts {n_split} of {len(table)} patients "
+            f"into several groups, so that a split could have them on both sides. Give a column "
+            f"that is constant for each patient, such as the person."
+        )
 
 
 def read_prediction_times(samples, prediction_time, has_times):

@@ -246,15 +246,16 @@ def times_far_ahead(times):
 
     An example is 9999-12-31, written for "open". Never true for numbers, whose unit is unknown.
     """
-    if not times.is_datetime or not len(times.values):
-        return np.zeros(len(times.values), dtype=bool)
+    is_far = np.zeros(len(times.values), dtype=bool)
+    if not times.is_datetime or times.is_null.all():
+        return is_far
     year = times.values.astype("datetime64[Y]")
-    years = np.unique(year[~np.isnat(year)])
-    gap = np.flatnonzero(np.diff(years).astype(np.int64) > 100)
-    if not len(gap):
-        return np.zeros(len(year), dtype=bool)
-    is_far = year > years[gap[-1]]
-    return is_far if 2 * np.count_nonzero(is_far) < len(year) else np.zeros(len(year), dtype=bool)
+    years = np.unique(year[~times.is_null])
+    for gap in np.flatnonzero(np.diff(years).astype(np.int64) > 100):
+        is_far = year > years[gap]
+        if 2 * np.count_nonzero(is_far) < np.count_nonzero(~times.is_null):
+            return is_far
+    return np.zeros_like(is_far)
 
 
 def _read_datetimes(column, name):

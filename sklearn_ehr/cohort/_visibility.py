@@ -14,10 +14,11 @@ import numpy as np
 from ..utils import search_ranges
 from ._days import day_of, end_of_day, is_midnight, midnights
 from ._durations import finer_unit, look_back
-from ._times import as_keys, check_comparable, convert, last_key_by, nanoseconds_a_step
+from ._times import as_keys, check_comparable, convert, last_key_by
 
 RESOLUTIONS = ("auto", "day", "instant")
 _DAY = np.timedelta64(1, "D")
+_FIRST_DAY = np.datetime64("0001-01-03", "s")
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,14 @@ class Cut:
         end = search_ranges(keys, starts, stops, self.last, "right")
         ranges = []
         for midnight in self.unended:
-            low = search_ranges(keys, starts, end, midnight, "left")
+            low, high = end.copy(), end.copy()
+            # Few samples have an event between the midnight and the moment.
+            near = np.flatnonzero(starts < end)
+            near = near[keys[end[near] - 1] >= midnight[near]]
+            bounds = keys, starts[near], end[near], midnight[near]
+            low[near], high[near] = search_ranges(*bounds, "left"), search_ranges(*bounds, "right")
             ranges.append((starts, low))
-            starts = low.copy()
-            found = np.flatnonzero(low < end)
-            found = found[keys[low[found]] == midnight[found]]
-            starts[found] = search_ranges(keys, low[found], end[found], midnight[found], "right")
+            starts = high
         return [*ranges, (starts, end)]
 
     def ranges_beyond(self, keys, starts, stops):
@@ -301,13 +304,14 @@ def _cut_where_possible(moments, times, resolution, closed):
     """Find the cutoff as `cut_at` does; nothing is known before the calendar begins."""
     if not moments.is_datetime:
         return cut_at(moments, times, resolution, closed)
-    keys, step = as_keys(moments.values), nanoseconds_a_step(moments.values.dtype)
-    two_days = 2 * 86_400 * 10**9 // step
-    first = max(np.iinfo(np.int64).min + two_days, -719_160 * two_days // 2)
+    keys, dtype = as_keys(moments.values), moments.values.dtype
+    lowest = np.iinfo(np.int64).min
+    # Two days above the lowest time, as days are looked at before and after a moment.
+    two_days = as_keys((np.datetime64(0, "D") + 2 * _DAY).astype(dtype))
+    first = max(lowest + two_days, last_key_by(np.array([_FIRST_DAY]), dtype, "right")[0])
     is_early = keys < first
     values = np.maximum(keys, first).view(moments.values.dtype)
     cut = cut_at(replace(moments, values=values), times, resolution, closed)
-    lowest = np.iinfo(np.int64).min
     return Cut(
         np.where(is_early, lowest, cut.last),
         tuple(np.where(is_early, lowest, midnight) for midnight in cut.unended),

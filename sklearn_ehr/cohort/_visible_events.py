@@ -64,14 +64,14 @@ class VisibleEvents:
         sample : ndarray of int32
             Positions among the samples.
         """
-        event = index_ranges(self.ranges[..., 0].ravel(), self.ranges[..., 1].ravel())
-        sample = np.repeat(np.arange(len(self.patient), dtype=np.int32), self._n_in_ranges())
         if self.known_cut is None:
-            return event, sample
-        event = np.r_[event]
-        keys = as_keys(self.table.known_time[event])
-        keep = self.known_cut.has(keys, sample) | self.table.is_static(event)
-        return event[keep], sample[keep]
+            return self._candidates()
+        # Known times may hide most of the candidates, so these are listed a block at a time.
+        slices = self.block_slices()
+        parts = [self.take(part)._known_candidates() for part in slices]
+        event, sample = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        first = np.repeat([part.start for part in slices], [len(part[0]) for part in parts])
+        return event, sample + first.astype(np.int32)
 
     def is_seen(self):
         """Whether each event of the table is visible to any sample, ndarray of bool."""
@@ -160,9 +160,22 @@ class VisibleEvents:
         table, position = self.table.compact(with_events, self.is_seen())
         return replace(self, table=table, patient=patient, ranges=position[self.ranges])
 
+    def _candidates(self):
+        """Events in the ranges of samples, and the sample of each."""
+        event = index_ranges(self.ranges[..., 0].ravel(), self.ranges[..., 1].ravel())
+        sample = np.repeat(np.arange(len(self.patient), dtype=np.int32), self._n_in_ranges())
+        return event, sample
+
+    def _known_candidates(self):
+        event, sample = self._candidates()
+        event = np.r_[event]
+        keys = as_keys(self.table.known_time[event])
+        keep = self.known_cut.has(keys, sample) | self.table.is_static(event)
+        return event[keep], sample[keep]
+
     def _count(self, part):
         part = self.take(part)
-        return np.bincount(part.positions()[1], minlength=len(part.patient))
+        return np.bincount(part._known_candidates()[1], minlength=len(part.patient))
 
     def _n_in_ranges(self):
         """Number of events in each sample's ranges, including those not known yet."""

@@ -54,7 +54,7 @@ def column_of(frame, name, frame_name, *, fixed, optional=False, way_out=None):
     if present not in frame.columns:
         if optional and name == fixed:
             return None
-        way_out = way_out or f"name another with {fixed}=..."
+        way_out = way_out or f"name another with {fixed}='...'"
         if optional:
             way_out += ", or None to leave it out"
         raise ValueError(
@@ -104,6 +104,8 @@ def _factorise(column):
             f"instance because a file was read with the wrong encoding. Read it again with the "
             f"right one, such as encoding='latin-1'."
         ) from None
+    except MemoryError:
+        raise
     except Exception:
         # The messages of pandas and Arrow quote cells.
         raise TypeError(

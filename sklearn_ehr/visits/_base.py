@@ -20,7 +20,7 @@ from ._checks import (
     warn_of_other_visit_ids,
 )
 from ._event_codes import EventCodes
-from ._grouping import refuse_events_without_id
+from ._grouping import check_visits, refuse_events_without_id
 from ._tokens import Tokeniser
 from ._value_bins import ValueBins
 from ._vocabulary import Vocabulary, frequent_codes, least_patients
@@ -96,6 +96,7 @@ class CodeTransformer(TransformerMixin, BaseEstimator):
             refuse_unordered_target(y, cohort.groups)
         self._check_fit(cohort)
         table, bins = cohort.event_table, None
+        check_visits(table, self.visits)
         if self.value_bins is not None:
             least = least_patients(cohort, self.min_frequency)
             bins = ValueBins.from_cohort(cohort, self.value_bins, least)

@@ -83,7 +83,7 @@ def check_can_be_binned(table):
     if table.value is None:
         raise ValueError(
             "value_bins needs the values of events, and events has no such column. Name it with "
-            "Cohort(..., value=...), or leave value_bins=None."
+            "value=, or leave value_bins=None."
         )
     if len(table.codes) and key_kind(table.codes) != "string":
         raise TypeError(

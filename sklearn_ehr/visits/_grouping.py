@@ -16,6 +16,31 @@ from ._sequences import VisitSequences
 _STATIC = -1
 
 
+def check_visits(table, visits):
+    """Raise unless the events of a table can be grouped into visits in this way."""
+    if visits == "auto":
+        return
+    if visits == "id":
+        if table.visit is None:
+            raise ValueError(
+                "visits='id' needs visit ids, but events has no column of them. Name it with "
+                "visit_id=, or use visits='auto'."
+            )
+        return
+    if table.time is None:
+        raise ValueError(
+            f"visits={visits!r} needs event times, and events has no time column. Use visits='id'."
+        )
+    is_datetime = table.time.dtype.kind == "M"
+    if visits == "day" and not is_datetime:
+        raise ValueError(
+            "visits='day' needs datetimes, and the event times are numbers. Use visits='time', "
+            "or a number: the longest gap inside a visit."
+        )
+    if visits not in ("day", "time"):
+        as_duration(visits, "visits", is_datetime)
+
+
 def group_events(cohort, visits, event_codes=None):
     """Group the visible events of a cohort into ordered visits.
 
@@ -25,6 +50,7 @@ def group_events(cohort, visits, event_codes=None):
         The tokens are positions in `event_codes.names`, by default in the codes of the event table.
     """
     table = cohort.event_table
+    check_visits(table, visits)
     event, sample = cohort.visible_positions()
     label = _label_visits(table, event, visits)
     # A visit is one run of events, or a few where visits overlap, so there is little to sort.
@@ -124,17 +150,8 @@ def _label_by_id(table, event, is_static):
 
 def _label_by_time(table, event, is_static, visits):
     """Label events by time, with numbers from 0 on; labels of static events are arbitrary."""
-    if table.time is None:
-        raise ValueError(
-            f"visits={visits!r} needs event times, and events has no time column. Use visits='id'."
-        )
     time = table.time[event]
     if visits == "day":
-        if time.dtype.kind != "M":
-            raise ValueError(
-                "visits='day' needs datetimes, and the event times are numbers. Use visits='time', "
-                "or a number: the longest gap inside a visit."
-            )
         # A day may come back, where clocks are set back past midnight: it is still one day.
         day = day_of(time, table.zone).astype(np.int64)
         return day - day[~is_static].min(initial=0)

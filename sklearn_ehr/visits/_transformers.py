@@ -276,7 +276,9 @@ class CodeCountVectorizer(CodeTransformer):
         return np.array([code + suffix for suffix in suffixes for code in codes], dtype=object)
 
     def _check_fit(self, cohort):
-        valid = all(isinstance(k, Integral) and k >= 1 for k in self.last_visits)
+        valid = all(
+            isinstance(k, Integral) and not isinstance(k, bool) and k >= 1 for k in self.last_visits
+        )
         if not valid or len(set(self.last_visits)) < len(self.last_visits):
             raise InvalidParameterError(
                 f"last_visits={self.last_visits!r} must hold distinct integers of at least 1, such "
@@ -290,7 +292,9 @@ class CodeCountVectorizer(CodeTransformer):
         if not len(self.windows):
             return []
         if time is None:
-            raise ValueError("windows needs event times; events has no time column.")
+            raise ValueError(
+                "windows needs event times, but events has no time column. Name it with time=."
+            )
         is_datetime = time.dtype.kind == "M"
         lengths = [as_duration(window, "windows", is_datetime) for window in self.windows]
         if len(set(lengths)) < len(lengths):

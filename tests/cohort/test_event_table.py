@@ -6,7 +6,6 @@ import uuid
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 
 from sklearn_ehr import Cohort, EventTable, VisitSequenceTransformer
@@ -92,9 +91,8 @@ def test_cohort_on_a_table_is_the_cohort_on_its_frame():
     "options", [{"code": "icd"}, {"null_time": "drop"}, {"time": "when", "value": None}]
 )
 def test_column_names_beside_a_table_are_refused(options):
-    with pytest.raises(TypeError, match=f"{', '.join(options)}.*Give it to EventTable") as error:
+    with pytest.raises(TypeError, match=f"{', '.join(options)}.*Give it to EventTable"):
         Cohort(EventTable(EVENTS, null_time="static"), **options)
-    assert "Traceback" not in str(error.value)
 
 
 def test_table_needs_no_samples_and_gives_patients_as_index():
@@ -111,6 +109,7 @@ def test_pickled_table_is_the_same():
     assert "known_ascending" not in vars(loaded)
     for name, array in arrays_of(table).items():
         np.testing.assert_array_equal(getattr(loaded, name), array)
+        assert not getattr(loaded, name).flags.writeable
 
 
 def test_ids_of_databases_and_arrow_work():
@@ -120,6 +119,7 @@ def test_ids_of_databases_and_arrow_work():
     assert X.groups.tolist() == ids[::-1]
     samples = pd.DataFrame({"patient_id": ids, "prediction_time": 5})
     assert len(Cohort(pd.DataFrame({"patient_id": ids, **events}), samples).visible_events()) == 2
+    pa = pytest.importorskip("pyarrow")
     views = pa.table({"code": pa.array(["a", "b"], pa.string_view())})
     views = views.to_pandas(types_mapper=pd.ArrowDtype)["code"]
     table = EventTable(pd.DataFrame({"patient_id": [1, 1], "time": [1, 2], "code": views}))
@@ -211,7 +211,6 @@ def test_memory_of_a_cohort_is_bounded_by_samples_not_by_samples_times_events(op
     tracemalloc.start()
     X = Cohort(table, samples, **options)
     assert f"n_events={n_events * n_samples})" in repr(X)
-    X.is_seen()
     X[::2]
     pickle.dumps(X[:1500])
     peak = tracemalloc.get_traced_memory()[1]

@@ -118,3 +118,10 @@ def test_bad_groups_are_refused(group, error, message):
     )
     with pytest.raises(error, match=message):
         Cohort(events, samples, group=group)
+
+
+def test_a_patient_in_several_groups_is_refused():
+    events = pd.DataFrame({"patient_id": [1, 2], "time": 0, "code": "A"})
+    samples = pd.DataFrame({"patient_id": [1, 1, 2], "prediction_time": 1, "stay": ["a", "b", "c"]})
+    with pytest.raises(ValueError, match=r"'stay' \(parameter group\) puts 1 of 2 patients"):
+        Cohort(events, samples, group="stay")

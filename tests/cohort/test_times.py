@@ -120,6 +120,11 @@ def test_last_key_by_a_number_is_exact(moment, other, closed):
 def test_times_a_century_after_all_others_are_far():
     far = times_far_ahead(read(pd.to_datetime(["2020-01-01", "9999-12-31", None, "2099-01-01"])))
     assert far.tolist() == [False, True, False, False]
+    two_ends = pd.to_datetime(["2020-01-01"] * 3 + ["2999-12-31", "9999-12-31"])
+    assert times_far_ahead(read(two_ends)).tolist() == [False] * 3 + [True] * 2
+    # Nulls do not make a majority.
+    mostly_null = pd.to_datetime(["2020-01-01", "9999-12-31", None, None, None])
+    assert not times_far_ahead(read(mostly_null)).any()
     # Births shifted into the past are not, nor a minority that is none, nor numbers.
     for values in (
         pd.to_datetime(["1850-01-01", "2150-01-01", "2150-02-01"]),

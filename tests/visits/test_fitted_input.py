@@ -27,19 +27,14 @@ NUMBERS = pd.DataFrame(
 DATES = NUMBERS.assign(time=pd.Timestamp("2020-01-01") + pd.to_timedelta(NUMBERS["time"], "D"))
 
 
-class DayCohort(Cohort):
-    resolution = property(lambda self: "day", lambda self, value: None)
-
-
-class InstantCohort(Cohort):
-    resolution = property(lambda self: "instant", lambda self, value: None)
-
-
-class CohortWithoutResolution(Cohort):
-    resolution = property(lambda self: None, lambda self, value: None)
-
-
-COHORTS = {"day": DayCohort, "instant": InstantCohort, None: CohortWithoutResolution}
+NOW = pd.DataFrame(
+    {"patient_id": ["SECRET1", "SECRET2"], "prediction_time": pd.to_datetime(["2020-02-01"] * 2)}
+)
+COHORTS = {
+    "day": lambda events: Cohort(events, NOW, resolution="day"),
+    "instant": lambda events: Cohort(events, NOW, resolution="instant"),
+    None: Cohort,
+}
 
 
 def fitted(Transformer, X, **params):
