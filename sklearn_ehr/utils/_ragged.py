@@ -58,17 +58,18 @@ def run_starts(*keys):
 def search_ranges(values, starts, stops, needles, side):
     """Search each sorted range ``[start, stop)`` of values for its own needle.
 
-    This is `numpy.searchsorted` for many ranges. All of them are bisected together, at a cost of
+    This is `numpy.searchsorted` for many ranges. All of them are searched together, at a cost of
     ``len(starts) * log2(longest range)``.
     """
-    low, high = starts.copy(), stops.copy()
+    found = starts.copy()
     below = np.less_equal if side == "right" else np.less
-    while (active := np.flatnonzero(low < high)).size:
-        middle = (low[active] + high[active]) // 2
-        goes_right = below(values[middle], needles[active])
-        low[active[goes_right]] = middle[goes_right] + 1
-        high[active[~goes_right]] = middle[~goes_right]
-    return low
+    # Every position is a sum of powers of two, tried from the largest one down.
+    step = 1 << int((stops - starts).max(initial=0)).bit_length()
+    while step := step >> 1:
+        fits = np.flatnonzero(stops - found >= step)
+        is_below = below(values[found[fits] + (step - 1)], needles[fits])
+        found[fits] += step * is_below
+    return found
 
 
 def slices_of_about(n_before):
