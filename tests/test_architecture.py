@@ -44,8 +44,6 @@ TOUCHES_SKORCH = "estimators/_net.py"
 
 MAX_LINES_OF_FILE = 400
 MAX_LINES_OF_FUNCTION = 60
-# Documented, though they begin with an underscore so as not to clash with names of fields.
-NAMEDTUPLE_METHODS = {"_replace", "_asdict", "_make", "_fields", "_field_defaults"}
 CLAUSE = re.compile(
     r"((at|by|for|from|in|into|of|on|to|with)\s+)?"
     r"(what|which|how|who|whom|whose|when|where|whether|why)\b",
@@ -152,7 +150,7 @@ def is_own(thing):
 
 
 def is_private(name):
-    return name.startswith("_") and not name.startswith("__") and name not in NAMEDTUPLE_METHODS
+    return name.startswith("_") and not name.startswith("__")
 
 
 def foreign_private_attributes(file, tree):

@@ -31,6 +31,12 @@ def test_transform(load, others):
     assert len(report.rows) == 8
 
 
+def test_cohort(load):
+    report = load("cohort").main(n_patients=200, n_rounds=1, n_processes=1)
+    assert len(report.rows) == 5
+    assert all(row["ratio"] > 0 for row in report.rows)
+
+
 def test_transform_compares_the_same_work(load, others):
     transform = load("transform")
     events = transform.make_events(50)

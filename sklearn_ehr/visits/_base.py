@@ -89,7 +89,8 @@ class CodeTransformer(TransformerMixin, BaseEstimator):
             If no code is frequent enough, `value_bins` is given for events without values, or the
             order of `y` is not that of `X`.
         TypeError
-            If `value_bins` is given for codes that are not strings.
+            If `X` is neither a cohort nor a frame, or `value_bins` is given for codes that are not
+            strings.
         """
         cohort = as_cohort(X)
         if cohort is not X and y is not None:

@@ -22,8 +22,9 @@ class VisitSequenceTransformer(CodeTransformer):
     Parameters
     ----------
     min_frequency : int or float, default=10
-        Minimum number of training patients with a code, or their share if a float. Rarer codes
-        never enter the fitted model. The default is the usual small-cell threshold.
+        Minimum number of training patients (groups, if the cohort has any) with a code, or their
+        share if a float. Rarer codes never enter the fitted model. The default is the usual
+        small-cell threshold.
     max_vocabulary : int, default=None
         Maximum number of codes. The most frequent ones are kept; ties are broken by code.
     handle_unknown : {"token", "ignore"}, default="token"
@@ -101,12 +102,16 @@ class VisitSequenceTransformer(CodeTransformer):
         ValueError
             If the events of `X` lack values or times that those of `fit` had, or the resolution of
             `X` is another one.
+        TypeError
+            If `X` is neither a cohort nor a frame, or its codes are of another type.
+        NotFittedError
+            If this transformer is not fitted.
 
         Warns
         -----
         UserWarning
-            If no visible code is in the vocabulary, or only one of `X` and the events of `fit` has
-            visit ids.
+            If no visible code is in the vocabulary, only one of `X` and the events of `fit` has
+            visit ids, or numeric times seem to be in another unit.
         """
         cohort = as_cohort(X)
         tokenise = self._make_tokeniser(cohort)
@@ -222,12 +227,16 @@ class CodeCountVectorizer(CodeTransformer):
         ValueError
             If the events of `X` lack values or times that those of `fit` had, or the resolution of
             `X` is another one.
+        TypeError
+            If `X` is neither a cohort nor a frame, or its codes are of another type.
+        NotFittedError
+            If this transformer is not fitted.
 
         Warns
         -----
         UserWarning
-            If no visible code is in the vocabulary, or only one of `X` and the events of `fit` has
-            visit ids.
+            If no visible code is in the vocabulary, only one of `X` and the events of `fit` has
+            visit ids, or numeric times seem to be in another unit.
         """
         cohort = as_cohort(X)
         tokenise = self._make_tokeniser(cohort)
