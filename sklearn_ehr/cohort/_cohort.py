@@ -7,7 +7,7 @@ import pandas as pd
 
 from ..utils import SampleIndexing, encode
 from ._durations import as_duration
-from ._event_table import as_event_table
+from ._event_table import EventTable, as_event_table
 from ._sample_table import match_patients, read_prediction_times, read_samples, without_unused
 from ._times import times_far_ahead
 from ._visibility import check_resolution, choose_resolution
@@ -352,7 +352,7 @@ def as_cohort(X):
     """Return a cohort unchanged; build one from a long frame with the standard column names."""
     if isinstance(X, Cohort):
         return X
-    if isinstance(X, pd.DataFrame):
+    if isinstance(X, EventTable | pd.DataFrame):
         return Cohort(X)
     raise TypeError(
         f"X must be a Cohort or a long DataFrame of events, got {type(X).__name__}. Build a Cohort "
