@@ -8,7 +8,7 @@ import pandas as pd
 
 from ..cohort import check_comparable, elapsed, read_time, read_times, times_far_ahead
 from ._clock import is_by, later
-from ._patients import match, read_patients
+from ._patients import match_with_events, read_patients
 
 NOTHING, OUTCOME, COMPETING = 0, 1, 2
 
@@ -142,7 +142,7 @@ def _end_by_patient(observation_end, clock, patient):
             "observation_end must have one time per patient. Its index must hold each patient id "
             "once."
         )
-    position = match(patients, table, "observation_end")
+    position = match_with_events(patients, table, "observation_end")
     row = np.full(len(table.patients), -1)
     is_known = position < len(table.patients)
     row[position[is_known]] = np.flatnonzero(is_known)

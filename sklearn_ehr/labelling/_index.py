@@ -24,7 +24,7 @@ from ..utils import (
 )
 from ._clock import Clock, later
 from ._occurrences import Occurrences, find_events, patients_of
-from ._patients import match, read_patients
+from ._patients import match_with_events, read_patients
 
 _EVENTS_PER_BLOCK = 2**18
 _VISITS = ("admission", "discharge")
@@ -246,7 +246,7 @@ def _read_pairs(index, table):
         name = times.name
     else:
         patient, times, name = read_patients(index, table, "index"), index, "index"
-    position = match(patient, table, "index")
+    position = match_with_events(patient, table, "index")
     return _IndexPairs(position, _read_times_of(times, name, table), len(table.patients))
 
 

@@ -27,7 +27,7 @@ def read_patients(series, table, name):
     return pd.Series(series.index, name=table.columns["patient_id"])
 
 
-def match(patient, table, name):
+def match_with_events(patient, table, name):
     """Match the patients in a parameter with those of events, as `match_patients` does.
 
     Raises
