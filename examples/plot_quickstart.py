@@ -11,7 +11,7 @@ that reads one visit after the other, and twice from counts of the same codes.
 # The data
 # --------
 #
-# `X` is a cohort: one sample a discharge, each with the events that are known by then. `y` says
+# `X` is a cohort: one sample per discharge, each with the events that are known by then. `y` says
 # whether the patient was readmitted within 30 days.
 
 from pathlib import Path

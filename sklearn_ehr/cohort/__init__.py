@@ -2,7 +2,7 @@
 
 from ._cohort import Cohort, as_cohort
 from ._days import day_of, midnights
-from ._durations import add_duration, as_duration, look_back
+from ._durations import add_duration, as_duration, elapsed, look_back
 from ._event_table import EventTable, as_event_table
 from ._sample_table import match_patients
 from ._times import (
@@ -33,6 +33,7 @@ __all__ = [
     "choose_resolution",
     "convert",
     "day_of",
+    "elapsed",
     "is_before",
     "known_from",
     "last_key_by",

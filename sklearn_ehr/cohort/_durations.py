@@ -1,4 +1,4 @@
-"""Durations: parsing, and addition to and subtraction from times."""
+"""Durations: parsing, addition to and subtraction from times, and the time between two."""
 
 import re
 
@@ -8,6 +8,7 @@ import pandas as pd
 from ._times import Times, convert, nanoseconds_a_step
 
 _LOWEST = np.uint64(2**63)
+_NANOSECONDS_PER_DAY = 86_400 * 10**9
 
 
 def as_duration(length, name, is_datetime):
@@ -115,6 +116,67 @@ def look_back(end, length, closed):
     n_before = end.view(np.uint64) ^ _LOWEST
     start = np.where(n_before > n_steps, n_before - n_steps, np.uint64(1))
     return (start ^ _LOWEST).view(end.dtype)
+
+
+def elapsed(start, end):
+    """Return the time from `start` to `end`, computed from each pair of times alone.
+
+    No difference wraps around, however far apart the two times are.
+
+    Parameters
+    ----------
+    start, end : ndarrays of shape (n,)
+        Both datetime64, in any two units, or both numbers. Units finer than nanoseconds are
+        rounded down to nanoseconds.
+
+    Returns
+    -------
+    float64 ndarray of shape (n,)
+        In days between datetimes, otherwise in the unit of the numbers. 0 if `end` is before
+        `start`, or if either is null.
+    """
+    if end.dtype.kind == "M":
+        return _days_between(start, end)
+    if np.result_type(start, end).kind in "biu":
+        return _integers_between(start, end)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.fmax(end.astype(np.float64) - start, 0)
+
+
+def _days_between(start, end):
+    start_day, start_rest, start_steps = _split_days(start)
+    end_day, end_rest, end_steps = _split_days(end)
+    # Of two units of a day or less, the finer one divides the other.
+    steps = max(start_steps, end_steps)
+    days = end_day - start_day
+    rest = end_rest * (steps // end_steps) - start_rest * (steps // start_steps)
+    days -= rest < 0
+    rest %= steps
+    is_later = (days >= 0) & ~np.isnat(start) & ~np.isnat(end)
+    days = np.where(is_later, days, 0)
+    # One division of a whole number of steps, which is exact up to 2**53 of them.
+    fits = days < (2**63 - 1) // steps
+    n_steps = np.where(fits, np.where(fits, days, 0) * steps + rest, 0)
+    return np.where(is_later, np.where(fits, n_steps / steps, days + rest / steps), 0)
+
+
+def _split_days(times):
+    """Whole days since 1970, the rest in steps of the unit, and the number of steps per day."""
+    unit, _ = np.datetime_data(times.dtype)
+    if unit in "YMWD":
+        unit = "D"
+    elif unit in ("ps", "fs", "as"):
+        unit = "ns"
+    # This also converts a unit such as 25 seconds, which need not divide a day, to seconds.
+    times = times.astype(f"datetime64[{unit}]")
+    steps = _NANOSECONDS_PER_DAY // nanoseconds_a_step(times.dtype)
+    return *np.divmod(times.astype(np.int64), steps), steps
+
+
+def _integers_between(start, end):
+    # The difference of two 64-bit integers may need 64 unsigned bits.
+    difference = end.astype(np.uint64) - start.astype(np.uint64)
+    return np.where(end > start, difference, np.uint64(0)).astype(np.float64)
 
 
 def _nanoseconds(length):

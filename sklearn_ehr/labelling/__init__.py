@@ -1,4 +1,4 @@
-"""Samples and labels made of events."""
+"""Samples and labels made from events."""
 
 from ._samples import make_samples
 from ._visit_labels import make_next_visit_labels, make_visit_labels

@@ -1,4 +1,4 @@
-"""Times of events and samples as they compare under a resolution, and lengths between them."""
+"""Times under a resolution, and arithmetic with durations."""
 
 from dataclasses import dataclass, replace
 from numbers import Number
@@ -24,7 +24,7 @@ from ..cohort import (
 class Clock:
     """Times of a table under a resolution.
 
-    Under "day" every method returns naive midnights, one for each calendar day; else datetimes in
+    Under "day", every method returns naive midnights, one per calendar day; otherwise datetimes in
     UTC, or numbers.
 
     Attributes
@@ -37,48 +37,51 @@ class Clock:
     resolution: str | None
 
     def of_events(self, event):
-        """When the events of this index count, none of them static."""
+        """Times from which events at these positions count; none may be static."""
         return self._of_known(self.table.times_of(event))
 
     def of_moments(self, times):
-        """Moments that count as they stand, such as given prediction times."""
+        """Times that count unchanged, such as given prediction times."""
         return self._days(times.values) if self.resolution == "day" else times.values
 
     def of_ends(self, times):
-        """Ends of observation: a date ends with its day."""
+        """Ends of observation; a date lasts until its day ends."""
         if self.resolution == "day":
             return self._days(times.values)
         return self._of_known(replace(times, zone=self.table.zone))
 
     def whole_days(self, values):
-        """Times of this clock; under "day" the days they are on, or the next one that exists."""
+        """Times of this clock, rounded under "day" to the start of a day that exists."""
         if self.resolution != "day":
             return values
-        # A zone may leave out a day, as Samoa did in December 2011.
-        return self._days(midnights(values.astype("datetime64[D]"), self.table.zone)[0])
+        # A zone may skip a day, as that of Samoa did in December 2011.
+        return self._days(self._starts_of_days(values))
 
     def as_times(self, values):
-        """Times of this clock as moments: local midnights under "day"."""
+        """Convert times of this clock to `Times`; days become local midnights."""
         if self.resolution == "day":
-            first = midnights(values.astype("datetime64[D]"), self.table.zone)[0]
-            values = convert(Times(first, "prediction_time"), self.table.time.dtype).values
+            starts = Times(self._starts_of_days(values), "prediction_time")
+            values = convert(starts, self.table.time.dtype).values
         return Times(values, "prediction_time", self.table.zone)
 
     def _of_known(self, times):
         known = known_from(times, self.resolution).values
         return self._days(known) if self.resolution == "day" else known
 
+    def _starts_of_days(self, days):
+        return midnights(days.astype("datetime64[D]"), self.table.zone)[0]
+
     def _days(self, values):
         return day_of(values, self.table.zone).astype("datetime64[s]")
 
 
 def is_by(times, moments):
-    """Whether each time lies at or before its moment, exactly, whatever the units."""
+    """Whether each time is at or before its moment; exact for any two units."""
     return as_keys(times) <= last_key_by(moments, times.dtype, "right")
 
 
 def later(values, length, name):
-    """Times later by a length as of `read_length`, in a unit fine enough for both."""
+    """Add a duration, as returned by `read_length`, to times, in a unit fine enough for both."""
     if length is None:
         return values
     if values.dtype.kind == "M":
@@ -87,19 +90,8 @@ def later(values, length, name):
     return add_duration(values, length, name)
 
 
-def elapsed(start, end):
-    """Time from starts to ends as floats: days between datetimes, else a difference of numbers."""
-    if start.dtype.kind != "M":
-        return (end - start).astype(np.float64)
-    finer = np.promote_types(start.dtype, end.dtype)
-    start, end = (
-        convert(Times(values, "prediction_time"), finer).values for values in (start, end)
-    )
-    return (end - start) / np.timedelta64(1, "D")
-
-
 def read_length(length, name, is_datetime):
-    """A length of time as of `as_duration`, or None where it is None or zero."""
+    """Parse a duration; None if it is None or zero."""
     return None if _is_zero(length) else as_duration(length, name, is_datetime)
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 import pandas as pd
 
-from ..cohort import check_comparable, match_patients, read_time, read_times, times_far_ahead
-from ._clock import elapsed, is_by, later
+from ..cohort import check_comparable, elapsed, read_time, read_times, times_far_ahead
+from ._clock import is_by, later
+from ._patients import match_with_events, read_patients
 
 NOTHING, OUTCOME, COMPETING = 0, 1, 2
 
@@ -21,7 +22,7 @@ class FollowUp:
     event : ndarray of int64, shape (n_samples,)
         The event that came first: `NOTHING`, `OUTCOME` or `COMPETING`.
     event_at : ndarray of shape (n_samples,)
-        Time of the event; arbitrary where there is none.
+        Time of the event; arbitrary if there is none.
     stop : ndarray of shape (n_samples,)
         End of the horizon.
     end : ndarray of shape (n_samples,)
@@ -35,11 +36,11 @@ class FollowUp:
 
     @property
     def is_complete(self):
-        """Whether the whole horizon is known: observed in full, or ended by a competing event."""
+        """Whether the horizon was observed in full, or ended by a competing event."""
         return is_by(self.stop, self.end) | (self.event == COMPETING)
 
     def duration(self, at):
-        """Time from prediction times to the event, or the end of horizon or observation."""
+        """Time from the prediction to the event, or else until the follow-up ends."""
         duration = np.empty(len(at))
         has_event, ends_whole = self.event != NOTHING, is_by(self.stop, self.end)
         for part, until in (
@@ -51,12 +52,12 @@ class FollowUp:
         return duration
 
     def take(self, samples):
-        """The follow-up of the samples at these positions."""
+        """Select samples by position."""
         return FollowUp(*(getattr(self, field.name)[samples] for field in fields(self)))
 
 
 def follow(patient, at, outcomes, competing, end, *, gap, horizon):
-    """Follow samples up to the end of the horizon or of observation.
+    """Follow samples until the end of the horizon or of observation.
 
     Parameters
     ----------
@@ -92,12 +93,12 @@ def follow(patient, at, outcomes, competing, end, *, gap, horizon):
 
 
 def read_end(observation_end, clock, patient):
-    """End of observation of each sample, as of the clock.
+    """End of observation of each sample, in times of the clock.
 
     Warns
     -----
     UserWarning
-        If a few events come over a century after all others, and no end is given.
+        If a few events are over a century later than all others, and no end is given.
     """
     if observation_end is None:
         return np.full(len(patient), _latest(clock))
@@ -106,7 +107,7 @@ def read_end(observation_end, clock, patient):
     if pd.api.types.is_list_like(observation_end):
         raise TypeError(
             f"observation_end must be one time for all patients, or a Series of times by patient "
-            f"id; got a {type(observation_end).__name__}."
+            f"id, got {type(observation_end).__name__}."
         )
     end = read_time(observation_end, "observation_end", clock.table.zone)
     check_comparable(clock.table.times_of(slice(0)), end)
@@ -114,36 +115,34 @@ def read_end(observation_end, clock, patient):
 
 
 def _latest(clock):
-    """When the latest event counts, apart from a few that are centuries beyond the others."""
+    """Time at which the latest event counts, ignoring a few that are over a century later."""
     times = clock.table.times_of(slice(None))
     is_far = times_far_ahead(times)
     if n_far := np.count_nonzero(is_far):
         warnings.warn(
-            f"{n_far} event(s) (column {times.name!r}) come over a century after all others, such "
-            f"as an open end written as 9999-12-31. They are not taken as the end of observation. "
-            f"Give observation_end, or drop these events.",
+            f"{n_far} event(s) (column {times.name!r}) are over a century later than all others, "
+            f"such as an open end written as 9999-12-31. They are ignored in finding the end of "
+            f"observation. Give observation_end, or drop these events.",
             UserWarning,
             stacklevel=4,
         )
     is_last = ~(is_far | times.is_null)
     latest = times.values[is_last].max()
     if times.is_datetime:
-        # An event that counts at the end of its day may come before later ones of that day.
+        # A midnight may count at the end of its day, so later than events with a later time.
         latest -= np.timedelta64(2, "D")
     return clock.of_events(np.flatnonzero(is_last & (times.values >= latest))).max()
 
 
 def _end_by_patient(observation_end, clock, patient):
     table = clock.table
-    ids = observation_end.index
-    if isinstance(ids, pd.MultiIndex) or ids.has_duplicates:
+    patients = read_patients(observation_end, table, "observation_end")
+    if patients.duplicated().any():
         raise ValueError(
-            "observation_end must have one time a patient: its index must be patient ids, each "
+            "observation_end must have one time per patient. Its index must hold each patient id "
             "once."
         )
-    position = match_patients(
-        pd.Series(ids, name=table.columns["patient_id"]), table.patients, "observation_end"
-    )
+    position = match_with_events(patients, table, "observation_end")
     row = np.full(len(table.patients), -1)
     is_known = position < len(table.patients)
     row[position[is_known]] = np.flatnonzero(is_known)
@@ -151,11 +150,11 @@ def _end_by_patient(observation_end, clock, patient):
     row = row[wanted]
     if n_missing := np.count_nonzero(row < 0):
         raise ValueError(
-            f"observation_end has no entry for {n_missing} of {len(wanted)} patients with a "
-            f"sample. Its index must hold their ids."
+            f"observation_end has no entry for {n_missing} of {len(wanted)} patients with samples. "
+            f"Its index must hold their ids."
         )
     ends = read_times(observation_end.iloc[row].reset_index(drop=True), "observation_end")
     check_comparable(table.times_of(slice(0)), ends)
     if n_null := np.count_nonzero(ends.is_null):
-        raise ValueError(f"observation_end has {n_null} null time(s); give each patient one.")
+        raise ValueError(f"observation_end has {n_null} null time(s). Give every patient one.")
     return clock.of_ends(ends)[sample]

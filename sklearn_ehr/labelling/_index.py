@@ -11,7 +11,6 @@ from ..cohort import (
     check_comparable,
     choose_resolution,
     last_key_by,
-    match_patients,
     read_times,
 )
 from ..utils import (
@@ -25,12 +24,13 @@ from ..utils import (
 )
 from ._clock import Clock, later
 from ._occurrences import Occurrences, find_events, patients_of
+from ._patients import match_with_events, read_patients
 
 _EVENTS_PER_BLOCK = 2**18
 _VISITS = ("admission", "discharge")
 _RENAME = (
-    "rename its columns as those of events, with index.rename(columns=...); the time may be called "
-    "'prediction_time' too"
+    "rename it as in events, with index.rename(columns=...); the time may also be named "
+    "'prediction_time'"
 )
 _ACCEPTED = (
     "a list of codes, 'admission', 'discharge', a time or list of times, a Series of times by "
@@ -43,10 +43,7 @@ def read_index(index, table, every):
 
     Returns
     -------
-    object
-        Its ``find(clock)`` returns the patient and index time of each sample, some of which may be
-        equal. `moments` holds the given times, or None where the index is events. Where
-        `is_by_patient`, patients may lack events, and those are numbered after the others.
+    Index
     """
     if isinstance(index, pd.DataFrame | pd.Series):
         read = _read_pairs(index, table)
@@ -56,19 +53,19 @@ def read_index(index, table, every):
         read = _read_list(index, table, every)
     if every and not isinstance(read, _IndexCodes):
         raise ValueError(
-            "every=True takes every occurrence of index codes; leave every=False with any other "
-            "index, which gives each of its times a sample."
+            "every=True takes every occurrence of index codes. With any other index, leave "
+            "every=False: each of its times makes a sample."
         )
     return read
 
 
 def find_samples(index, table, *, offset, resolution):
-    """Distinct patients and prediction times, sorted by both.
+    """Find the distinct pairs of patient and prediction time, sorted by both.
 
     Parameters
     ----------
-    index : object
-        As of `read_index`.
+    index : Index
+        As returned by `read_index`.
     table : EventTable
     offset : timedelta64, number or None
     resolution : {"auto", "day", "instant"}
@@ -77,11 +74,11 @@ def find_samples(index, table, *, offset, resolution):
     -------
     clock : Clock
     patient : ndarray of int, shape (n_samples,)
-        Positions in the table's patients.
+        Positions in the patients of the table.
     at : ndarray of shape (n_samples,)
-        Prediction times, as of the clock.
+        Prediction times, in times of the clock.
     rules : list of tuples
-        Rules of attrition so far, each with the patients of the samples that it left.
+        Rules of attrition so far, each with the patients of the samples left after it.
     """
     clock = Clock(table, _choose_resolution(index, table, offset, resolution))
     patient, at = index.find(clock)
@@ -97,8 +94,8 @@ def find_samples(index, table, *, offset, resolution):
         rules.append(("patient has events", patient))
     if not len(patient):
         raise ValueError(
-            "No event fits index. Give codes as they stand in events, times after the first event "
-            "(as datetimes or numbers: texts are codes), or visits with ids and times."
+            "No event fits index. Give codes exactly as in events, times after the first event (as "
+            "datetimes or numbers: strings are codes), or visits with ids and times."
         )
     return clock, patient, at, rules
 
@@ -106,7 +103,7 @@ def find_samples(index, table, *, offset, resolution):
 def _choose_resolution(index, table, offset, resolution):
     moments = index.moments
     if moments is None:
-        # Index events are midnights if all events are; any of them has their unit and zone.
+        # Index events are midnights if all events are, and any event has their unit and zone.
         has_dated = table.dated_starts < table.patient_offsets[1:]
         moments = table.times_of(table.dated_starts[has_dated])
     chosen = choose_resolution(resolution, table, moments)
@@ -114,15 +111,42 @@ def _choose_resolution(index, table, offset, resolution):
     return "instant" if resolution == "auto" and not is_whole else chosen
 
 
+class Index:
+    """Interface of an index.
+
+    Attributes
+    ----------
+    rule : str
+        Rule of attrition that the index times satisfy.
+    is_by_patient : bool
+        Whether times are given by patient. If so, patients may lack events, and these have the
+        positions after all others.
+    """
+
+    rule = "index event"
+    is_by_patient = False
+
+    @property
+    def moments(self):
+        """Given index times, as `Times`; None if they are those of events."""
+        return None
+
+    def find(self, clock):
+        """Find the patient and index time of each sample, in any order and with repeats.
+
+        Returns
+        -------
+        patient, when : ndarrays of shape (n,)
+        """
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class _IndexCodes:
-    """Events of some codes, the first of each patient or all."""
+class _IndexCodes(Index):
+    """Events with given codes, either the first per patient or all."""
 
     position: np.ndarray
     every: bool
-    rule = "index event"
-    moments = None
-    is_by_patient = False
 
     def find(self, clock):
         events = Occurrences.of(clock, self.position)
@@ -133,13 +157,10 @@ class _IndexCodes:
 
 
 @dataclass(frozen=True)
-class _IndexVisits:
+class _IndexVisits(Index):
     """First or last events of visits that have an id."""
 
     is_last: bool
-    rule = "index event"
-    moments = None
-    is_by_patient = False
 
     def find(self, clock):
         if self.is_last:
@@ -149,16 +170,19 @@ class _IndexVisits:
 
 
 @dataclass(frozen=True)
-class _IndexTimes:
-    """Times at which every patient is predicted who has an event by then."""
+class _IndexTimes(Index):
+    """Times at which all patients with an earlier event are predicted."""
 
-    moments: Times
+    given: Times
     rule = "index time"
-    is_by_patient = False
+
+    @property
+    def moments(self):
+        return self.given
 
     def find(self, clock):
         patient, _, when = _first_of_runs(clock, by_visit=False)
-        dates = np.unique(clock.of_moments(self.moments))
+        dates = np.unique(clock.of_moments(self.given))
         last_known = last_key_by(dates, when.dtype, "right")
         start = np.searchsorted(last_known, as_keys(when), side="left")
         date = concatenate_ranges(start, np.full(len(start), len(dates)))
@@ -166,8 +190,8 @@ class _IndexTimes:
 
 
 @dataclass(frozen=True)
-class _IndexPairs:
-    """Times given for patients, of whom some may have no events."""
+class _IndexPairs(Index):
+    """Times given by patient, some of whom may have no events."""
 
     patient: np.ndarray
     given: Times
@@ -177,7 +201,7 @@ class _IndexPairs:
 
     @property
     def moments(self):
-        # Samples without events are left out, so they have no say.
+        # Patients without events are dropped, so they must not affect the resolution.
         return self.given.take(np.flatnonzero(self.patient < self.n_patients))
 
     def find(self, clock):
@@ -187,13 +211,13 @@ class _IndexPairs:
 def _read_visits(index, table):
     if index not in _VISITS:
         raise ValueError(
-            f"index={index!r} is not accepted; give {_ACCEPTED}. A time is a datetime or a number, "
-            f"such as pandas.Timestamp('2020-01-31'); a code stands in a list."
+            f"index={index!r} is not accepted; give {_ACCEPTED}. Give a time as a datetime or a "
+            f"number, such as pandas.Timestamp('2020-01-31'), and a code in a list."
         )
     if table.visit is None:
         raise ValueError(
-            f"index={index!r} needs visit ids, and events has none. Name their column with "
-            f"visit_id=, where the EventTable is made."
+            f"index={index!r} needs visit ids, but events has none. Name their column with "
+            f"visit_id=, in EventTable(...) if you use one."
         )
     return _IndexVisits(is_last=index == "discharge")
 
@@ -210,7 +234,7 @@ def _read_list(index, table, every):
 
 def _read_pairs(index, table):
     if not len(index):
-        raise ValueError("index is empty: it names nobody to predict.")
+        raise ValueError("index is empty: there is nobody to predict.")
     if isinstance(index, pd.DataFrame):
         time_column = table.columns["time"]
         if time_column not in index.columns and "prediction_time" in index.columns:
@@ -220,31 +244,28 @@ def _read_pairs(index, table):
             for name, role in ((table.columns["patient_id"], "patient_id"), (time_column, "time"))
         )
         name = times.name
-    elif isinstance(index.index, pd.MultiIndex):
-        raise ValueError("The index of a Series as index= must be patient ids; it is a MultiIndex.")
     else:
-        patient, times = pd.Series(index.index, name=table.columns["patient_id"]), index
-        name = "index"
-    position = match_patients(patient, table.patients, "index")
+        patient, times, name = read_patients(index, table, "index"), index, "index"
+    position = match_with_events(patient, table, "index")
     return _IndexPairs(position, _read_times_of(times, name, table), len(table.patients))
 
 
 def _read_times_of(column, name, table):
-    """Index times, checked to compare with those of events."""
+    """Read index times, and check that they can be compared with those of events."""
     kind = key_kind(column)
     if kind == "string":
         raise TypeError(
-            f"Column {name!r} of index holds texts, and must hold times. Convert it with "
-            f"pandas.to_datetime; give codes as a list, for instance with .tolist()."
+            f"Column {name!r} of index holds strings, but must hold times. Convert it with "
+            f"pandas.to_datetime, or give codes as a list, for instance with .tolist()."
         )
-    refuse_nulls(column.isna(), name, "Every sample needs its index time.")
+    refuse_nulls(column.isna(), name, "Every sample needs an index time.")
     times = read_times(column.reset_index(drop=True), name)
     check_comparable(table.times_of(slice(0)), times)
     return times
 
 
 def _first_of_runs(clock, *, by_visit):
-    """First time that counts of each patient's events, or of each of their visits.
+    """Earliest time at which an event counts, per patient or per visit.
 
     Returns
     -------
@@ -259,7 +280,7 @@ def _first_of_runs(clock, *, by_visit):
             when = np.minimum.reduceat(when, starts)
         return patient[starts], visit[starts], when
 
-    # A visit may be several runs, where visits overlap or a block ends.
+    # A visit may be split into several runs, by an overlapping visit or the end of a block.
     patient, visit, when = _concatenate_blocks(reduce, clock.table)
     order = order_by(patient, visit, when)
     patient, visit, when = patient[order], visit[order], when[order]
@@ -268,10 +289,10 @@ def _first_of_runs(clock, *, by_visit):
 
 
 def _last_of_visits(clock):
-    """Patient of each visit with an id, and when its last event in the order of times counts.
+    """Patient of each visit with an id, and the time at which its last event counts.
 
-    A date alone comes before the times of its day, so that diagnoses dated by the day of a
-    discharge do not move it.
+    The last event is the last in the order of times. There, a date precedes the times of its day,
+    so diagnoses with only the date of a discharge do not move it.
     """
 
     def reduce(part):
@@ -287,7 +308,7 @@ def _last_of_visits(clock):
 
 
 def _runs_of(table, part, by_visit):
-    """Positions of the dated events of a part of a table, with their patients and visits."""
+    """Positions of the dated events in a part of a table, with their patients and visits."""
     keep = ~table.is_static(part)
     if by_visit:
         keep &= table.visit[part] >= 0
@@ -297,7 +318,7 @@ def _runs_of(table, part, by_visit):
 
 
 def _concatenate_blocks(function, table):
-    """Columns that a function returns for each block of events, joined."""
+    """Apply a function to blocks of events, and concatenate the columns that it returns."""
     starts = range(0, len(table), _EVENTS_PER_BLOCK)
     parts = map_in_threads(function, [slice(start, start + _EVENTS_PER_BLOCK) for start in starts])
     return [np.concatenate(columns) for columns in zip(*parts, strict=True)]

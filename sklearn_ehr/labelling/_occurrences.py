@@ -1,4 +1,4 @@
-"""Events that have one of some codes, patient by patient."""
+"""Events with given codes, by patient."""
 
 from dataclasses import dataclass
 
@@ -16,29 +16,31 @@ def find_events(table, codes, name):
     Raises
     ------
     TypeError
-        If codes are no texts or numbers.
+        If a code is neither a string nor a number.
     ValueError
-        If `codes` is no list or empty, or no dated event has one of them.
+        If `codes` is not a list or is empty, or no dated event has one of them.
     """
-    also = ", or 'outcome'" if name == "exclude" else ""
+    also = " or 'outcome'" if name == "exclude" else ""
     if isinstance(codes, str) or not pd.api.types.is_list_like(codes) or not len(codes):
         raise ValueError(
-            f"{name} must be a list of codes, and not empty{also}; got a {type(codes).__name__}."
+            f"{name} must be a non-empty list of codes{also}, got {type(codes).__name__}."
         )
     try:
         is_one = pd.Index(table.codes).isin(list(codes))
+    except MemoryError:
+        raise
     except Exception:
-        # Whatever pandas or Arrow raise of codes that are neither texts nor integers.
+        # pandas and Arrow raise various errors for other types.
         raise TypeError(
-            f"{name} must be a list of codes, each a single text or number as in events."
+            f"{name} must be a list of codes, each a single string or number as in events."
         ) from None
     position = np.flatnonzero(is_one[table.code])
     position = position[~table.is_static(position)]
     if not len(position):
         raise ValueError(
-            f"No event with a time has a code of {name}. Give whole codes as they stand in events, "
-            f"of the same type ({key_kind(table.codes)}). Texts are codes: times are datetimes, as "
-            f"of pandas.to_datetime."
+            f"No event with a time has a code of {name}. Give whole codes exactly as in events, of "
+            f"the same type ({key_kind(table.codes)}). Strings are codes; convert times with "
+            f"pandas.to_datetime."
         )
     return position
 
@@ -56,7 +58,7 @@ class Occurrences:
     ----------
     patient : ndarray of int, shape (n,)
     when : ndarray of shape (n,)
-        Times as of the clock.
+        Times of the clock.
     offsets : ndarray of int, shape (n_patients + 1,)
     """
 
@@ -66,9 +68,9 @@ class Occurrences:
 
     @classmethod
     def of(cls, clock, position):
-        """The events at these positions of the clock's table, at least one."""
+        """Occurrences of the events at these positions of the table, at least one."""
         patient, when = patients_of(clock.table, position), clock.of_events(position)
-        # A midnight that counts at the end of its day comes after later events of the day.
+        # A midnight that counts at the end of its day follows the other events of that day.
         order = order_by(patient, when)
         patient, when = patient[order], when[order]
         offsets = np.searchsorted(patient, np.arange(len(clock.table.patients) + 1))
@@ -80,11 +82,11 @@ class Occurrences:
         return has_one & is_by(first, at)
 
     def first_after(self, patient, after):
-        """Whether patients have one of the events after these times, and when the first comes."""
+        """Whether patients have one of the events after these times, and the first such time."""
         starts, stops = self.offsets[patient], self.offsets[patient + 1]
         keys = last_key_by(after, self.when.dtype, "right")
         return self._at(search_ranges(as_keys(self.when), starts, stops, keys, "right"), stops)
 
     def _at(self, starts, stops):
-        """Whether ranges hold an event, and the time of the first (arbitrary where none)."""
+        """Whether ranges hold an event, and the time of the first (arbitrary if there is none)."""
         return starts < stops, self.when[np.minimum(starts, len(self.when) - 1)]

@@ -1,11 +1,11 @@
-"""Labels of the visits of a cohort, as `LSTMVisitTagger` takes them."""
+"""Labels of visits, in the format that `LSTMVisitTagger` expects."""
 
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
-from ..cohort import Cohort, EventTable
+from ..cohort import as_cohort
 from ..utils import (
     check_one_kind,
     column_of,
@@ -19,18 +19,18 @@ from ..visits import group_events
 
 
 def make_visit_labels(X, labels, *, label="label", visit_id="visit_id", visits="auto"):
-    """Bring labels of visits into the order of a cohort's visits.
+    """Arrange labels of visits in the order of the visits of a cohort.
 
     Parameters
     ----------
-    X : Cohort or EventTable
-        Samples whose visits have ids. A table stands for its whole histories: one sample a patient,
-        sorted by id.
+    X : Cohort, EventTable or DataFrame
+        Samples whose visits have ids. An event table or a long frame of events means whole
+        histories: one sample per patient, sorted by id.
     labels : DataFrame
-        One row a visit: the patient, in a column named as in ``X.samples``, the id of the visit,
+        One row per visit: the patient, in a column named as in ``X.samples``, the id of the visit,
         and one or more labels. Rows of visits that no sample sees are ignored.
     label : str or list of str, default="label"
-        Column of the label, or columns of several labels, each 0 or 1.
+        Column of the label, or list of columns of binary labels, each 0 or 1.
     visit_id : str, default="visit_id"
         Column of `labels` with the ids of the visits.
     visits : {"auto", "id"}, default="auto"
@@ -39,9 +39,9 @@ def make_visit_labels(X, labels, *, label="label", visit_id="visit_id", visits="
     Returns
     -------
     y : ndarray of shape (n_samples,), object
-        For each sample an array of shape (n_visits,) or, for a list of columns, (n_visits,
-        n_labels), in the order of its visits. The visit of static events is not among them. Visits
-        without a label have NaN.
+        For each sample, an array of shape (n_visits,), or (n_visits, n_labels) for a list of
+        columns, in the order of its visits. The visit of static events is left out. Visits without
+        a label have NaN.
 
     Raises
     ------
@@ -49,8 +49,8 @@ def make_visit_labels(X, labels, *, label="label", visit_id="visit_id", visits="
         If a column is missing or has nulls, a visit has two rows, no row matches a visit, or `X`
         has no visit ids.
     TypeError
-        If `X` is not a cohort or table, `labels` is not a frame, or ids are of another type than
-        those of `X`.
+        If `X` is not a cohort, event table or frame, `labels` is not a frame, or its ids are not of
+        the same type as those of `X`.
 
     See Also
     --------
@@ -59,8 +59,8 @@ def make_visit_labels(X, labels, *, label="label", visit_id="visit_id", visits="
 
     Notes
     -----
-    A visit in progress gets its label too, although its outcome may lie ahead: that is what is to
-    be predicted.
+    A visit in progress also gets its label. The outcome may lie ahead: it is what the model
+    predicts.
 
     Examples
     --------
@@ -75,11 +75,11 @@ def make_visit_labels(X, labels, *, label="label", visit_id="visit_id", visits="
     >>> [array.tolist() for array in make_visit_labels(Cohort(events), labels)]
     [['well', 'ill'], ['well']]
     """
-    X = _as_cohort(X)
+    X = as_cohort(X)
     require_frame(labels, "labels")
-    if visits not in ("auto", "id"):
+    if not isinstance(visits, str) or visits not in ("auto", "id"):
         raise ValueError(
-            f"visits={visits!r} makes visits without ids, which labels cannot be matched with; use "
+            f"visits={visits!r} makes visits without ids, which labels cannot be matched to; use "
             f"'auto' or 'id'."
         )
     keys = _read_keys(labels, X.patient_column, visit_id)
@@ -97,30 +97,30 @@ def make_next_visit_labels(X, *, groups=None, visits="auto"):
 
     Parameters
     ----------
-    X : Cohort or EventTable
-        A table stands for its whole histories: one sample a patient, sorted by id.
+    X : Cohort, EventTable or DataFrame
+        An event table or a long frame of events means whole histories: one sample per patient,
+        sorted by id.
     groups : mapping or Series from code to group, default=None
-        Coarser codes to predict, such as chapters; codes without a group are not predicted. With
-        them the labels have the same columns for every cohort, in training and later. By default
-        each code that the samples of `X` see is a group of its own, and the labels take as many
-        numbers as there are visits times codes.
+        Coarser codes to predict, such as chapters. Codes without a group are not predicted. With
+        `groups`, the labels have the same columns for every cohort. By default, each code that the
+        samples of `X` see is a group of its own, and the labels hold one number per visit and code.
     visits : {"auto", "id", "day", "time"}, timedelta or float, default="auto"
         As in the `VisitSequenceTransformer` that makes the sequences.
 
     Returns
     -------
     y : ndarray of shape (n_samples,), object
-        For each sample an array of shape (n_visits, n_groups), float32: 1 for each group that the
-        next visit has, else 0. The last visit has NaN, as its next one is unknown.
+        For each sample, an array of shape (n_visits, n_groups), float32: 1 for each group that the
+        next visit has, otherwise 0. The last visit has NaN, because its next visit is unknown.
     names : ndarray of shape (n_groups,)
-        The groups, ascending.
+        The groups, in ascending order.
 
     Raises
     ------
     ValueError
         If no code of `X` has a group, or a code has several.
     TypeError
-        If `X` is not a cohort or table, or `groups` is not a mapping or Series.
+        If `X` is not a cohort, event table or frame, or `groups` is not a mapping or Series.
 
     See Also
     --------
@@ -129,8 +129,8 @@ def make_next_visit_labels(X, *, groups=None, visits="auto"):
 
     Notes
     -----
-    Visits are ordered by their ends. Where visits overlap, the next one may hold codes from before
-    the end of this one.
+    Visits are ordered by their ends. If visits overlap, the next visit may hold codes from before
+    the end of the current one.
 
     Examples
     --------
@@ -143,7 +143,7 @@ def make_next_visit_labels(X, *, groups=None, visits="auto"):
     >>> names.tolist(), y[0].tolist()
     (['a', 'b', 'c'], [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [nan, nan, nan]])
     """
-    X = _as_cohort(X)
+    X = as_cohort(X)
     sequences = group_events(X, visits)
     position, names = _groups_of_codes(X.event_table.codes, np.unique(sequences.tokens), groups)
     n_visits = len(sequences.visit_offsets) - 1
@@ -159,8 +159,10 @@ def make_next_visit_labels(X, *, groups=None, visits="auto"):
 
 
 def _read_keys(labels, patient_id, visit_id):
-    """Patient and visit id of each row of labels, one row a visit."""
-    patient = column_of(labels, patient_id, "labels", fixed="patient_id")
+    """Patient and visit id of each row of labels; no two rows are equal."""
+    patient = column_of(
+        labels, patient_id, "labels", fixed="patient_id", way_out=f"rename it to {patient_id!r}"
+    )
     visit = column_of(labels, visit_id, "labels", fixed="visit_id")
     for column in (patient, visit):
         check_one_kind(column, column.name)
@@ -168,26 +170,32 @@ def _read_keys(labels, patient_id, visit_id):
     keys = pd.MultiIndex.from_arrays([patient, visit])
     if n_double := int(keys.duplicated().sum()):
         raise ValueError(
-            f"labels has {n_double} row(s) for a visit that has one already (columns "
-            f"{patient.name!r} and {visit.name!r}). Keep one row a visit."
+            f"labels has {n_double} row(s) for a visit that already has one (columns "
+            f"{patient.name!r} and {visit.name!r}). Keep one row per visit."
         )
     return keys
 
 
 def _read_labels(labels, names):
     if not names:
-        raise ValueError("label=[] names no column of labels; give one or more.")
+        raise ValueError("label=[] names no column of labels; give at least one.")
     return [column_of(labels, name, "labels", fixed="label") for name in names]
 
 
 def _match_visits(X, sequences, keys):
-    """Row of the labels of each visit, -1 where there is none."""
+    """Row of labels for each visit, or -1 if there is none."""
     if sequences.visit_ids is None:
-        raise ValueError("X has no visit ids to match labels with: events had no such column.")
+        raise ValueError(
+            "X has no visit ids to match labels to, because events has no column of them. Name it "
+            "with visit_id=, where the Cohort or EventTable is made."
+        )
     sample = np.repeat(np.arange(len(X)), sequences.lengths)
     has_id = ~pd.isna(sequences.visit_ids)
     if not has_id.any():
-        raise ValueError("X has no visit with an id to match labels with.")
+        raise ValueError(
+            "X has no visit with an id to match labels to: all ids of its visits are null. Check "
+            "the column of visit ids in events."
+        )
     own = (
         pd.Series(X.patients[sample[has_id]]),
         pd.Series(sequences.visit_ids[has_id]).infer_objects(),
@@ -206,7 +214,7 @@ def _match_visits(X, sequences, keys):
 
 
 def _groups_of_codes(codes, seen, groups):
-    """Position of each code's group, -1 without one, and the names of the groups."""
+    """Position of the group of each code, -1 if it has none, and the names of the groups."""
     codes = pd.Index(codes)
     if groups is None:
         groups = pd.Series(codes[seen], index=codes[seen])
@@ -216,41 +224,29 @@ def _groups_of_codes(codes, seen, groups):
         )
     groups = pd.Series(groups).dropna()
     if groups.index.has_duplicates:
-        raise ValueError("groups has several groups for a code; keep one.")
+        raise ValueError("groups has several groups for a code. Keep one per code.")
     of_group, names = pd.factorize(groups, sort=True)
     # Position -1, of a code without a group, stays -1.
     position = np.append(of_group, -1)[groups.index.get_indexer(codes)]
     if (position[seen] < 0).all():
         raise ValueError(
-            "No code of X has a group. Check that groups has the codes as they are in events."
+            "No code of X has a group. Check that groups has the codes exactly as in events."
         )
     return position, np.asarray(names)
 
 
 def _split_dated(sequences, values):
-    """Values of the visits that are not static, as one array a sample."""
+    """Values of the visits that are not static, as one array per sample."""
     is_dated = ~sequences.is_static
     return split_by_sample(
         values[is_dated], offsets_from_lengths(is_dated)[sequences.sample_offsets]
     )
 
 
-def _as_cohort(X):
-    """A cohort as it is; a table as a cohort of whole histories."""
-    if isinstance(X, EventTable):
-        return Cohort(X)
-    if not isinstance(X, Cohort):
-        raise TypeError(
-            f"X must be a Cohort or an EventTable, got {type(X).__name__}. Build one from your "
-            f"events with Cohort(events, samples)."
-        )
-    return X
-
-
 def _check_same_kind(name, ours, theirs):
     kinds = key_kind(ours), key_kind(theirs)
     if kinds[0] != kinds[1]:
         raise TypeError(
-            f"Column {name!r} of labels holds a {kinds[1]}, and X has a {kinds[0]} there (dtypes "
-            f"{theirs.dtype} and {ours.dtype}). Convert it with .astype."
+            f"Column {name!r} is of type {kinds[1]} in labels and of type {kinds[0]} in X (dtypes "
+            f"{theirs.dtype} and {ours.dtype}). Convert one of them with .astype."
         )

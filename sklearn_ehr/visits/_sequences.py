@@ -5,9 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..cohort import null_times
+from ..cohort import elapsed, null_times
 from ..utils import SampleIndexing, concatenate_ranges, offsets_from_lengths, slices_of_about
-from ._elapsed import elapsed
 from ._vocabulary import PADDING
 
 _PER_VISIT = ("visit_times", "known_times", "visit_ids")
@@ -143,7 +142,7 @@ class VisitSequences(SampleIndexing):
             )
         first, last = self.visit_times.T
         gaps = np.zeros(len(first))
-        gaps[1:] = elapsed(first[1:], last[:-1])
+        gaps[1:] = elapsed(last[:-1], first[1:])
         starts = self.sample_offsets[:-1]
         gaps[starts[starts < len(gaps)]] = 0
         return gaps
@@ -161,14 +160,14 @@ class VisitSequences(SampleIndexing):
         if self.prediction_times is not None:
             seen = self.lengths > 0
             last = self.sample_offsets[1:][seen] - 1
-            waits[last] = elapsed(self.prediction_times[seen], self.visit_times[last, 1])
+            waits[last] = elapsed(self.visit_times[last, 1], self.prediction_times[seen])
         return waits
 
     def waits_by_visit(self):
         """Time from the last event of each visit until all its events are known."""
         if self.known_times is None:
             return np.zeros(len(self.is_static))
-        return elapsed(self.known_times[:, 1], self.visit_times[:, 1])
+        return elapsed(self.visit_times[:, 1], self.known_times[:, 1])
 
     def to_padded(self):
         """Pad to the longest sample and the largest visit.

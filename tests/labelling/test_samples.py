@@ -90,7 +90,7 @@ def test_incomplete_samples_can_be_marked():
     assert samples["outcome"].isna().tolist() == [False, True, True, True]
     assert samples["event"].tolist() == [1, 0, 0, 0]
     assert samples["duration"].tolist() == [5, 3, 2, 4]
-    assert attrition["rule"].tolist() == ["index event", "observed then"]
+    assert attrition["rule"].tolist() == ["index event", "observed at prediction"]
     # What came after the end of observation was not seen, nor was who came later.
     late, _ = make(observation_end=3, incomplete="mark")
     assert late["patient_id"].tolist() == [1, 2, 4]
@@ -105,7 +105,7 @@ def test_observation_may_end_for_each_patient():
     assert 5 not in ends
     with pytest.raises(ValueError, match="no entry for 1 of 4 patients"):
         make(observation_end=ends.drop(4))
-    with pytest.raises(ValueError, match="one time a patient"):
+    with pytest.raises(ValueError, match="one time per patient"):
         make(observation_end=pd.concat([ends, ends[:1]]))
     with pytest.raises(ValueError, match=r"observation_end has 1 null time\(s\)"):
         make(observation_end=ends.astype(float).where(ends != 5))
@@ -116,11 +116,11 @@ def test_observation_may_end_for_each_patient():
 def test_who_had_the_outcome_before_can_be_excluded():
     samples, attrition = make(exclude="outcome")
     assert samples["patient_id"].tolist() == [1, 2, 3]
-    assert attrition["rule"].tolist()[1] == "no excluded code by then"
+    assert attrition["rule"].tolist()[1] == "no excluded code before prediction"
     assert attrition["n_patients"].tolist() == [4, 3, 3]
     assert make(exclude=["FLU"])[0]["patient_id"].tolist() == [1, 2, 4]
     # At the very time counts as before.
-    with pytest.raises(ValueError, match="no excluded code by then: 0"):
+    with pytest.raises(ValueError, match="no excluded code before prediction: 0"):
         make(index=["STROKE"], exclude=["STROKE"])
 
 
@@ -161,7 +161,7 @@ def test_competing_event_ends_follow_up_as_known():
     ]
     assert attrition.iloc[:, :3].to_numpy().tolist() == [
         ["index event", 8, 8],
-        ["no competing event by then", 7, 7],
+        ["no competing event before prediction", 7, 7],
         ["observed for horizon or competing event", 6, 6],
     ]
     marked, _ = make(DEATHS, competing_codes=["DEATH"], incomplete="mark")
@@ -194,8 +194,8 @@ def test_rules_of_attrition_stand_in_their_order():
     assert attrition["rule"].tolist() == [
         "index time",
         "patient has events",
-        "no excluded code by then",
-        "no competing event by then",
+        "no excluded code before prediction",
+        "no competing event before prediction",
         "observed for gap + horizon or competing event",
     ]
     assert attrition["n_samples"].tolist() == [3, 2, 2, 2, 2]
@@ -311,3 +311,14 @@ def test_events_and_durations_train_a_survival_model():
     sequences = VisitSequenceTransformer(min_frequency=1).fit_transform(Cohort(table, samples))
     model = LSTMVisitSurvival(max_epochs=1, random_state=0).fit(sequences, y)
     assert model.predict_cumulative_incidence(sequences).shape[:2] == (n, 2)
+
+
+def test_durations_do_not_wrap_around():
+    far = 9 * 10**18
+    events = pd.DataFrame(
+        {"patient_id": 1, "time": [-far, far, far + 1], "code": ["DM", "STROKE", "FLU"]}
+    )
+    samples, _ = make(events, gap=far, horizon=far)
+    assert samples["duration"].tolist() == [2.0 * far]
+    samples, _ = make(events, outcome_codes=["FLU"], gap=far, horizon=far)
+    assert samples[["event", "duration"]].to_numpy().tolist() == [[0, 2.0 * far]]

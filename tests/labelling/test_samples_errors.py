@@ -22,12 +22,13 @@ from sklearn_ehr import Cohort, EventTable, make_samples
         ({"outcome_codes": [1j]}, TypeError, "outcome_codes must be a list of codes, each a"),
         ({"exclude": ["flu"]}, ValueError, "has a code of exclude"),
         ({"competing_codes": ["death"]}, ValueError, "has a code of competing_codes"),
-        ({"competing_codes": "FLU"}, ValueError, "competing_codes must be a list"),
+        ({"competing_codes": "FLU"}, ValueError, "competing_codes must be a non-empty list"),
         ({"competing_codes": ["FLU", "STROKE"]}, ValueError, "outcome_codes share a code"),
-        ({"outcome_codes": "STROKE"}, ValueError, "outcome_codes must be a list"),
-        ({"outcome_codes": []}, ValueError, "outcome_codes must be a list"),
-        ({"exclude": "FLU"}, ValueError, "exclude must be a list"),
+        ({"outcome_codes": "STROKE"}, ValueError, "outcome_codes must be a non-empty list"),
+        ({"outcome_codes": []}, ValueError, "outcome_codes must be a non-empty list"),
+        ({"exclude": "FLU"}, ValueError, "exclude must be a non-empty list"),
         ({"incomplete": "keep"}, ValueError, "incomplete='keep' is not accepted"),
+        ({"incomplete": np.array(["drop", "mark"])}, ValueError, "incomplete=array.*not accepted"),
         ({"resolution": "hour"}, ValueError, "resolution='hour' is not accepted"),
         ({"observation_end": -3}, ValueError, r"No sample is left \(index event: 4, observed"),
         ({"observation_end": np.nan}, ValueError, "observation_end=nan is null"),
@@ -37,6 +38,21 @@ from sklearn_ehr import Cohort, EventTable, make_samples
             {"observation_end": [3, 4]},
             TypeError,
             "observation_end must be one time for all",
+        ),
+        (
+            {"observation_end": pd.Series(9, index=[1, np.nan])},
+            ValueError,
+            "The index of observation_end must hold patient ids, without nulls",
+        ),
+        (
+            {"observation_end": pd.Series(9, index=[7_654_321])},
+            ValueError,
+            "No patient of observation_end has any event .1 id.s. in observation_end",
+        ),
+        (
+            {"observation_end": pd.Series(9, index=[[1], [2]])},
+            ValueError,
+            "The index of observation_end must hold patient ids, but is a MultiIndex",
         ),
         ({"code": "diagnosis"}, ValueError, "events has no column 'diagnosis'"),
         ({"index": "discharge", "visit_id": "stay"}, ValueError, "no column 'stay'"),
@@ -60,20 +76,26 @@ def test_what_is_no_table_of_events_raises():
         make(EVENTS.rename(columns={"code": "icd"}))
 
 
-@pytest.mark.parametrize("name", ["patient_id", "time", "code", "visit_id"])
+@pytest.mark.parametrize("name", ["time", "code", "visit_id"])
 def test_columns_cannot_be_named_beside_a_table(name):
     with pytest.raises(TypeError, match=f"{name} cannot be given with an EventTable"):
         make(EventTable(EVENTS), **{name: "other"})
+
+
+def test_patients_of_a_table_have_their_own_column():
+    table = EventTable(EVENTS.rename(columns={"patient_id": "person"}), patient_id="person")
+    with pytest.raises(TypeError, match="patient_id='other' is not the column of patients"):
+        make(table, patient_id="other")
+    assert make(table, patient_id="person")[0].equals(make(table)[0])
 
 
 def test_events_without_any_time_raise():
     with pytest.raises(ValueError, match="All times in column 'time'"):
         make(EVENTS.assign(time=np.nan))
     timeless = EVENTS.drop(columns="time")
-    with pytest.raises(ValueError, match="events has no column 'time'"):
-        make(timeless)
-    with pytest.raises(ValueError, match="make_samples needs event times"):
-        make(EventTable(timeless.dropna()))
+    for events in (timeless.dropna(), EventTable(timeless.dropna())):
+        with pytest.raises(ValueError, match="make_samples needs event times"):
+            make(events)
 
 
 def test_lengths_that_times_cannot_hold_raise():

@@ -159,7 +159,7 @@ def test_offset_into_a_day_that_a_zone_left_out_is_the_next_day():
 def test_auto_is_refused_where_a_cohort_of_the_samples_left_would_decide_otherwise():
     index = pd.Series(at("2020-02-03", "2020-03-04 10:00"), index=[2, 3])
     ends = pd.Series(at("2020-12-31", "2020-03-01"), index=[2, 3])
-    with pytest.raises(ValueError, match="resolution='auto' took 'instant'"):
+    with pytest.raises(ValueError, match="resolution='auto' chose 'instant'"):
         make(DATES, index=index, observation_end=ends)
     samples, _ = make(DATES, index=index, observation_end=ends, resolution="instant")
     assert samples["prediction_time"].tolist() == at("2020-02-03")
@@ -258,10 +258,10 @@ def test_death_known_by_date_comes_at_the_end_of_its_day():
     samples, _ = make(events, **death)
     assert samples["event"].tolist() == [2]
     assert samples["duration"].tolist() == pytest.approx([10 / 24])
-    with pytest.raises(ValueError, match="no competing event by then: 0"):
+    with pytest.raises(ValueError, match="no competing event before prediction: 0"):
         make(events, **death, resolution="day")
     assert len(make(events, exclude=["DEATH"])[0]) == 1
-    with pytest.raises(ValueError, match="no excluded code by then: 0"):
+    with pytest.raises(ValueError, match="no excluded code before prediction: 0"):
         make(events, exclude=["DEATH"], resolution="day")
 
 
