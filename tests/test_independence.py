@@ -135,10 +135,13 @@ def test_other_patients_events_change_no_bit_of_a_label(problem, every):
     end = END if problem["zone"] is None else END.tz_localize(problem["zone"])
     labels = []
     for i in range(2):
-        events = frame_of(problem, i).drop(columns="known_time", errors="ignore")
+        events = frame_of(problem, i)
         # Others have every code, so that none is refused as absent, and one has a sample left.
         extra = pd.DataFrame({"patient_id": [5, 6, 6], "code": ["DM", "STROKE", "DEATH"]})
-        events = pd.concat([events, extra.assign(time=events["time"].iloc[0])], ignore_index=True)
+        extra = extra.assign(time=events["time"].iloc[0])
+        if problem["has_known"]:
+            extra["known_time"] = extra["time"]
+        events = pd.concat([events, extra], ignore_index=True)
         samples, _ = make_samples(
             EventTable(events),
             index=["DM"],
@@ -151,4 +154,9 @@ def test_other_patients_events_change_no_bit_of_a_label(problem, every):
             resolution=problem["resolution"],
         )
         labels.append(samples[samples["patient_id"] == OWN].reset_index(drop=True))
+        # Nothing that is an outcome or competes was seen.
+        X = Cohort(EventTable(events), samples)
+        seen = X.visible_events()
+        assert X.resolution == problem["resolution"]
+        assert not (seen["code"] == "DEATH").any()
     pd.testing.assert_frame_equal(labels[0], labels[1])

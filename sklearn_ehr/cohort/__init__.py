@@ -15,11 +15,12 @@ from ._times import (
     null_times,
     read_time,
     read_times,
-    times_far_ahead,
+    warn_if_far_ahead,
 )
-from ._visibility import check_resolution, choose_resolution, known_from
+from ._visibility import RESOLUTION_KEY, check_resolution, choose_resolution, known_from
 
 __all__ = [
+    "RESOLUTION_KEY",
     "Cohort",
     "EventTable",
     "Times",
@@ -43,5 +44,5 @@ __all__ = [
     "null_times",
     "read_time",
     "read_times",
-    "times_far_ahead",
+    "warn_if_far_ahead",
 ]

@@ -5,15 +5,16 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from ..utils import SampleIndexing, encode
+from ..utils import SampleIndexing, encode, shown
 from ._durations import as_duration
 from ._event_table import EventTable, as_event_table
 from ._sample_table import match_patients, read_prediction_times, read_samples, without_unused
-from ._times import times_far_ahead
-from ._visibility import check_resolution, choose_resolution
+from ._times import warn_if_far_ahead
+from ._visibility import RESOLUTION_KEY, check_resolution, choose_resolution
 from ._visible_events import VisibleEvents
 
 _CLOSED = ("right", "left")
+_SHOWN = ("sample", "time", "known_time", "code", "visit_id", "value")
 
 
 class Cohort(SampleIndexing):
@@ -151,8 +152,8 @@ class Cohort(SampleIndexing):
         closed="right",
         lookback=None,
     ):
-        if closed not in _CLOSED:
-            raise ValueError(f"closed={closed!r} is not accepted; choose one of {_CLOSED}.")
+        if not isinstance(closed, str) or closed not in _CLOSED:
+            raise ValueError(f"closed={shown(closed)} is not accepted; choose one of {_CLOSED}.")
         check_resolution(resolution)
         table = as_event_table(
             events,
@@ -165,16 +166,17 @@ class Cohort(SampleIndexing):
             null_time=null_time,
         )
         if samples is None:
-            if prediction_time not in ("prediction_time", None):
+            if prediction_time is not None and prediction_time != "prediction_time":
                 raise ValueError(
-                    f"prediction_time={prediction_time!r} is a column of samples, but samples is "
-                    f"None, which means whole histories. Give samples, or prediction_time=None."
+                    f"prediction_time={shown(prediction_time)} is a column of samples, but samples "
+                    f"is None, which means whole histories. Give samples, or prediction_time=None."
                 )
             prediction_time = None
         rows, patient, groups = read_samples(samples, table, patient_id, group)
         moments = read_prediction_times(rows, prediction_time, table.time is not None)
         lookback = _read_lookback(lookback, table, moments)
-        resolution = choose_resolution(resolution, table, moments)
+        drawn_under = rows.attrs.get(RESOLUTION_KEY)
+        resolution = choose_resolution(resolution, table, moments, drawn_under)
         position = match_patients(patient, table.patients)
 
         self._samples = rows
@@ -191,7 +193,7 @@ class Cohort(SampleIndexing):
     def __repr__(self):
         return (
             f"Cohort(n_samples={len(self)}, n_patients={self.n_patients}, "
-            f"n_events={self._visible.counts().sum()})"
+            f"n_events={self._visible.counts.sum()})"
         )
 
     @property
@@ -250,6 +252,11 @@ class Cohort(SampleIndexing):
             are `sample` (the position in the cohort), the patient, and those of `time`,
             `known_time`, `code`, `visit_id` and `value` that the events have.
         """
+        if self._patient_column in _SHOWN:
+            raise ValueError(
+                f"The column of patients is called {self._patient_column!r}, as another one of "
+                f"visible_events(). Rename it."
+            )
         event, sample = self.visible_positions()
         table = self.event_table
         columns = {"sample": sample.astype(np.int64), self._patient_column: self.patients[sample]}
@@ -277,6 +284,10 @@ class Cohort(SampleIndexing):
             Positions in the cohort.
         """
         return self._visible.positions()
+
+    def is_seen(self):
+        """Whether any sample sees each event of the table, ndarray of bool (n_events,)."""
+        return self._visible.is_seen()
 
     def known_from(self, event):
         """Times from which these events count as known; None if those are their times."""
@@ -339,7 +350,7 @@ class Cohort(SampleIndexing):
         return other
 
     def _warn_if_empty(self):
-        n_without = np.count_nonzero(self._visible.counts() == 0)
+        n_without = np.count_nonzero(self._visible.counts == 0)
         if 20 * n_without > len(self):
             warnings.warn(
                 f"{n_without} of {len(self)} samples have no visible event, and so no visits. If "
@@ -371,18 +382,9 @@ def _read_lookback(lookback, table, moments):
         )
     lookback = as_duration(lookback, "lookback", table.time.dtype.kind == "M")
     if moments is None:
-        _warn_if_far_ahead(table)
-    return lookback
-
-
-def _warn_if_far_ahead(table):
-    n_far = np.count_nonzero(times_far_ahead(table.times_of(slice(None))))
-    if n_far:
-        warnings.warn(
-            f"{n_far} event(s) (column {table.columns['time']!r}) are over a century later than "
-            f"all others, such as an open end written as 9999-12-31. Without prediction times, the "
-            f"lookback is counted from the last event of each patient. Drop these events, or set "
-            f"their time to null.",
-            UserWarning,
-            stacklevel=4,
+        warn_if_far_ahead(
+            table.times_of(slice(None)),
+            "Without prediction times, the lookback is counted from the last event of each "
+            "patient. Drop these events, or set their time to null.",
         )
+    return lookback

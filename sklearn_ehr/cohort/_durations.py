@@ -5,7 +5,8 @@ import re
 import numpy as np
 import pandas as pd
 
-from ._times import Times, convert, nanoseconds_a_step
+from ..utils import shown
+from ._times import MAX_EXACT, Times, convert, nanoseconds_a_step
 
 _LOWEST = np.uint64(2**63)
 _NANOSECONDS_PER_DAY = 86_400 * 10**9
@@ -39,7 +40,7 @@ def as_duration(length, name, is_datetime):
         duration = _parse_duration(length)
         if duration is None:
             raise TypeError(
-                f"{name}={length!r} is not a duration, but the times are datetimes. Give a "
+                f"{name}={shown(length)} is not a duration, but the times are datetimes. Give a "
                 f"duration such as pandas.Timedelta('365D')."
             )
         valid = duration > np.timedelta64(0)
@@ -47,12 +48,14 @@ def as_duration(length, name, is_datetime):
         duration = length
         if not _is_number(length) or isinstance(length, bool | str):
             raise TypeError(
-                f"{name}={length!r} is not a number, but the times are numbers. Give a number in "
-                f"the unit of the times."
+                f"{name}={shown(length)} is not a number, but the times are numbers. Give a number "
+                f"in the unit of the times."
             )
+        # Python's numbers never wrap around.
+        duration = length = length.item() if isinstance(length, np.generic) else length
         valid = 0 < length < np.inf
     if not valid:
-        raise ValueError(f"{name}={length!r} must be finite and longer than zero.")
+        raise ValueError(f"{name}={shown(length)} must be finite and longer than zero.")
     return duration
 
 
@@ -78,6 +81,12 @@ def add_duration(values, length, name):
     # numpy would wrap around beyond int64, to times in the distant past.
     if values.dtype.kind != "f" and int(values.view(np.int64).max(initial=0)) + n_steps >= 2**63:
         raise beyond
+    is_rounded = values.dtype.kind == "i" and isinstance(length, float)
+    if is_rounded and np.abs(values).max(initial=0) + length > MAX_EXACT:
+        raise ValueError(
+            f"{name}={length!r} is added to integer times beyond 2**53, which floats would round. "
+            f"Give it as an integer, or the times in a coarser unit."
+        )
     return values + length
 
 
@@ -189,14 +198,16 @@ def _is_number(value):
     if isinstance(value, str):
         return bool(re.fullmatch(r"\s*[-+]?[\d.]+\s*", value))
     # In numpy, timedelta64 is a subclass of integer.
-    return isinstance(value, int | float | np.number) and not isinstance(value, np.timedelta64)
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(
+        value, np.timedelta64
+    )
 
 
 def _parse_duration(length):
     """Convert to timedelta64, in the coarsest exact unit; None if it is not a duration."""
     try:
         duration = None if _is_number(length) else pd.Timedelta(length)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     if pd.isna(duration):
         return None

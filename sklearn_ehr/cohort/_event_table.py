@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..utils import offsets_from_lengths, order_by, prune
+from ..utils import offsets_from_lengths, order_by, prune, shown
 from ._days import is_midnight
 from ._layout import lay_out, read_columns
 from ._times import Times, as_keys, check_comparable, last_key_by, null_times
@@ -113,9 +113,9 @@ class EventTable:
         known_time="known_time",
         null_time="error",
     ):
-        if null_time not in _NULL_TIMES:
+        if not isinstance(null_time, str) or null_time not in _NULL_TIMES:
             raise ValueError(
-                f"null_time={null_time!r} is not accepted; choose one of {_NULL_TIMES}."
+                f"null_time={shown(null_time)} is not accepted; choose one of {_NULL_TIMES}."
             )
         names = {
             "patient_id": patient_id,
@@ -188,6 +188,14 @@ class EventTable:
         offsets = self.patient_offsets
         ends = offsets[known], self.dated_starts[known], offsets[known + 1]
         return tuple(np.where(has_events, end, 0) for end in ends)
+
+    def last_times_of(self, patient):
+        """Time of the last event of patients: `Times`; arbitrary where one has none."""
+        if not len(self):
+            return Times(
+                np.zeros(len(patient), dtype=self.time.dtype), self.columns["time"], self.zone
+            )
+        return self.times_of(np.maximum(self.bounds_of(patient)[2] - 1, 0))
 
     def is_static(self, event):
         """Whether these events are static: the table has times, but they have none."""

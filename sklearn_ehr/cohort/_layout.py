@@ -91,10 +91,11 @@ def _check_order_of_visits(visit):
         return
     if key_kind(visit) != "string":
         return
-    parts = pd.Series(visit.unique()).astype("string").str.extract(r"^\s*(\D*)(\d+)\s*$")
-    prefix, number = parts[0], parts[1]
-    is_numbered = not number.isna().any() and prefix.nunique() == 1
-    if is_numbered and (prefix.iloc[0] == "" or number.str.len().nunique() > 1):
+    ids = pd.Series(visit.unique()).astype("string").str.strip()
+    numbers = pd.to_numeric(ids.str.replace(",", ""), errors="coerce")
+    parts = ids.str.extract(r"^(\D*)(\d+)(\D*)$")
+    is_numbered = not parts.isna().to_numpy().any() and len(parts[[0, 2]].drop_duplicates()) == 1
+    if numbers.notna().all() or (is_numbered and parts[1].str.len().nunique() > 1):
         raise ValueError(
             f"Column {visit.name!r} orders the visits, as there is no column of times (name it "
             f"with time=), and holds numbers written as strings, of which '10' comes before '9'. "

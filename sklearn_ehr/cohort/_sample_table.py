@@ -14,6 +14,7 @@ from ..utils import (
     refuse_nulls,
     require_frame,
     run_starts,
+    shown,
 )
 from ._times import MAX_EXACT, read_times
 
@@ -81,7 +82,7 @@ def read_prediction_times(samples, prediction_time, has_times):
         return None
     if not isinstance(prediction_time, Hashable) or prediction_time not in samples.columns:
         raise ValueError(
-            f"samples has no column {prediction_time!r} (parameter prediction_time) among its "
+            f"samples has no column {shown(prediction_time)} (parameter prediction_time) among its "
             f"{samples.shape[1]}; name another with prediction_time=. Pass prediction_time=None "
             f"only if a model may see whole histories, to the last event."
         )
@@ -124,8 +125,8 @@ def match_patients(patient, patients, frame_name="samples"):
 
 def _refuse_rounded_ids(ids, patients, name):
     """Raise if one side alone has float ids, and these are too large to be exact."""
-    floats = [values for values in (ids, patients) if values.dtype.kind == "f"]
-    if len(floats) == 1 and (np.abs(floats[0]) >= MAX_EXACT).any():
+    floats = [values for values in (ids, patients) if _holds_floats(values)]
+    if len(floats) == 1 and (np.abs(floats[0].astype(np.float64)) >= MAX_EXACT).any():
         raise ValueError(
             f"Column {name!r} holds floats in one frame and integers in the other, and some ids "
             f"are beyond 2**53, where floats are rounded, so patients could be confused. Read the "
@@ -133,10 +134,24 @@ def _refuse_rounded_ids(ids, patients, name):
         )
 
 
+def _holds_floats(values):
+    kinds = {"floating", "mixed-integer-float"}
+    return values.dtype.kind == "f" or (
+        values.dtype == object and pd.api.types.infer_dtype(values) in kinds
+    )
+
+
 def without_unused(samples):
     """Copy without the categories and index levels that no row has, which may be patient ids."""
     samples = samples.copy(deep=False)
+    samples.attrs = {}
     for position, dtype in enumerate(samples.dtypes):
+        if isinstance(dtype, pd.ArrowDtype) and str(dtype).startswith("dictionary"):
+            import pyarrow as pa
+
+            values = pa.array(samples.iloc[:, position].array)
+            values = values.cast(dtype.pyarrow_dtype.value_type)
+            samples.isetitem(position, pd.Series(values, samples.index, pd.ArrowDtype(values.type)))
         if isinstance(dtype, pd.CategoricalDtype):
             column = samples.iloc[:, position].cat.remove_unused_categories()
             samples.isetitem(position, column)

@@ -1,5 +1,6 @@
 """Columns of times: datetimes, dates, or numbers in the user's unit."""
 
+import warnings
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 
@@ -258,6 +259,19 @@ def times_far_ahead(times):
     return np.zeros_like(is_far)
 
 
+def warn_if_far_ahead(times, consequence):
+    """Warn of times as of `times_far_ahead`, and return which these are."""
+    is_far = times_far_ahead(times)
+    if n_far := np.count_nonzero(is_far):
+        warnings.warn(
+            f"{n_far} event(s) (column {times.name!r}) are over a century later than all others, "
+            f"such as an open end written as 9999-12-31. {consequence}",
+            UserWarning,
+            stacklevel=5,
+        )
+    return is_far
+
+
 def _read_datetimes(column, name):
     try:
         index = pd.DatetimeIndex(pd.to_datetime(column))
@@ -275,7 +289,12 @@ def _read_datetimes(column, name):
 
 
 def _read_numbers(column, name, kind):
-    values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    try:
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    except OverflowError:
+        raise ValueError(
+            f"Column {name!r} holds integers beyond int64. Use a coarser unit."
+        ) from None
     if n_infinite := int(np.isinf(values).sum()):
         raise ValueError(
             f"Column {name!r} holds {n_infinite} infinite time(s), but times must be finite. Drop "

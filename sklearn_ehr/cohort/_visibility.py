@@ -11,12 +11,14 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..utils import search_ranges
+from ..utils import search_ranges, shown
 from ._days import day_of, end_of_day, is_midnight, midnights
 from ._durations import finer_unit, look_back
 from ._times import as_keys, check_comparable, convert, last_key_by
 
 RESOLUTIONS = ("auto", "day", "instant")
+# Attribute of a frame of samples that were drawn under a resolution.
+RESOLUTION_KEY = "sklearn_ehr_resolution"
 _DAY = np.timedelta64(1, "D")
 _FIRST_DAY = np.datetime64("0001-01-03", "s")
 
@@ -93,7 +95,7 @@ class Cut:
         return [*gaps, (known[-1][1], stops)]
 
 
-def choose_resolution(resolution, table, moments):
+def choose_resolution(resolution, table, moments, drawn_under=None):
     """Choose the resolution under which events and predictions are compared.
 
     Parameters
@@ -102,6 +104,8 @@ def choose_resolution(resolution, table, moments):
     table : EventTable
     moments : Times or None
         Prediction times; None for whole histories.
+    drawn_under : {'day', 'instant'}, default=None
+        Resolution under which `make_samples` drew the samples.
 
     Returns
     -------
@@ -127,6 +131,14 @@ def choose_resolution(resolution, table, moments):
                 "resolution='auto', or convert the times with pandas.to_datetime."
             )
         return None
+    if drawn_under in ("day", "instant"):
+        if resolution not in ("auto", drawn_under):
+            raise ValueError(
+                f"resolution={resolution!r}, but make_samples drew these samples under "
+                f"{drawn_under!r}, so that a sample could see its own outcome. Draw them with "
+                f"resolution={resolution!r}, or leave resolution='auto'."
+            )
+        return drawn_under
     if resolution != "auto":
         return resolution
     # A midnight in another zone would fall into the middle of a day of the events.
@@ -137,7 +149,9 @@ def choose_resolution(resolution, table, moments):
 def check_resolution(resolution):
     """Raise unless a resolution is one of `RESOLUTIONS`."""
     if not isinstance(resolution, str) or resolution not in RESOLUTIONS:
-        raise ValueError(f"resolution={resolution!r} is not accepted; choose one of {RESOLUTIONS}.")
+        raise ValueError(
+            f"resolution={shown(resolution)} is not accepted; choose one of {RESOLUTIONS}."
+        )
 
 
 def known_from(times, resolution):
@@ -241,7 +255,7 @@ def visible_ranges(table, patient, moments, resolution, closed, lookback):
         end = moments
         if end is None:
             # For patients without dated events any end will do, as they have nothing to leave out.
-            end = table.times_of(np.maximum(last - 1, 0))
+            end = table.last_times_of(patient)
         cut = cut_lookback(end, lookback, table.times_of(slice(0)), resolution, closed)
         ranges = _intersect(ranges, cut.ranges_beyond(keys, dated, last))
     ranges = np.stack([np.stack(ends, axis=1) for ends in [(first, dated), *ranges]], axis=1)

@@ -1,6 +1,7 @@
 """Events that samples see, as ranges of an event table."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -126,11 +127,11 @@ class VisibleEvents:
         """
         moments, times = self.moments, self.table.times_of(slice(0))
         if moments is None:
-            last = self.table.bounds_of(self.patient)[2]
-            moments = self.table.times_of(np.maximum(last - 1, 0))
+            moments = self.table.last_times_of(self.patient)
         cut = cut_lookback(moments, length, times, self.resolution, self.closed)
         return ~cut.has(as_keys(time), sample)
 
+    @cached_property
     def counts(self):
         """Number of events that each sample sees, ndarray of shape (n_samples,)."""
         if self.known_cut is None:

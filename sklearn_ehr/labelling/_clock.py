@@ -40,6 +40,22 @@ class Clock:
         """Times from which events at these positions count; none may be static."""
         return self._of_known(self.table.times_of(event))
 
+    def of_facts(self, event):
+        """Times from which events count as outcomes and the like: when a `Cohort` may show them.
+
+        An event counts at its time, or when it was known, if that was earlier.
+        """
+        own = self.of_events(event)
+        if self.table.known_time is None:
+            return own
+        times = self.table.known_times_of(event)
+        known = known_from(times, self.resolution).values
+        if self.resolution == "day":
+            known = day_of(known, times.zone).astype("datetime64[s]")
+        is_earlier = as_keys(known) <= last_key_by(own, known.dtype, "left")
+        known = last_key_by(known, own.dtype, "right").view(own.dtype)
+        return np.where(is_earlier, known, own)
+
     def of_moments(self, times):
         """Times that count unchanged, such as given prediction times."""
         return self._days(times.values) if self.resolution == "day" else times.values

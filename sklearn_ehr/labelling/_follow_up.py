@@ -1,12 +1,11 @@
 """Follow-up of samples: events within the horizon, and the end of observation."""
 
-import warnings
 from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
 
-from ..cohort import check_comparable, elapsed, read_time, read_times, times_far_ahead
+from ..cohort import check_comparable, elapsed, look_back, read_time, read_times, warn_if_far_ahead
 from ._clock import is_by, later
 from ._patients import match_with_events, read_patients
 
@@ -117,20 +116,15 @@ def read_end(observation_end, clock, patient):
 def _latest(clock):
     """Time at which the latest event counts, ignoring a few that are over a century later."""
     times = clock.table.times_of(slice(None))
-    is_far = times_far_ahead(times)
-    if n_far := np.count_nonzero(is_far):
-        warnings.warn(
-            f"{n_far} event(s) (column {times.name!r}) are over a century later than all others, "
-            f"such as an open end written as 9999-12-31. They are ignored in finding the end of "
-            f"observation. Give observation_end, or drop these events.",
-            UserWarning,
-            stacklevel=4,
-        )
+    is_far = warn_if_far_ahead(
+        times,
+        "They are ignored in finding the end of observation. Give observation_end, or drop them.",
+    )
     is_last = ~(is_far | times.is_null)
     latest = times.values[is_last].max()
     if times.is_datetime:
         # A midnight may count at the end of its day, so later than events with a later time.
-        latest -= np.timedelta64(2, "D")
+        latest = look_back(np.array([latest]), np.timedelta64(2, "D"), "left")[0]
     return clock.of_events(np.flatnonzero(is_last & (times.values >= latest))).max()
 
 

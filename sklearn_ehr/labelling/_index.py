@@ -149,7 +149,7 @@ class _IndexCodes(Index):
     every: bool
 
     def find(self, clock):
-        events = Occurrences.of(clock, self.position)
+        events = Occurrences.of(clock.table, self.position, clock.of_events(self.position))
         if self.every:
             return events.patient, events.when
         is_first = run_starts(events.patient)

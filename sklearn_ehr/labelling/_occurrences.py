@@ -21,7 +21,8 @@ def find_events(table, codes, name):
         If `codes` is not a list or is empty, or no dated event has one of them.
     """
     also = " or 'outcome'" if name == "exclude" else ""
-    if isinstance(codes, str) or not pd.api.types.is_list_like(codes) or not len(codes):
+    is_list = pd.api.types.is_list_like(codes) and hasattr(codes, "__len__")
+    if not is_list or not len(codes):
         raise ValueError(
             f"{name} must be a non-empty list of codes{also}, got {type(codes).__name__}."
         )
@@ -67,13 +68,13 @@ class Occurrences:
     offsets: np.ndarray
 
     @classmethod
-    def of(cls, clock, position):
-        """Occurrences of the events at these positions of the table, at least one."""
-        patient, when = patients_of(clock.table, position), clock.of_events(position)
+    def of(cls, table, position, when):
+        """Occurrences of the events at these positions, at least one, at their times."""
+        patient = patients_of(table, position)
         # A midnight that counts at the end of its day follows the other events of that day.
         order = order_by(patient, when)
         patient, when = patient[order], when[order]
-        offsets = np.searchsorted(patient, np.arange(len(clock.table.patients) + 1))
+        offsets = np.searchsorted(patient, np.arange(len(table.patients) + 1))
         return cls(patient, when, offsets)
 
     def any_by(self, patient, at):

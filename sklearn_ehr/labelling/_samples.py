@@ -3,11 +3,21 @@
 import numpy as np
 import pandas as pd
 
-from ..cohort import EventTable, as_duration, as_event_table, check_resolution, choose_resolution
+from ..cohort import (
+    RESOLUTION_KEY,
+    EventTable,
+    as_duration,
+    as_event_table,
+    check_resolution,
+    choose_resolution,
+)
+from ..utils import shown
 from ._clock import is_by, read_length
 from ._follow_up import OUTCOME, follow, read_end
 from ._index import find_samples, read_index
 from ._occurrences import Occurrences, find_events
+
+_COLUMNS = ("prediction_time", "outcome", "event", "duration", "complete")
 
 
 def make_samples(
@@ -39,7 +49,9 @@ def make_samples(
     ----------
     events : EventTable or DataFrame
         Events laid out once, or a long frame with one row per event. Events without a time are
-        ignored. Events count at their `time`; `known_time` is not used.
+        ignored. An index event counts at its `time`. Outcomes, competing and excluded events count
+        at theirs, or when they were known, if that was earlier: what a `Cohort` shows is never the
+        outcome.
     index : list of codes, "admission", "discharge", time, list of times, Series or DataFrame
         The index time of each sample:
 
@@ -146,9 +158,8 @@ def make_samples(
     on that day knows of the death, and the sample is left out if death competes or is excluded.
 
     A single index time that is not a midnight makes "auto" choose "instant" for all samples. To
-    avoid this, set `resolution` here and in `Cohort`. A `Cohort` made from a frame uses its known
-    times when it chooses a resolution; `make_samples` from a frame does not. Pass one `EventTable`
-    to both.
+    avoid this, set `resolution`. A `Cohort` of the samples, or of some of them, takes the
+    resolution that they were drawn under from ``samples.attrs``, as long as pandas keeps it there.
 
     Samples whose horizon extends beyond a common `observation_end` are kept only after a competing
     event, so none of them has the outcome. If there are many, leave out index times later than
@@ -183,9 +194,7 @@ def make_samples(
     >>> Cohort(table, samples)
     Cohort(n_samples=3, n_patients=3, n_events=3)
     """
-    if not isinstance(incomplete, str) or incomplete not in ("drop", "mark"):
-        raise ValueError(f"incomplete={incomplete!r} is not accepted; choose 'drop' or 'mark'.")
-    check_resolution(resolution)
+    _check_options(incomplete, every, resolution)
     table = _read_events(events, patient_id=patient_id, time=time, code=code, visit_id=visit_id)
     is_datetime = table.time.dtype.kind == "M"
     horizon = as_duration(horizon, "horizon", is_datetime)
@@ -196,7 +205,7 @@ def make_samples(
     index = read_index(index, table, every)
     clock, patient, at, rules = find_samples(index, table, offset=offset, resolution=resolution)
     outcomes, competing, excluded = (
-        None if events is None else Occurrences.of(clock, events)
+        None if events is None else Occurrences.of(table, events, clock.of_facts(events))
         for events in (outcomes, competing, excluded)
     )
     end = read_end(observation_end, clock, patient)
@@ -223,18 +232,35 @@ def make_samples(
             "prediction_time": moments.as_series(),
         }
     )
+    # A Cohort of these samples, or of some of them, takes the same resolution.
+    samples.attrs[RESOLUTION_KEY] = clock.resolution
     return _add_follow_up(samples, found, at, incomplete), _attrition(rules, clock.resolution)
+
+
+def _check_options(incomplete, every, resolution):
+    if not isinstance(incomplete, str) or incomplete not in ("drop", "mark"):
+        raise ValueError(
+            f"incomplete={shown(incomplete)} is not accepted; choose 'drop' or 'mark'."
+        )
+    if not isinstance(every, bool | np.bool_):
+        raise TypeError(f"every must be True or False, got {shown(every)}.")
+    check_resolution(resolution)
 
 
 def _read_events(events, **columns):
     """Table of events, at least one of them with a time."""
     if not isinstance(events, EventTable):
-        columns.update(value=None, known_time=None, null_time="static")
+        columns.update(value=None, null_time="static")
     table = as_event_table(events, **columns)
     if columns["patient_id"] not in ("patient_id", table.columns["patient_id"]):
         raise TypeError(
             f"patient_id={columns['patient_id']!r} is not the column of patients in the "
             f"EventTable, {table.columns['patient_id']!r}. Leave it out here."
+        )
+    if table.columns["patient_id"] in _COLUMNS:
+        raise ValueError(
+            f"The column of patients is called {table.columns['patient_id']!r}, as one of those "
+            f"that make_samples adds ({', '.join(_COLUMNS)}). Rename it."
         )
     if table.time is None:
         raise ValueError(
@@ -296,7 +322,7 @@ def _check_resolution_of_cohort(clock, moments):
 def _add_follow_up(samples, found, at, incomplete):
     """Add the columns of outcome, event, duration and completeness to the samples."""
     has_outcome = found.event == OUTCOME
-    samples["outcome"] = has_outcome.astype(np.int64)
+    samples["outcome"] = has_outcome.astype(np.float64 if incomplete == "mark" else np.int64)
     samples["event"] = found.event
     samples["duration"] = found.duration(at)
     if incomplete == "mark":

@@ -9,6 +9,7 @@ from ._frames import (
     prune,
     refuse_nulls,
     require_frame,
+    shown,
 )
 from ._ragged import (
     SampleIndexing,
@@ -46,6 +47,7 @@ __all__ = [
     "require_frame",
     "run_starts",
     "search_ranges",
+    "shown",
     "slices_of_about",
     "split_by_sample",
 ]

@@ -1,6 +1,8 @@
 """Columns of frames: lookup by name, checks, and encoding."""
 
 from collections.abc import Hashable
+from datetime import date, timedelta
+from numbers import Number
 
 import numpy as np
 import pandas as pd
@@ -32,6 +34,12 @@ _KIND_OF_TYPE = {
 _MEDS = {"patient_id": "subject_id", "value": "numeric_value"}
 
 
+def shown(value):
+    """A parameter as it may stand in a message: a single value, or only the type of any other."""
+    single = (str, Number, date, timedelta, np.datetime64, np.timedelta64, type(None))
+    return repr(value) if isinstance(value, single) else f"<{type(value).__name__}>"
+
+
 def require_frame(frame, name):
     """Raise unless a parameter is a pandas DataFrame."""
     if not isinstance(frame, pd.DataFrame):
@@ -46,7 +54,7 @@ def column_of(frame, name, frame_name, *, fixed, optional=False, way_out=None):
     """
     if name is None and optional:
         return None
-    if not isinstance(name, Hashable):
+    if not isinstance(name, Hashable) or name is pd.NA:
         raise TypeError(f"{fixed} must be the name of a column, got a {type(name).__name__}.")
     present = name
     if name not in frame.columns and name == fixed and _MEDS.get(fixed) in frame.columns:
@@ -119,9 +127,25 @@ def _readable(column):
     """Convert dtypes that pandas cannot factorise or use as an index."""
     if column.dtype == np.float16:
         return column.astype(np.float32)
-    name = str(column.dtype)
-    if not name.endswith("_view[pyarrow]"):
+    if isinstance(column.dtype, pd.SparseDtype):
+        return column.sparse.to_dense()
+    if not isinstance(column.dtype, pd.ArrowDtype):
         return column
+    name = str(column.dtype)
+    if name.endswith("_view[pyarrow]") and not name.startswith("list"):
+        return _without_view(column, name)
+    try:
+        _ = column.dtype.type
+    except NotImplementedError:
+        raise TypeError(
+            f"Column {column.name!r} is of the Arrow type {column.dtype.pyarrow_dtype}, which "
+            f"pandas cannot read. Cast it to a plain type first."
+        ) from None
+    return column
+
+
+def _without_view(column, name):
+    """Convert Arrow views, which pandas cannot factorise."""
     import pyarrow as pa
 
     layout = pa.large_string() if name.startswith("string") else pa.large_binary()

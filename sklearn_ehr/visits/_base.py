@@ -18,6 +18,7 @@ from ._checks import (
     scale_of_times,
     warn_of_another_unit,
     warn_of_other_visit_ids,
+    warn_without_known_times,
 )
 from ._event_codes import EventCodes
 from ._grouping import check_visits, refuse_events_without_id
@@ -113,6 +114,7 @@ class CodeTransformer(TransformerMixin, BaseEstimator):
         self._kind_of_times = kind_of_times(table)
         self._scale_of_times = scale_of_times(cohort)
         self._has_visit_ids = table.visit is not None
+        self._has_known_times = table.known_time is not None
         return self
 
     def _check_fit(self, cohort):
@@ -125,6 +127,8 @@ class CodeTransformer(TransformerMixin, BaseEstimator):
         refuse_other_resolution(cohort.resolution, self.resolution_)
         refuse_other_times(kind_of_times(table), self._kind_of_times)
         warn_of_another_unit(scale_of_times(cohort), self._scale_of_times)
+        has_predictions = cohort.prediction_times is not None
+        warn_without_known_times(table, has_predictions, self._has_known_times)
         if self.visits in ("auto", "id"):
             warn_of_other_visit_ids(table.visit is not None, self._has_visit_ids)
         if self.visits == "id":

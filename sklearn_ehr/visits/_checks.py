@@ -20,17 +20,13 @@ def kind_of_times(table):
 def scale_of_times(cohort):
     """Order of magnitude of numeric times that are visible: the power of ten of their median.
 
-    None for datetimes, and where no visible time differs from 0. The first block of samples that
-    has any is enough.
+    None for datetimes, and where no visible time differs from 0.
     """
     if kind_of_times(cohort.event_table) != "number":
         return None
-    for block in cohort.blocks():
-        times = np.abs(cohort.event_table.time[block.visible_positions()[0]].astype(np.float64))
-        times = times[times > 0]
-        if len(times):
-            return int(np.floor(np.median(np.log10(times))))
-    return None
+    times = np.abs(cohort.event_table.time[cohort.is_seen()].astype(np.float64))
+    times = times[times > 0]
+    return int(np.floor(np.median(np.log10(times)))) if len(times) else None
 
 
 def warn_of_another_unit(scale, fitted):
@@ -56,14 +52,25 @@ def refuse_other_resolution(resolution, fitted):
 
 
 def refuse_other_times(kind, fitted):
-    """Raise if the events lack the times that those of `fit` had, or have another kind of times."""
-    if fitted is None or kind == fitted:
+    """Raise if the events have another kind of times than those of `fit`, or only one has times."""
+    if kind == fitted:
         return
     raise ValueError(
         f"The events of X have {_TIMES[kind]}, and those that this transformer was fitted on had "
-        f"{_TIMES[fitted]}. Use the same kind of times in both; Cohort(..., time=...) names their "
-        f"column."
+        f"{_TIMES[fitted]}. Use the same kind of times in both; time= names their column."
     )
+
+
+def warn_without_known_times(table, has_predictions, fitted):
+    """Warn if events count as known at their times, and had known times in `fit`."""
+    if fitted and has_predictions and table.known_time is None:
+        warnings.warn(
+            "The events of X have no known times, and those that this transformer was fitted on "
+            "had some, so facts that are recorded late are seen too early. Name the column with "
+            "known_time=, unless all events were known at their times.",
+            UserWarning,
+            stacklevel=5,
+        )
 
 
 def warn_of_other_visit_ids(has_ids, fitted):

@@ -1,6 +1,7 @@
 """Visits, formed by grouping the visible events of a cohort."""
 
 import numpy as np
+import pandas as pd
 
 from ..cohort import as_duration, day_of, look_back, null_times
 from ..utils import (
@@ -99,7 +100,8 @@ def _ids_of(visit_ids, label):
         return visit_ids[label]
     # An array of objects, as floats would round large integers.
     ids = np.full(len(label), None, dtype=object)
-    ids[has_id] = visit_ids[label[has_id]]
+    # By way of pandas, as numpy makes integers of datetimes.
+    ids[has_id] = pd.Series(visit_ids[label[has_id]]).astype(object)
     return ids
 
 

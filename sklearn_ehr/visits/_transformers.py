@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import InvalidParameterError, StrOptions
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_is_fitted
 
-from ..cohort import as_cohort, as_duration
+from ..cohort import as_cohort, as_duration, warn_if_far_ahead
 from ..utils import map_in_threads
 from ._base import CodeTransformer
 from ._count_matrix import count_tokens, is_recent
@@ -303,6 +303,12 @@ class CodeCountVectorizer(CodeTransformer):
         if time is None:
             raise ValueError(
                 "windows needs event times, but events has no time column. Name it with time=."
+            )
+        if cohort.prediction_times is None:
+            warn_if_far_ahead(
+                cohort.event_table.times_of(slice(None)),
+                "Without prediction times, windows are counted from the last event of each sample. "
+                "Drop these events, or set their time to null.",
             )
         is_datetime = time.dtype.kind == "M"
         lengths = [as_duration(window, "windows", is_datetime) for window in self.windows]

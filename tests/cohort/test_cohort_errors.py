@@ -13,6 +13,10 @@ from sklearn_ehr import Cohort
 SECRETS = ("Ann", "Bob", "HIV", "987", "1987")
 
 
+def shown_lookback(lookback):
+    return "lookback=<list>" if isinstance(lookback, list) else f"lookback={lookback!r}"
+
+
 def make_events(**columns):
     events = {
         "patient_id": ["Ann", "Bob"],
@@ -258,7 +262,7 @@ def test_unknown_choice(parameter):
 )
 def test_lookback_that_is_no_duration(lookback):
     message = message_of(TypeError, lookback=lookback)
-    assert_mentions(message, f"lookback={lookback!r}", "datetimes", "pandas.Timedelta('365D')")
+    assert_mentions(message, shown_lookback(lookback), "datetimes", "pandas.Timedelta('365D')")
 
 
 @pytest.mark.parametrize(
@@ -266,7 +270,7 @@ def test_lookback_that_is_no_duration(lookback):
 )
 def test_lookback_that_is_no_number(lookback):
     message = message_of(TypeError, make_events(time=[1987, 1987]), lookback=lookback)
-    assert_mentions(message, f"lookback={lookback!r}", "number", "unit")
+    assert_mentions(message, shown_lookback(lookback), "number", "unit")
 
 
 @pytest.mark.parametrize("lookback", ["0D", "-3D", pd.Timedelta(0)])
@@ -325,3 +329,34 @@ def test_float_ids_that_would_be_mistaken_for_others():
 def test_value_that_is_no_number():
     message = message_of(TypeError, make_events(value=["HIV-1", "987"]))
     assert_mentions(message, "'value'", "numeric", "pandas.to_numeric", "value=None")
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    ["lookback", "closed", "null_time", "resolution", "prediction_time", "time", "code", "group"],
+)
+@pytest.mark.parametrize("make_value", [pd.Series, list, np.array, tuple])
+def test_a_column_given_as_a_parameter_is_not_shown(parameter, make_value):
+    value = make_value(["Ann", "Bob"])
+    with pytest.raises((TypeError, ValueError)) as caught:
+        Cohort(make_events(), make_samples(), **{parameter: value})
+    if make_value is tuple and parameter in ("time", "code", "group", "prediction_time"):
+        return  # A tuple may be the name of a column.
+    assert "Ann" not in str(caught.value)
+    assert "ambiguous" not in str(caught.value)
+
+
+def test_float_ids_in_an_object_column_beyond_2_53_are_refused():
+    large = 2**53
+    events = make_events(patient_id=[large + 1, large + 3])
+    ids = np.fromiter([float(large), 5.0], dtype=object, count=2)
+    samples = make_samples(patient_id=pd.Series(ids, dtype=object))
+    with pytest.raises(ValueError, match=r"beyond 2\*\*53"):
+        Cohort(events, samples)
+
+
+@pytest.mark.parametrize("column", ["sample", "value"])
+def test_a_patient_column_that_visible_events_would_overwrite_is_refused(column):
+    X = Cohort(make_events().rename(columns={"patient_id": column}), patient_id=column, value=None)
+    with pytest.raises(ValueError, match=f"called '{column}'.*Rename it"):
+        X.visible_events()

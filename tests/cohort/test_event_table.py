@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sklearn_ehr import Cohort, EventTable, VisitSequenceTransformer
+from sklearn_ehr import CodeCountVectorizer, Cohort, EventTable, VisitSequenceTransformer
 
 EVENTS = pd.DataFrame(
     {
@@ -217,3 +217,53 @@ def test_memory_of_a_cohort_is_bounded_by_samples_not_by_samples_times_events(op
     tracemalloc.stop()
     # 9 million visible events would take 36 MB as the smallest integers.
     assert peak < 30e6
+
+
+@pytest.mark.parametrize(
+    "ids", [["9.0", "10.0"], ["9,000", "10,000"], ["+9", "10"], ["9a", "10a"], ["9e0", "1e1"]]
+)
+def test_visit_ids_that_read_as_numbers_give_no_order_without_times(ids):
+    events = pd.DataFrame({"patient_id": 1, "visit_id": ids, "code": ["FIRST", "SECOND"]})
+    with pytest.raises(ValueError, match="numbers written as strings"):
+        EventTable(events)
+
+
+def test_datetimes_are_visit_ids_too():
+    ids = pd.to_datetime(["2020-01-01", "2020-01-02", None]).as_unit("ns")
+    events = pd.DataFrame({"patient_id": 1, "time": [1, 2, 3], "visit_id": ids, "code": "A"})
+    sequences = VisitSequenceTransformer(min_frequency=1).fit_transform(Cohort(EventTable(events)))
+    assert sequences.visit_ids.tolist() == [ids[0], ids[1], None]
+
+
+def test_arrow_types_that_pandas_cannot_read_are_refused_by_name():
+    pa = pytest.importorskip("pyarrow")
+    encoded = pa.array([1, 1, 2]).run_end_encode() if hasattr(pa.Array, "run_end_encode") else None
+    encoded = pa.compute.run_end_encode(pa.array([1, 1, 2])) if encoded is None else encoded
+    column = pd.Series(pd.arrays.ArrowExtensionArray(pa.chunked_array([encoded])))
+    for name in ("patient_id", "time", "value", "visit_id"):
+        frame = pd.DataFrame({"patient_id": 1, "time": [1, 2, 3], "code": "A"})
+        frame[name] = column
+        with pytest.raises(TypeError, match=f"'{name}' is of the Arrow type run_end_encoded"):
+            EventTable(frame)
+
+
+def test_a_pickled_sample_without_events_is_served():
+    events = pd.DataFrame({"patient_id": [1, 1], "time": [1, 2], "code": "A"})
+    X = Cohort(events, pd.DataFrame({"patient_id": [1, 2]}), prediction_time=None, lookback=5)
+    vectorizer = CodeCountVectorizer(min_frequency=1, windows=(3,)).fit(X)
+    alone = pickle.loads(pickle.dumps(X[[1]]))
+    assert vectorizer.transform(alone).toarray().tolist() == [[0.0, 0.0]]
+    assert vectorizer.transform(X[[1]]).toarray().tolist() == [[0.0, 0.0]]
+
+
+def test_a_pickled_sample_holds_no_other_patient_in_arrow_dictionaries_nor_attrs():
+    pa = pytest.importorskip("pyarrow")
+    ids = pd.Series(
+        ["MRN-Ann", "MRN-Bob"], dtype=pd.ArrowDtype(pa.dictionary(pa.int32(), pa.string()))
+    )
+    events = pd.DataFrame({"patient_id": ids, "time": [1, 2], "code": "A"})
+    samples = pd.DataFrame({"patient_id": ids, "prediction_time": 5, "ward": ids})
+    samples.attrs["who"] = ["MRN-Ann", "MRN-Bob"]
+    dumped = pickle.dumps(Cohort(events, samples)[[0]])
+    assert b"MRN-Ann" in dumped
+    assert b"MRN-Bob" not in dumped

@@ -1,5 +1,7 @@
 """Samples of dates and of moments: days that have not ended, and zones whose clocks change."""
 
+import pickle
+
 import pandas as pd
 import pytest
 
@@ -284,3 +286,48 @@ def test_numbers_have_no_resolution():
         assert resolution_of(make_samples(events, **params, resolution=resolution)[1]) is None
     with pytest.raises(ValueError, match="resolution='day' needs datetimes"):
         make_samples(events, **params, resolution="day")
+
+
+def test_what_a_cohort_shows_by_a_known_time_is_no_outcome():
+    # The stroke is dated by day, so would count at the end of it, but was known at 01:00.
+    events = events_of(
+        (1, "2020-01-05 12:00", "DM"),
+        (1, "2020-01-05 00:00", "STROKE"),
+        (2, "2020-01-05 12:00", "DM"),
+        (2, "2020-01-06 09:00", "STROKE"),
+        (3, "2020-01-05 12:00", "DM"),
+        (3, "2020-01-06 09:00", "STROKE"),
+    )
+    known = ["2020-01-05 12:00", "2020-01-05 01:00", "2020-01-05 12:00", "2020-01-06 10:00"]
+    # The stroke of patient 3 was planned.
+    known += ["2020-01-05 12:00", "2020-01-04 10:00"]
+    events = events.assign(known_time=pd.to_datetime(known))
+    params = {"index": ["DM"], "outcome_codes": ["STROKE"], "horizon": "9D"}
+    params["observation_end"] = "2020-03-01"
+    for source in (events, EventTable(events)):
+        samples, _ = make_samples(source, **params)
+        assert samples["outcome"].tolist() == [0, 1, 0]
+        seen = Cohort(source, samples).visible_events()
+        assert seen.loc[seen["code"] == "STROKE", "patient_id"].tolist() == [1, 3]
+        samples, _ = make_samples(source, exclude="outcome", **params)
+        assert samples["patient_id"].tolist() == [2]
+
+
+def test_a_cohort_takes_the_resolution_that_samples_were_drawn_under():
+    events = events_of((1, "2020-01-05", "DM"), (1, "2020-01-06", "STROKE"), (2, "2020-01-09", "X"))
+    index = pd.DataFrame({"patient_id": [1, 1], "time": at("2020-01-06", "2020-01-05 12:00")})
+    samples, _ = make(events, index=index, horizon="5D", observation_end="2020-03-01")
+    assert samples["outcome"].tolist() == [1, 1]
+    for part in (
+        samples,
+        samples.iloc[[1]],
+        samples[samples["prediction_time"] == at("2020-01-06")[0]],
+    ):
+        X = Cohort(events, part)
+        assert X.resolution == "instant"
+        assert "STROKE" not in X.visible_events()["code"].tolist()
+    with pytest.raises(ValueError, match="make_samples drew these samples under 'instant'"):
+        Cohort(events, samples, resolution="day")
+    # Of numbers, and of samples that were not drawn, there is none.
+    assert Cohort(events, samples.drop(columns="outcome").iloc[:1]).resolution == "instant"
+    assert b"sklearn_ehr_resolution" not in pickle.dumps(Cohort(events, samples)[[0]])

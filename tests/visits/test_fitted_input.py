@@ -77,9 +77,7 @@ def test_times_of_another_kind_are_refused(Transformer):
     on_dates = fitted(Transformer, DATES)
     with pytest.raises(ValueError, match=r"X have numeric times.*had datetimes"):
         on_dates.transform(NUMBERS)
-    with pytest.raises(
-        ValueError, match=r"X have no times.*had datetimes.*Cohort\(..., time=...\)"
-    ):
+    with pytest.raises(ValueError, match=r"X have no times.*had datetimes.*time="):
         on_dates.transform(DATES.drop(columns="time"))
     on_numbers = fitted(Transformer, NUMBERS)
     with pytest.raises(ValueError, match=r"X have datetimes.*had numeric times"):
@@ -103,9 +101,22 @@ def test_unit_and_zone_of_datetimes_do_not_matter(Transformer, unit):
 
 
 @both_transformers
-def test_times_may_come_where_there_were_none(Transformer):
+def test_times_that_fit_did_not_have_are_refused(Transformer):
     transformer = fitted(Transformer, NUMBERS.drop(columns="time"))
-    assert transformer.transform(NUMBERS).shape[0] == 2
+    with pytest.raises(ValueError, match=r"X have numeric times.*had no times"):
+        transformer.transform(NUMBERS)
+
+
+@both_transformers
+def test_known_times_that_are_missing_are_told(Transformer):
+    known = DATES.assign(known_time=DATES["time"])
+    transformer = fitted(Transformer, Cohort(known, NOW))
+    with pytest.warns(UserWarning, match="X have no known times.*known_time="):
+        transformer.transform(Cohort(DATES, NOW))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        transformer.transform(Cohort(known, NOW))
+        transformer.transform(DATES)
 
 
 @both_transformers

@@ -233,6 +233,7 @@ def test_fitted_transformer_holds_no_patient_no_time_and_no_rare_code(Transforme
         "_kind_of_times",
         "_scale_of_times",
         "_has_visit_ids",
+        "_has_known_times",
     }
     assert transformer._scale_of_times is None
     assert transformer._value_bins is None
