@@ -1,6 +1,7 @@
 """Splitters that keep all samples of a patient on one side of a split."""
 
 import numpy as np
+import pandas as pd
 from sklearn.model_selection import (
     BaseCrossValidator,
     GroupKFold,
@@ -356,6 +357,8 @@ def _is_one_class_each(y):
 def _patients_of(X, groups, splitter):
     if groups is not None:
         check_consistent_length(X, groups)
+        if pd.isna(np.asarray(groups, dtype=object)).any():
+            raise ValueError("groups has nulls. Every sample needs a group.")
     else:
         groups = getattr(X, "groups", None)
     if groups is None:

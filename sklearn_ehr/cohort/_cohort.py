@@ -51,8 +51,8 @@ class Cohort(SampleIndexing):
           ``closed="right"`` and hidden with ``closed="left"``.
         * "instant": to the instant. For an event at exactly midnight, only the date is taken as
           known, so it becomes visible when that day has ended.
-        * "auto": "day" if all event times, known times and prediction times are midnights,
-          otherwise "instant".
+        * "auto": that under which `make_samples` drew the samples. For other samples, "day" if all
+          event times, known times and prediction times are midnights, otherwise "instant".
 
         Calendar days are those in the time zone of the events.
     closed : {"right", "left"}, default="right"

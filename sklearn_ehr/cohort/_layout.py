@@ -89,9 +89,12 @@ def _check_order_of_visits(visit):
     check_keys(visit)
     if isinstance(visit.dtype, pd.CategoricalDtype) and visit.cat.ordered:
         return
-    if key_kind(visit) != "string":
+    ids = pd.Series(visit.unique())
+    if key_kind(ids) == "bytes":
+        ids = ids.astype(object).str.decode("latin-1")
+    if key_kind(ids) != "string":
         return
-    ids = pd.Series(visit.unique()).astype("string").str.strip()
+    ids = ids.astype("string").str.strip()
     numbers = pd.to_numeric(ids.str.replace(",", ""), errors="coerce")
     parts = ids.str.extract(r"^(\D*)(\d+)(\D*)$")
     is_numbered = not parts.isna().to_numpy().any() and len(parts[[0, 2]].drop_duplicates()) == 1

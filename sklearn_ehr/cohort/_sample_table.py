@@ -11,6 +11,7 @@ from ..utils import (
     encode,
     key_kind,
     order_by,
+    readable,
     refuse_nulls,
     require_frame,
     run_starts,
@@ -56,9 +57,10 @@ def read_samples(samples, table, patient_id, group):
         check_keys(groups)
         _refuse_split_patients(patient, groups)
     rows = samples.copy()
-    for column in (patient, groups):
-        if column.dtype != rows[column.name].dtype:
-            rows[column.name] = column
+    for position, dtype in enumerate(samples.dtypes):
+        # Some dtypes of Arrow cannot be indexed.
+        if isinstance(dtype, pd.ArrowDtype) or dtype == np.float16:
+            rows.isetitem(position, readable(samples.iloc[:, position]))
     return rows, patient, groups
 
 

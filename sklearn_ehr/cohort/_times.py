@@ -7,6 +7,8 @@ from datetime import tzinfo
 import numpy as np
 import pandas as pd
 
+from ..utils import readable
+
 _ACCEPTED = "datetimes (aware or naive), dates, integers or floats"
 _WAYS_OUT = {
     "period": (
@@ -77,6 +79,7 @@ def read_times(column, name):
     ValueError
         If numbers are infinite, are dates written as YYYYMMDD, or would be rounded.
     """
+    column = readable(column)
     kind = pd.api.types.infer_dtype(column, skipna=True)
     if kind in {"integer", "floating", "mixed-integer-float"}:
         return _read_numbers(column, name, kind)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ..cohort import check_comparable, elapsed, look_back, read_time, read_times, warn_if_far_ahead
+from ..utils import readable
 from ._clock import is_by, later
 from ._patients import match_with_events, read_patients
 
@@ -130,6 +131,7 @@ def _latest(clock):
 
 def _end_by_patient(observation_end, clock, patient):
     table = clock.table
+    observation_end = readable(observation_end)
     patients = read_patients(observation_end, table, "observation_end")
     if patients.duplicated().any():
         raise ValueError(

@@ -226,7 +226,7 @@ def _read_list(index, table, every):
     values = list(index) if pd.api.types.is_list_like(index) else [index]
     if not values:
         raise ValueError(f"index is empty; give {_ACCEPTED}.")
-    column = pd.Series(values)
+    column = pd.Series(values, dtype=object)
     if key_kind(column) in ("string", key_kind(table.codes)):
         return _IndexCodes(find_events(table, values, "index"), every)
     return _IndexTimes(_read_times_of(column, "index", table))

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from ..cohort import match_patients
-from ..utils import key_kind
+from ..utils import check_keys, key_kind, readable
 
 
 def read_patients(series, table, name):
@@ -24,7 +24,7 @@ def read_patients(series, table, name):
             f"The index of {name} must hold patient ids, without nulls, but {n_null} are null. "
             f"Drop those rows."
         )
-    return pd.Series(series.index, name=table.columns["patient_id"])
+    return readable(pd.Series(series.index, name=table.columns["patient_id"]))
 
 
 def match_with_events(patient, table, name):
@@ -35,6 +35,7 @@ def match_with_events(patient, table, name):
     ValueError
         If none of them has an event.
     """
+    check_keys(patient)
     if key_kind(patient) == key_kind(table.patients):
         is_unknown = patient.notna() & ~patient.isin(table.patients)
         if is_unknown.all():

@@ -72,7 +72,7 @@ def column_of(frame, name, frame_name, *, fixed, optional=False, way_out=None):
     column = frame[present]
     if column.ndim != 1:
         raise ValueError(f"{frame_name} has several columns named {present!r}; keep one.")
-    return _readable(column)
+    return readable(column)
 
 
 def _candidates(frame, fixed):
@@ -102,7 +102,7 @@ def _factorise(column):
     name = column.name
     check_one_kind(column, name)
     try:
-        position, table = factorise(_readable(column))
+        position, table = factorise(readable(column))
         table = np.asarray(table)
         if key_kind(table) == "string":
             "".join(table).encode()
@@ -123,7 +123,7 @@ def _factorise(column):
     return position, table
 
 
-def _readable(column):
+def readable(column):
     """Convert dtypes that pandas cannot factorise or use as an index."""
     if column.dtype == np.float16:
         return column.astype(np.float32)
@@ -185,7 +185,8 @@ def _kind_in_arrow(dtype):
 
 
 def _is_null(value):
-    return value is None or value is pd.NA or value is pd.NaT or value != value
+    is_nan = isinstance(value, float) and value != value
+    return value is None or value is pd.NA or value is pd.NaT or is_nan
 
 
 def check_keys(column):

@@ -111,7 +111,12 @@ def resolve_index(key, n_samples, owner):
         return np.arange(*key.indices(n_samples))
     if isinstance(key, Integral) and not isinstance(key, bool | np.bool_):
         key = [key]
-    positions = np.asarray(key)
+    try:
+        positions = np.asarray(key)
+    except ValueError:
+        raise IndexError(
+            f"{owner} is indexed by samples, not by a list of several lengths."
+        ) from None
     if positions.ndim != 1 or (positions.size and positions.dtype.kind not in "iub"):
         raise IndexError(
             f"{owner} is indexed by samples with an integer, a slice, or a one-dimensional array "

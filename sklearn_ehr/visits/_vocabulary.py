@@ -5,7 +5,7 @@ from numbers import Integral
 import numpy as np
 import pandas as pd
 
-from ..utils import key_kind, map_in_threads, run_starts
+from ..utils import check_keys, key_kind, map_in_threads, run_starts
 from ._event_codes import EventCodes
 
 PADDING = 0
@@ -46,6 +46,7 @@ class Vocabulary:
         index = _as_index(codes)
         if index.has_duplicates or index.hasnans:
             raise ValueError("The codes of a vocabulary must be distinct and not null.")
+        check_keys(index.to_series(name="codes"))
         self.codes = index.sort_values().to_numpy()
 
     @classmethod
@@ -127,6 +128,9 @@ class Vocabulary:
             If an id is padding, unknown, or not in the vocabulary.
         """
         tokens = np.asarray(tokens)
+        if tokens.size and tokens.dtype.kind not in "iu":
+            raise TypeError(f"Token ids must be integers, got dtype {tokens.dtype}.")
+        tokens = tokens.astype(np.int64)
         if ((tokens < N_SPECIAL) | (tokens >= self.size)).any():
             raise ValueError(
                 f"Only token ids from {N_SPECIAL} to {self.size - 1} have a code; 0 is padding "
