@@ -21,7 +21,7 @@ from ..utils import (
 )
 from ._times import null_times, read_times
 
-_ROWS_PER_BLOCK = 2**17
+_ROWS_PER_BLOCK = 2**16
 _DROP_ROWS = "Drop those rows, or find out why the value is missing."
 
 

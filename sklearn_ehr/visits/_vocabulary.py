@@ -201,15 +201,24 @@ def _count_patients(cohort, event_codes):
         pair += event_codes.positions(event).astype(dtype)
         pair.sort()
         pair = pair[run_starts(pair)]
-        # Division by one number is much faster than the remainder.
-        patient = pair // n_codes
-        code = (pair - patient * n_codes).astype(np.int64)
-        # A block may start or end between two samples of one patient.
-        is_shared = (patient == 0) | (patient == np.count_nonzero(starts) - 1)
+        # A block may start or end between two samples of one patient, so both ends are shared.
+        last = np.count_nonzero(starts) - 1
+        first_end, last_start = np.searchsorted(pair, np.array([1, last], dtype) * n_codes)
+        inner = pair[first_end : max(first_end, last_start)]
+        shared = np.concatenate([pair[:first_end], pair[max(first_end, last_start) :]])
         group = block.group_positions[starts].astype(np.int64)
-        shared = group[patient[is_shared].astype(np.int64)] * n_codes + code[is_shared]
-        return np.bincount(code[~is_shared], minlength=n_codes), shared
+        shared_group = group[(shared // n_codes).astype(np.int64)]
+        return _count(inner, n_codes), shared_group * n_codes + _codes_of(shared, n_codes)
 
     by_patient = cohort[np.argsort(cohort.group_positions, kind="stable")]
     counts, shared = zip(*map_in_threads(count, by_patient.blocks()), strict=True)
-    return sum(counts) + np.bincount(np.unique(np.concatenate(shared)) % n_codes, minlength=n_codes)
+    return sum(counts) + _count(np.unique(np.concatenate(shared)), n_codes)
+
+
+def _count(pair, n_codes):
+    return np.bincount(_codes_of(pair, n_codes), minlength=n_codes)
+
+
+def _codes_of(pair, n_codes):
+    # Division by one number is much faster than the remainder.
+    return (pair - pair // n_codes * n_codes).astype(np.int64)
