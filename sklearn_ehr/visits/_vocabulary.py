@@ -4,8 +4,9 @@ from numbers import Integral
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
-from ..utils import check_keys, key_kind, map_in_threads, run_starts
+from ..utils import check_keys, key_kind, map_in_threads, offsets_from_lengths, run_starts
 from ._event_codes import EventCodes
 
 PADDING = 0
@@ -194,31 +195,26 @@ def _count_patients(cohort, event_codes):
         """Counts of a block, and the pairs of patient and code that other blocks may share."""
         event, sample = block.visible_positions()
         starts = run_starts(block.group_positions)
-        patient = np.cumsum(starts) - 1
-        # Sorting narrow integers is several times faster than np.unique, which hashes.
-        dtype = np.min_scalar_type((len(patient) + 1) * n_codes)
-        pair = (patient.astype(dtype) * n_codes)[sample]
-        pair += event_codes.positions(event).astype(dtype)
-        pair.sort()
-        pair = pair[run_starts(pair)]
+        patient = (np.cumsum(starts, dtype=np.int32) - np.int32(1))[sample]
+        # A counting sort by code, which leaves the patients of each code in ascending order.
+        shape = n_codes, len(starts)
+        matrix = sparse.coo_array(
+            (np.zeros(len(patient), np.int8), (event_codes.positions(event), patient)), shape=shape
+        )
+        matrix.has_canonical_format = True
+        matrix = matrix.tocsr()
+        patient, offsets = matrix.indices, matrix.indptr
+        is_first = run_starts(patient)
+        is_first[offsets[:-1][offsets[:-1] < len(patient)]] = True
         # A block may start or end between two samples of one patient, so both ends are shared.
-        last = np.count_nonzero(starts) - 1
-        first_end, last_start = np.searchsorted(pair, np.array([1, last], dtype) * n_codes)
-        inner = pair[first_end : max(first_end, last_start)]
-        shared = np.concatenate([pair[:first_end], pair[max(first_end, last_start) :]])
+        is_shared = (patient == 0) | (patient == np.count_nonzero(starts) - 1)
+        counts = np.diff(offsets_from_lengths(is_first & ~is_shared)[offsets])
+        position = np.flatnonzero(is_first & is_shared)
+        code = np.searchsorted(offsets, position, side="right") - 1
         group = block.group_positions[starts].astype(np.int64)
-        shared_group = group[(shared // n_codes).astype(np.int64)]
-        return _count(inner, n_codes), shared_group * n_codes + _codes_of(shared, n_codes)
+        return counts, group[patient[position]] * n_codes + code
 
     by_patient = cohort[np.argsort(cohort.group_positions, kind="stable")]
     counts, shared = zip(*map_in_threads(count, by_patient.blocks()), strict=True)
-    return sum(counts) + _count(np.unique(np.concatenate(shared)), n_codes)
-
-
-def _count(pair, n_codes):
-    return np.bincount(_codes_of(pair, n_codes), minlength=n_codes)
-
-
-def _codes_of(pair, n_codes):
-    # Division by one number is much faster than the remainder.
-    return (pair - pair // n_codes * n_codes).astype(np.int64)
+    code = np.unique(np.concatenate(shared)) % n_codes
+    return sum(counts) + np.bincount(code, minlength=n_codes)
