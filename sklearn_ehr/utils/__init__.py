@@ -23,7 +23,7 @@ from ._ragged import (
     slices_of_about,
     split_by_sample,
 )
-from ._sorting import as_integers, deal, is_ascending, is_last_of_equals, order_by
+from ._sorting import as_integers, counting_sort, deal, is_ascending, is_last_of_equals, order_by
 from ._threads import map_in_threads
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "check_one_kind",
     "column_of",
     "concatenate_ranges",
+    "counting_sort",
     "cover_ranges",
     "deal",
     "encode",

@@ -206,3 +206,26 @@ def as_integers(key):
     key = np.where(np.isnan(key), np.nan, key + 0.0).astype(np.float64)
     bits = key.view(np.int64)
     return np.where(bits < 0, bits ^ np.int64(2**63 - 1), bits)
+
+
+def counting_sort(key, value, shape):
+    """Sort pairs by a key, and keep their order within each key.
+
+    Parameters
+    ----------
+    key, value : ndarrays of int, shape (n,)
+        From 0 up.
+    shape : tuple of two ints
+        Number of keys and of values.
+
+    Returns
+    -------
+    value : ndarray of shape (n,)
+    offsets : ndarray of shape (n_keys + 1,)
+        Where the values of each key start.
+    """
+    matrix = sparse.coo_array((np.zeros(len(key), np.int8), (key, value)), shape=shape)
+    # Without this, scipy would add up the pairs that come more than once.
+    matrix.has_canonical_format = True
+    matrix = matrix.tocsr()
+    return matrix.indices, matrix.indptr

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import sparse
 
-from ..utils import offsets_from_lengths, run_starts
+from ..utils import counting_sort, offsets_from_lengths, run_starts
 from ._vocabulary import N_SPECIAL
 
 
@@ -25,26 +25,29 @@ def count_tokens(sequences, last_visits=(), recent=()):
     """
     n_samples, n_codes = len(sequences), sequences.vocabulary.size - N_SPECIAL
     n_columns = n_codes * (1 + len(last_visits) + len(recent))
-    # A cell of the matrix is one integer, as narrow as possible, which makes sorting faster.
-    dtype = np.min_scalar_type(max(n_samples, 1) * n_columns)
     n_tokens = np.diff(sequences.visit_offsets[sequences.sample_offsets])
-    cell = np.repeat(np.arange(n_samples, dtype=dtype) * n_columns, n_tokens)
-    cell += (sequences.tokens - N_SPECIAL).astype(dtype)
-    is_known = sequences.tokens >= N_SPECIAL
-    cells = [cell[is_known]]
+    row = np.repeat(np.arange(n_samples, dtype=np.int32), n_tokens)
+    column = sequences.tokens - N_SPECIAL
+    is_known = column >= 0
+    rows, columns = [row[is_known]], [column[is_known]]
     last = [sequences._visits_to_come() < k for k in last_visits]
     for i, is_marked in enumerate([*last, *recent], start=1):
         is_counted = np.repeat(is_marked & ~sequences.is_static, np.diff(sequences.visit_offsets))
-        cells.append(cell[is_known & is_counted] + i * n_codes)
-    cells = np.sort(np.concatenate(cells))
-    starts = np.flatnonzero(run_starts(cells))
-    counts = np.diff(starts, append=len(cells)).astype(np.float64)
-    cells = cells[starts]
-    # Division by one number is much faster than the remainder.
-    row = cells // n_columns
-    column = (cells - row * n_columns).astype(np.int64)
-    offsets = offsets_from_lengths(np.bincount(row.astype(np.int64), minlength=n_samples))
-    return sparse.csr_matrix((counts, column, offsets), shape=(n_samples, n_columns))
+        rows.append(row[is_known & is_counted])
+        columns.append(column[is_known & is_counted] + i * n_codes)
+    return _count_pairs(np.concatenate(rows), np.concatenate(columns), (n_samples, n_columns))
+
+
+def _count_pairs(row, column, shape):
+    """How often each pair of a row and a column comes, as a CSR matrix; rows are in blocks."""
+    # Rows stay in order within each column, and then columns within each row.
+    row, offsets = counting_sort(column, row, shape[::-1])
+    starts = run_starts(row)
+    starts[offsets[:-1][offsets[:-1] < len(starts)]] = True
+    first = np.flatnonzero(starts)
+    counts = np.diff(first, append=len(starts)).astype(np.float64)
+    offsets = offsets_from_lengths(starts)[offsets]
+    return sparse.csc_matrix((counts, row[first], offsets), shape=shape).tocsr()
 
 
 def is_recent(cohort, sequences, window):

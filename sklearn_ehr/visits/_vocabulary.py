@@ -4,9 +4,15 @@ from numbers import Integral
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
-from ..utils import check_keys, key_kind, map_in_threads, offsets_from_lengths, run_starts
+from ..utils import (
+    check_keys,
+    counting_sort,
+    key_kind,
+    map_in_threads,
+    offsets_from_lengths,
+    run_starts,
+)
 from ._event_codes import EventCodes
 
 PADDING = 0
@@ -196,14 +202,9 @@ def _count_patients(cohort, event_codes):
         event, sample = block.visible_positions()
         starts = run_starts(block.group_positions)
         patient = (np.cumsum(starts, dtype=np.int32) - np.int32(1))[sample]
-        # A counting sort by code, which leaves the patients of each code in ascending order.
+        # The patients of each code stay in ascending order.
         shape = n_codes, len(starts)
-        matrix = sparse.coo_array(
-            (np.zeros(len(patient), np.int8), (event_codes.positions(event), patient)), shape=shape
-        )
-        matrix.has_canonical_format = True
-        matrix = matrix.tocsr()
-        patient, offsets = matrix.indices, matrix.indptr
+        patient, offsets = counting_sort(event_codes.positions(event), patient, shape)
         is_first = run_starts(patient)
         is_first[offsets[:-1][offsets[:-1] < len(patient)]] = True
         # A block may start or end between two samples of one patient, so both ends are shared.

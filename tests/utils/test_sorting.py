@@ -7,6 +7,7 @@ from threadpoolctl import threadpool_limits
 
 from sklearn_ehr.utils import _sorting
 from sklearn_ehr.utils._sorting import (
+    counting_sort,
     deal,
     factorise,
     is_ascending,
@@ -143,3 +144,10 @@ def test_factorise_takes_the_whole_range_of_any_integers(dtype, monkeypatch):
         np.testing.assert_array_equal(distinct[position], values)
     ends = np.repeat(np.array([limits.max, limits.min], dtype=dtype), 100)
     assert factorise(pd.Series(ends))[0].tolist() == [1] * 100 + [0] * 100
+
+
+def test_counting_sort_keeps_the_order_within_a_key():
+    key, value = np.array([2, 0, 2, 3, 0, 2]), np.array([5, 1, 4, 0, 1, 5])
+    sorted_value, offsets = counting_sort(key, value, (5, 6))
+    assert sorted_value.tolist() == [1, 1, 5, 4, 5, 0]
+    assert offsets.tolist() == [0, 2, 2, 5, 6, 6]
