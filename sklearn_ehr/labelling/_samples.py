@@ -159,7 +159,8 @@ def make_samples(
 
     A single index time that is not a midnight makes "auto" choose "instant" for all samples. To
     avoid this, set `resolution`. A `Cohort` of the samples, or of some of them, takes the
-    resolution that they were drawn under from ``samples.attrs``, as long as pandas keeps it there.
+    resolution that they were drawn under from ``samples.attrs``. A merge or a file drops it: pass
+    that of ``attrition["resolution"]`` to `Cohort` then, or a sample may see its own outcome.
 
     Samples whose horizon extends beyond a common `observation_end` are kept only after a competing
     event, so none of them has the outcome. If there are many, leave out index times later than
