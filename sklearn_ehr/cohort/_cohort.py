@@ -8,7 +8,13 @@ import pandas as pd
 from ..utils import SampleIndexing, encode, shown
 from ._durations import as_duration
 from ._event_table import EventTable, as_event_table
-from ._sample_table import match_patients, read_prediction_times, read_samples, without_unused
+from ._sample_table import (
+    match_patients,
+    read_prediction_times,
+    read_samples,
+    warn_if_drawn,
+    without_unused,
+)
 from ._times import warn_if_far_ahead
 from ._visibility import RESOLUTION_KEY, check_resolution, choose_resolution
 from ._visible_events import VisibleEvents
@@ -176,7 +182,10 @@ class Cohort(SampleIndexing):
         moments = read_prediction_times(rows, prediction_time, table.time is not None)
         lookback = _read_lookback(lookback, table, moments)
         drawn_under = rows.attrs.get(RESOLUTION_KEY)
+        is_chosen = resolution == "auto" and drawn_under is None
         resolution = choose_resolution(resolution, table, moments, drawn_under)
+        if is_chosen and resolution == "day":
+            warn_if_drawn(rows)
         position = match_patients(patient, table.patients)
 
         self._samples = rows

@@ -1,5 +1,6 @@
 """Columns of the samples, and checks that they fit the events."""
 
+import warnings
 from collections.abc import Hashable
 
 import numpy as np
@@ -96,6 +97,19 @@ def read_prediction_times(samples, prediction_time, has_times):
     column = column_of(samples, prediction_time, "samples", fixed="prediction_time")
     refuse_nulls(column.isna(), prediction_time, "Every sample needs a prediction time.")
     return read_times(column, prediction_time)
+
+
+def warn_if_drawn(rows):
+    """Warn of samples of `make_samples` that lost the resolution that they were drawn under."""
+    if {"outcome", "event", "duration"} <= set(rows.columns):
+        warnings.warn(
+            "samples has the columns of make_samples, but not the resolution that they were drawn "
+            "under, which a merge or a file drops. All times are dates, so resolution='day' is "
+            "taken: samples drawn under 'instant' could see their own outcome. Pass resolution=, "
+            "as in the table of attrition.",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def match_patients(patient, patients, frame_name="samples"):

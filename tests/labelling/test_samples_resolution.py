@@ -1,6 +1,7 @@
 """Samples of dates and of moments: days that have not ended, and zones whose clocks change."""
 
 import pickle
+import warnings
 
 import pandas as pd
 import pytest
@@ -331,3 +332,15 @@ def test_a_cohort_takes_the_resolution_that_samples_were_drawn_under():
     # Of numbers, and of samples that were not drawn, there is none.
     assert Cohort(events, samples.drop(columns="outcome").iloc[:1]).resolution == "instant"
     assert b"sklearn_ehr_resolution" not in pickle.dumps(Cohort(events, samples)[[0]])
+
+
+def test_samples_that_lost_their_resolution_in_a_merge_are_told():
+    events = events_of((1, "2020-01-05", "DM"), (1, "2020-01-06", "STROKE"), (2, "2020-01-09", "X"))
+    samples, _ = make(events)
+    merged = samples.merge(pd.DataFrame({"patient_id": [1], "person": ["p"]}))
+    with pytest.warns(UserWarning, match="not the resolution that they were drawn under"):
+        Cohort(events, merged)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Cohort(events, samples)
+        Cohort(events, merged, resolution="day")
