@@ -9,11 +9,9 @@ import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, clone
 from sklearn.metrics import get_scorer_names
-from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, check_random_state
 
-from ..model_selection import split_off_patients
 from ..nn import VisitLSTM
 from ..visits import (
     N_SPECIAL,
@@ -23,23 +21,22 @@ from ..visits import (
     refuse_overlaps,
     with_earlier,
 )
-from ._code_vectors import vectors_from_visits, vectors_given
+from ._code_vectors import vectors_given
 from ._device import choose_device, own_randomness
 from ._inputs import as_batch, as_sequences, batches_by_length, read_times
-from ._linear_skip import NETWORK_ALONE, choose_shares, combine
 from ._net import (
+    AverageWeights,
     VisitDataset,
     as_is,
+    best_epoch,
     check_callbacks,
     epochs,
-    going_back_if_cut_short,
     is_complete,
-    n_epochs_to_refit,
     refuse_untrained,
     stopping_early,
-    validating,
     warn_if_interrupted,
 )
+from ._samples import Samples, warn_if_few
 from ._scoring import score_of, warn_if_constant
 
 _LARGEST_SEED = 2**31 - 1
@@ -54,13 +51,11 @@ class BaseVisitLSTM(BaseEstimator):
 
     _parameter_constraints = {
         "embedding_dim": [Interval(Integral, 1, None, closed="left")],
-        "embedding_init": [StrOptions({"svd"}), Mapping, pd.DataFrame, None],
-        "freeze_embedding": ["boolean"],
+        "embedding_init": [Mapping, pd.DataFrame, None],
         "hidden_dim": [Interval(Integral, 1, None, closed="left")],
         "num_layers": [Interval(Integral, 1, None, closed="left")],
         "aggregation": [StrOptions({"mean", "sum", "max", "attention"})],
         "mlp_dim": [Interval(Integral, 0, None, closed="left")],
-        "linear_skip": ["boolean"],
         "bidirectional": ["boolean"],
         "time_gaps": ["boolean"],
         "dropout": [Interval(Real, 0, 1, closed="left")],
@@ -69,6 +64,7 @@ class BaseVisitLSTM(BaseEstimator):
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
+        "average": ["boolean"],
         "refit": ["boolean"],
         "scoring": [StrOptions(set(get_scorer_names())), callable, None],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
@@ -84,12 +80,10 @@ class BaseVisitLSTM(BaseEstimator):
         *,
         embedding_dim=256,
         embedding_init=None,
-        freeze_embedding=False,
         hidden_dim=128,
         num_layers=1,
         aggregation="mean",
-        mlp_dim=256,
-        linear_skip=True,
+        mlp_dim=0,
         bidirectional=False,
         time_gaps=False,
         dropout=0.5,
@@ -98,7 +92,8 @@ class BaseVisitLSTM(BaseEstimator):
         batch_size=128,
         max_epochs=50,
         early_stopping=True,
-        refit=True,
+        average=True,
+        refit=False,
         scoring=None,
         validation_fraction=0.1,
         n_iter_no_change=5,
@@ -109,12 +104,10 @@ class BaseVisitLSTM(BaseEstimator):
     ):
         self.embedding_dim = embedding_dim
         self.embedding_init = embedding_init
-        self.freeze_embedding = freeze_embedding
         self.hidden_dim = hidden_dim
         self.num_layers = num_layers
         self.aggregation = aggregation
         self.mlp_dim = mlp_dim
-        self.linear_skip = linear_skip
         self.bidirectional = bidirectional
         self.time_gaps = time_gaps
         self.dropout = dropout
@@ -123,6 +116,7 @@ class BaseVisitLSTM(BaseEstimator):
         self.batch_size = batch_size
         self.max_epochs = max_epochs
         self.early_stopping = early_stopping
+        self.average = average
         self.refit = refit
         self.scoring = scoring
         self.validation_fraction = validation_fraction
@@ -145,151 +139,141 @@ class BaseVisitLSTM(BaseEstimator):
         """
         return self._outputs(X, VisitLSTM.encode)
 
-    def _train(
-        self, sequences, y, target, weight, strata, *, learnt, given=None, by_visit=False, **task
-    ):
-        """Build a net and fit it, keeping the best weights of a validation split.
+    def _samples(self, X, y, target, weight, strata, given=None, by_visit=False):
+        """Samples to train on or to validate with."""
+        times = read_times(X, by_visit) if self.time_gaps else None
+        data = VisitDataset(X, target, weight, by_visit, times)
+        return Samples(X, y, data, weight if given is None else given, strata)
 
-        `target` is `y` as the net takes it, `given` the sample weights to score with if not those
-        to train with, `learnt` holds the attributes that the estimator needs to answer, and `task`
-        the arguments of `_build_net` that depend on what is predicted.
+    def _check_validation(self, X, X_val, y_val):
+        """Sequences of the validation set, or None where none is given."""
+        if X_val is None and y_val is None:
+            return None
+        if X_val is None or y_val is None:
+            raise ValueError(
+                f"X_val and y_val make a validation set together, but "
+                f"{'X_val' if X_val is None else 'y_val'} is None."
+            )
+        if not self.early_stopping:
+            raise ValueError("X_val is for early stopping; set early_stopping=True.")
+        X_val = as_sequences(X_val)
+        _refuse_other_vocabulary("X_val", X_val.vocabulary, X.vocabulary, type(self).__name__)
+        return X_val
+
+    def _train(self, samples, validation, learnt, **task):
+        """Train a net with early stopping, if any, and then on all samples, if it is refitted.
+
+        `validation` is None, or the samples that were given for it. `learnt` holds the attributes
+        that the estimator needs to predict, and `task` the arguments of `_build_net`.
         """
-        given = weight if given is None else given
         random_state = check_random_state(self.random_state)
-        split_seed, seed = random_state.randint(_LARGEST_SEED, size=2)
-        times = read_times(sequences, by_visit) if self.time_gaps else None
-        data = VisitDataset(sequences, target, weight, by_visit, times)
-        if not weight.all():
-            # A weight of 0 leaves a sample out, of the split and of batches too.
-            used = np.flatnonzero(weight)
-            sequences, data, y = sequences[used], data.take(used), _safe_indexing(y, used)
-            weight, given, strata = weight[used], given[used], strata[used]
-        kept, apart = self._split(sequences, strata, int(split_seed))
-        vectors = self._code_vectors(sequences, int(seed))
-        net = self._build_net(sequences, **task)
-        shares = NETWORK_ALONE
-        with own_randomness(seed, net.device):
-            coverage = self._initialize(net, vectors)
-            if apart is None:
-                net.partial_fit(data.weighted_to_one())
-                history = epochs(net.history)
-            else:
-                # By length, so that the batches of validation need as little padding as others.
-                apart = apart[sequences.lengths[apart].argsort(kind="stable")]
-                y_apart = _safe_indexing(y, apart)
-                score = score_of(self, sequences[apart], y_apart, given[apart], learnt)
-                history, shares = self._train_validated(net, vectors, data, kept, apart, score)
-        self._keep(net, history, sequences.vocabulary, random_state, coverage, shares)
-        vars(self).update(learnt)
+        split_seed, seed = map(int, random_state.randint(_LARGEST_SEED, size=2))
+        samples, is_split = samples.weighted(), False
+        training = samples
+        if self.early_stopping and validation is None:
+            training, validation = samples.split(self.validation_fraction, split_seed)
+            is_split = validation is not None
+            if not is_split:
+                self._warn_without_split(len(samples))
+        warn_if_few(samples, type(self).__name__)
+        net, coverage = self._train_once(training, validation, learnt, seed, **task)
+        history = epochs(net.history, "fit")
         warn_if_constant(history, self.scoring)
+        if self.refit and is_split and is_complete(net.history[-1]):
+            net, history = self._train_again(net, history, samples, learnt, seed, **task)
+        self._keep(net, history, samples.sequences.vocabulary, random_state, coverage)
+        vars(self).update(learnt)
 
-    def _train_validated(self, net, vectors, data, kept, apart, score):
-        """Train on the samples kept, then on those set apart too, and add the linear term.
-
-        Returns the history of the first training, and the shares of the network and of this term.
-        """
-        training, validation = (data.take(part).weighted_to_one() for part in (kept, apart))
-        if score is not None:
-            # Before any training, as it may not fit the estimator.
-            score(net)
-        with stopping_early(net, validation, self.n_iter_no_change, score):
-            net.partial_fit(training)
+    def _train_once(self, training, validation, learnt, seed, *, max_epochs=None, **task):
+        """A trained net, and the share of codes whose vectors were given."""
+        net = self._build_net(training.sequences, **task)
+        if max_epochs is not None:
+            net.max_epochs = max_epochs
+        data = training.data.weighted_to_one()
+        with own_randomness(seed, net.device):
+            coverage = self._initialize(net, training.sequences.vocabulary)
+            if validation is None:
+                net.partial_fit(data)
+            else:
+                score = score_of(self, validation, learnt)
+                if score is not None:
+                    # Before any training, as it may not fit the estimator.
+                    score(net)
+                apart = validation.data.weighted_to_one()
+                with stopping_early(net, apart, self.n_iter_no_change, score):
+                    net.partial_fit(data)
         refuse_untrained(net)
-        history = epochs(net.history)
-        chosen = choose_shares(net, training, validation) if self.linear_skip else None
-        if self.refit:
-            training = data.weighted_to_one()
-            if is_complete(net.history[-1]):
-                net.max_epochs = n_epochs_to_refit(history, validation.n_outcomes)
-                if self.verbose:
-                    print(f"refit: {net.max_epochs} epochs on all {len(training)} samples")
-                # With validation for callbacks that ask for its loss, which tells little now.
-                with going_back_if_cut_short(net), validating(net, validation):
-                    self._initialize(net, vectors)
-                    net.partial_fit(training)
-        if chosen is None:
-            return history, NETWORK_ALONE
-        combine(net, training, *chosen)
-        if self.verbose:
-            print("linear_skip: {:.2f} of the network, {:.2f} of the linear term".format(*chosen))
-        return history, chosen
+        return net, coverage
+
+    def _train_again(self, first, history, samples, learnt, seed, **task):
+        """A net trained on all samples for as many epochs as were best, or the first if cut short.
+
+        Returns
+        -------
+        net : VisitNet
+        history : DataFrame
+            Epochs of both trainings, or of the first if the second was cut short.
+        """
+        n_epochs = best_epoch(history)
+        net, _ = self._train_once(samples, None, learnt, seed, max_epochs=n_epochs, **task)
+        if len(net.history) < n_epochs or not is_complete(net.history[-1]):
+            warn_if_interrupted(net)
+            return first, history
+        return net, pd.concat([history, epochs(net.history, "refit")], ignore_index=True)
 
     def _train_further(self, sequences, target, weight, **task):
         """One epoch more, on a net built the first time."""
         times = read_times(sequences, by_visit=False) if self.time_gaps else None
-        history, shares = None, NETWORK_ALONE
+        history = None
         if hasattr(self, "net_"):
             net, vocabulary, random_state = self.net_, self.vocabulary_, self._random_state
             coverage, history = self.embedding_coverage_, self.history_
-            shares = self.network_share_, self.linear_share_
             self._refuse_other_vocabulary(sequences)
             sequences = self._known(sequences)
         else:
             random_state, vocabulary = check_random_state(self.random_state), sequences.vocabulary
-            vectors = self._code_vectors(sequences, random_state.randint(_LARGEST_SEED))
             net = self._build_net(sequences, **task)
         net.max_epochs = 1
         with own_randomness(random_state.randint(_LARGEST_SEED), net.device):
             if not net.initialized_:
-                coverage = self._initialize(net, vectors)
+                coverage = self._initialize(net, vocabulary)
             n_before = len(net.history)
             # Weights as they are: between calls, too, they say what counts for how much.
             net.partial_fit(VisitDataset(sequences, target, weight, times=times))
-        history = pd.concat([history, epochs(net.history[n_before:])], ignore_index=True)
-        self._keep(net, history, vocabulary, random_state, coverage, shares)
+        refuse_untrained(net)
+        new = epochs(net.history[n_before:], "partial_fit")
+        history = pd.concat([history, new], ignore_index=True)
+        self._keep(net, history, vocabulary, random_state, coverage)
 
-    def _code_vectors(self, sequences, seed):
-        """Tokens and the vectors that they start with, of those that do not start at random."""
-        if self.embedding_init is None:
-            if self.freeze_embedding:
-                raise ValueError(
-                    "freeze_embedding=True keeps the vectors that codes start with, which are "
-                    "random with embedding_init=None. Give vectors, or 'svd'."
-                )
-            return None
-        if isinstance(self.embedding_init, str):
-            return vectors_from_visits(sequences, int(self.embedding_dim), seed)
-        return vectors_given(self.embedding_init, sequences.vocabulary, int(self.embedding_dim))
-
-    def _initialize(self, net, vectors):
-        """Initialise a net, and its embedding with these vectors; the share of codes with one."""
+    def _initialize(self, net, vocabulary):
+        """Initialise a net, with the vectors given; return the share of codes that have one."""
         net.initialize()
-        if vectors is None:
+        if self.embedding_init is None:
             return 0.0
         embedding = net.module_.embedding
-        tokens, values = vectors
+        tokens, vectors = vectors_given(self.embedding_init, vocabulary, embedding.embedding_dim)
         with torch.no_grad():
-            embedding.weight[tokens] = torch.from_numpy(values).to(embedding.weight.device)
-        embedding.weight.requires_grad_(not self.freeze_embedding)
+            embedding.weight[tokens] = torch.from_numpy(vectors).to(embedding.weight.device)
         return len(tokens) / max(1, embedding.num_embeddings - N_SPECIAL)
 
-    def _split(self, sequences, strata, seed):
-        """Positions to train on, and those to validate on or None."""
-        everything = np.arange(len(sequences))
-        if not self.early_stopping:
-            return everything, None
-        groups = everything if sequences.groups is None else sequences.groups
-        try:
-            kept, apart = split_off_patients(strata, groups, self.validation_fraction, seed)
-            if np.isin(strata, strata[kept]).all():
-                return kept, apart
-        except ValueError:
-            pass
+    def _warn_without_split(self, n_samples):
         warnings.warn(
             f"early_stopping finds no validation split of validation_fraction="
             f"{self.validation_fraction} that keeps patients whole and every class in training: "
-            f"the model trains on all {len(sequences)} samples for max_epochs={self.max_epochs} "
-            f"epochs. Set early_stopping=False to silence this.",
+            f"the model trains on all {n_samples} samples for max_epochs={self.max_epochs} "
+            f"epochs. Set early_stopping=False to silence this, or pass X_val and y_val.",
             UserWarning,
-            stacklevel=5,
+            stacklevel=4,
         )
-        return everything, None
 
     def _build_net(self, sequences, *, net, criterion, output_dim, **criterion_params):
         vocabulary = sequences.vocabulary
         largest = sequences.tokens.max(initial=UNKNOWN)
         callbacks = [] if self.callbacks is None else clone(list(self.callbacks), safe=False)
         check_callbacks(callbacks)
+        if self.average:
+            # First, so that the others are called with the average weights in the net.
+            callbacks.insert(0, AverageWeights())
         # torch takes no numpy scalars, which a search may draw: hence int, float and bool.
         return net(
             VisitLSTM,
@@ -321,9 +305,8 @@ class BaseVisitLSTM(BaseEstimator):
             verbose=int(self.verbose),
         )
 
-    def _keep(self, net, history, vocabulary, random_state, coverage, shares):
+    def _keep(self, net, history, vocabulary, random_state, coverage):
         """Keep the trained net, without the log of every batch."""
-        refuse_untrained(net)
         warn_if_interrupted(net)
         for epoch in net.history:
             epoch["batches"] = []
@@ -331,7 +314,6 @@ class BaseVisitLSTM(BaseEstimator):
         self.vocabulary_ = vocabulary
         self.embedding_coverage_ = coverage
         self.history_ = history
-        self.network_share_, self.linear_share_ = map(float, shares)
         self._random_state = random_state
 
     def _outputs(self, X, entry=VisitLSTM.forward):
@@ -371,14 +353,8 @@ class BaseVisitLSTM(BaseEstimator):
         return outputs
 
     def _refuse_other_vocabulary(self, sequences):
-        if None not in (sequences.vocabulary, self.vocabulary_) and (
-            sequences.vocabulary != self.vocabulary_
-        ):
-            raise ValueError(
-                f"X has another vocabulary (size {sequences.vocabulary.size}) than this "
-                f"{type(self).__name__} was fitted with (size {self.vocabulary_.size}). Transform "
-                f"X with the transformer that was fitted with it, best in one Pipeline."
-            )
+        name = type(self).__name__
+        _refuse_other_vocabulary("X", sequences.vocabulary, self.vocabulary_, name)
 
     def _known(self, sequences):
         """Sequences whose tokens the fitted module knows; those beyond become unknown."""
@@ -395,3 +371,12 @@ class BaseVisitLSTM(BaseEstimator):
         tags.input_tags.two_d_array = False
         tags.input_tags.three_d_array = True
         return tags
+
+
+def _refuse_other_vocabulary(name, vocabulary, fitted, estimator):
+    if None not in (vocabulary, fitted) and vocabulary != fitted:
+        raise ValueError(
+            f"{name} has another vocabulary (size {vocabulary.size}) than this {estimator} was "
+            f"fitted with (size {fitted.size}). Transform {name} with the transformer that was "
+            f"fitted with it, best in one Pipeline."
+        )

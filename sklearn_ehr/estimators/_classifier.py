@@ -14,127 +14,114 @@ from .targets import (
     check_two_classes,
     check_weight,
     coding_given,
+    refuse_other_labels,
     strata_of_labels,
     weigh_classes,
 )
 
 
 class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
-    """Classify histories of visits with an LSTM [1]_ over pooled code embeddings.
+    """Classify patient histories with an LSTM [1]_ over visits.
 
-    Each visit is the pool of its codes' embeddings; an LSTM reads the visits from the first to the
-    last, and a linear head turns its final state into one log-odds (two classes), one logit a
-    class, or with several labels a sample one log-odds a label. The weights that validate and
-    predict are an average over about the last tenth of the training steps [4]_. A sample without
-    visits has a zero state and so the answer of the head's bias, which is no base rate.
-
-    By default `fit` sets a tenth of the patients apart and trains until their loss no longer falls;
-    fits a logistic regression on counts of codes, and finds how much of it and of the network
-    predict them best together; and then trains both anew on all patients. The network as the field
-    describes it is ``mlp_dim=0, linear_skip=False``.
+    The embeddings of the codes of a visit are pooled into a vector, an LSTM reads these vectors
+    from the first visit to the last, and a linear layer turns its last state into the log-odds of
+    the second class (two classes), a logit per class, or log-odds per label (multilabel).
 
     Parameters
     ----------
     embedding_dim : int, default=256
-        Size of a code's embedding, and of a visit's vector.
-    embedding_init : mapping, DataFrame or "svd", default=None
-        Vectors that codes start with: a mapping from code to vector, or a frame with the codes as
-        its index and `embedding_dim` columns; other codes start at random, as with None.
-        "svd" makes them of the codes' positive mutual information in the visits of `X` [3]_;
-        `make_code_vectors` does so for other patients, who need no labels.
-    freeze_embedding : bool, default=False
-        Keep the vectors of `embedding_init` as they are, and what codes without one start with.
+        Size of the embedding of a code, and of the vector of a visit.
+    embedding_init : mapping or DataFrame, default=None
+        Initial embeddings, for instance those of `make_code_vectors`: a mapping from code to
+        vector, or a frame with codes as its index and `embedding_dim` columns. The embeddings of
+        all other codes are initialized at random. To keep the given embeddings fixed, pass
+        ``callbacks=[skorch.callbacks.Freezer("embedding.weight")]``.
     hidden_dim : int, default=128
-        Size of the LSTM's state, in one direction.
+        Size of the state of the LSTM, per direction.
     num_layers : int, default=1
         Number of stacked LSTM layers.
     aggregation : {"mean", "sum", "max", "attention"}, default="mean"
-        How the codes of a visit are pooled. "attention" learns a weight for each code.
-    mlp_dim : int, default=256
-        Hidden units of a residual MLP on the vector of each visit, so that codes can mean together
-        what none means alone. 0: no MLP.
-    linear_skip : bool, default=True
-        Stack the network with a linear model of ``log1p`` of the counts of codes, in the history
-        and in the last visit [5]_: a logistic regression with ``C=0.01``, fitted by itself. The
-        logits of both are added up, each times a share, see `network_share_` and `linear_share_`.
-        The validation split of `early_stopping` says which shares have the lowest loss, and whether
-        one of them is 0, by Akaike's criterion: then the network alone answers, or the linear model
-        alone. A constant brings the mean probability to the (weighted) base rate. Without that
-        split, or with False, the network answers as it was trained, by dropout to somewhat too high
-        probabilities of a rare class.
+        How the embeddings of the codes of a visit are pooled. "attention" learns a weight for each
+        code.
+    mlp_dim : int, default=0
+        Number of hidden units of a residual MLP on the vector of each visit. It can learn what
+        codes mean in combination. 0 means no MLP.
     bidirectional : bool, default=False
-        Also read the visits backwards.
+        Whether a second LSTM reads the visits from the last to the first.
     time_gaps : bool, default=False
-        Read times too: ``log1p`` of the gap before each visit (days, or the unit of numeric times)
-        beside its vector, and of the time from the last visit to the prediction beside the state
-        given to the head.
+        Whether the network reads times: the LSTM reads ``log1p`` of the time since the previous
+        visit, and the linear layer ``log1p`` of the time from the last visit to the prediction, in
+        days or in the unit of numeric times.
     dropout : float, default=0.5
-        Share of units dropped in training: of visit vectors, in the MLP, between LSTM layers, and
-        of the final state.
+        Share of units that are dropped in training: of the vectors of visits, in the MLP, between
+        LSTM layers, and of the last state.
     lr : float, default=1e-3
-        Learning rate of AdamW [2]_.
+        Learning rate of the AdamW optimizer [2]_.
     weight_decay : float, default=0.3
-        Decoupled weight decay of AdamW, a step's share of ``lr * weight_decay``, of all weights but
-        the embedding.
+        Decoupled weight decay of AdamW, for all weights except the embeddings.
     batch_size : int, default=128
-        Samples a training step, and in one forward pass of prediction.
+        Number of samples per training step, and per forward pass in prediction.
     max_epochs : int, default=50
-        Passes over the training samples, at most; without `early_stopping` so many, and 50 are then
-        far too many of most data.
+        Maximum number of epochs. Without early stopping, the number of epochs.
     early_stopping : bool, default=True
-        Set patients apart as a validation split, stop when its loss no longer falls, and restore
-        the weights of the best epoch. The split keeps a patient on one side and is stratified by
-        outcome where it can be.
-    refit : bool, default=True
-        After early stopping train anew on all samples: for as many epochs as led to the last one
-        whose validation loss is within ``2 / n`` of the lowest, `n` being the outcomes of the
-        validation split, as they do not tell it from the best [6]_; with `scoring`, to the one of
-        the highest score. `callbacks` see both trainings, and in the second a validation loss of
-        samples that are trained on. Where it is cut short, the first network stays. Without
-        `early_stopping` there is one training, on all samples.
+        Whether to stop training when the loss on a validation set no longer falls, and to keep the
+        weights of the best epoch. The validation set is `X_val` of `fit`, if given; otherwise it is
+        split off from `X`. The split keeps each patient on one side, and is stratified by outcome
+        if possible.
+    average : bool, default=True
+        Whether to use an average of the weights over about the last tenth of the training steps
+        [3]_ for validation and prediction.
+    refit : bool, default=False
+        Whether to train anew on all samples, for as many epochs as were best, after early stopping
+        on a validation set that was split off.
     scoring : str or callable, default=None
-        Scorer of scikit-learn that says instead of the loss which epoch is the best, such as
-        "average_precision"; the higher, the better. It is weighed by `sample_weight` alone.
+        Metric used to select the best epoch, such as "average_precision". By default, the
+        validation loss. Only `sample_weight` is passed to it, not class weights.
     validation_fraction : float, default=0.1
-        Share of the patients set apart.
+        Share of the patients that are split off for validation.
     n_iter_no_change : int, default=5
-        Epochs without a lower validation loss, or a higher score, before training stops.
+        Number of epochs without improvement after which training stops.
     class_weight : dict, "balanced" or None, default=None
-        Weight of each class, as in scikit-learn; for one label a sample. Other than None it
-        distorts the probabilities.
+        Weights of the classes, as in scikit-learn. Not for multilabel outcomes. Any other value
+        than None distorts the predicted probabilities.
     device : str, default="auto"
-        A torch device; "auto" takes CUDA where there is one. There cuDNN rounds as
-        ``torch.backends.cudnn.allow_tf32`` says, by default more coarsely than a CPU.
-    callbacks : list of skorch callbacks, default=None
-        Cloned before use; `(name, callback)` tuples are accepted.
+        Device of torch. "auto" means CUDA if it is available, otherwise the CPU.
+    callbacks : list, default=None
+        Callbacks of skorch, or tuples of a name and a callback. They are cloned before use, and are
+        called in both trainings if `refit` is True; the second one has no validation loss.
     random_state : int, RandomState instance or None, default=None
-        Seeds the split, the initial weights, dropout and the order of samples. With an integer, the
-        same bits come out on one CPU with the same number of threads. torch's global random state
-        is left as found.
+        Controls the validation split, the initial weights, dropout and the order of samples. Pass
+        an int for the same model on every call, to the bit on the same CPU.
     verbose : int, default=0
-        1 prints a line an epoch.
+        1 prints a line per epoch.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The classes, ascending; with several labels a sample the labels' positions.
+        The classes in ascending order; for multilabel outcomes, the positions of the labels.
     net_ : skorch.NeuralNet
         The fitted net; ``net_.module_`` is the torch module.
     vocabulary_ : Vocabulary or None
-        The vocabulary of the sequences it was fitted with.
+        Vocabulary of the sequences that the model was fitted on.
     embedding_coverage_ : float
-        Share of the codes that `embedding_init` gave a vector; 0 without it.
+        Share of the codes whose initial embedding was given by `embedding_init`.
     history_ : DataFrame
-        Losses and duration (seconds) of each epoch of the network, before `refit`, and of each
-        `partial_fit`.
-    network_share_, linear_share_ : float
-        How much of the network's logits (0 to 1) and of those of the linear model of `linear_skip`
-        (0 to 3) make up the answer of `fit`; 1 and 0 without it. `partial_fit` goes on training the
-        network in that sum.
+        One row per epoch: the `stage` of training that it belongs to ("fit", "refit" or
+        "partial_fit"), the learning rate, the losses on training and validation samples, the
+        validation score if there is `scoring`, and the duration in seconds.
 
     See Also
     --------
     VisitSequenceTransformer : Makes the sequences.
+    CodeCountVectorizer : Counts of the same codes, for a regression or trees.
+
+    Notes
+    -----
+    A history without visits has a zero state, so its prediction is that of the last layer's bias,
+    not the base rate.
+
+    On CUDA, cuDNN rounds as ``torch.backends.cudnn.allow_tf32`` says, by default more coarsely than
+    a CPU.
 
     References
     ----------
@@ -142,24 +129,20 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
        1997, p. 1735-1780.
     .. [2] I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019,
        algorithm 2.
-    .. [3] O. Levy, Y. Goldberg and I. Dagan, "Improving distributional similarity with lessons
-       learned from word embeddings", Transactions of the ACL 3, 2015, p. 211-225.
-    .. [4] O. Shamir and T. Zhang, "Stochastic gradient descent for non-smooth optimization:
+    .. [3] O. Shamir and T. Zhang, "Stochastic gradient descent for non-smooth optimization:
        convergence results and optimal averaging schemes", ICML 2013, PMLR 28(1), p. 71-79.
-    .. [5] D. H. Wolpert, "Stacked generalization", Neural Networks 5(2), 1992, p. 241-259.
-    .. [6] A. W. F. Edwards, "Likelihood", Cambridge University Press, 1972: two units of support.
 
     Examples
     --------
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn_ehr import LSTMVisitClassifier, VisitSequenceTransformer
     >>> from sklearn_ehr.datasets import make_visits
-    >>> X, y = make_visits(200, random_state=0)
+    >>> X, y = make_visits(1000, random_state=0)
     >>> model = make_pipeline(
     ...     VisitSequenceTransformer(), LSTMVisitClassifier(max_epochs=2, random_state=0)
     ... )
-    >>> model.fit(X[:150], y[:150]).predict_proba(X[150:]).shape
-    (50, 2)
+    >>> model.fit(X[:800], y[:800]).predict_proba(X[800:]).shape
+    (200, 2)
     """
 
     _parameter_constraints = {
@@ -172,12 +155,10 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         *,
         embedding_dim=256,
         embedding_init=None,
-        freeze_embedding=False,
         hidden_dim=128,
         num_layers=1,
         aggregation="mean",
-        mlp_dim=256,
-        linear_skip=True,
+        mlp_dim=0,
         bidirectional=False,
         time_gaps=False,
         dropout=0.5,
@@ -186,7 +167,8 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         batch_size=128,
         max_epochs=50,
         early_stopping=True,
-        refit=True,
+        average=True,
+        refit=False,
         scoring=None,
         validation_fraction=0.1,
         n_iter_no_change=5,
@@ -199,12 +181,10 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         super().__init__(
             embedding_dim=embedding_dim,
             embedding_init=embedding_init,
-            freeze_embedding=freeze_embedding,
             hidden_dim=hidden_dim,
             num_layers=num_layers,
             aggregation=aggregation,
             mlp_dim=mlp_dim,
-            linear_skip=linear_skip,
             bidirectional=bidirectional,
             time_gaps=time_gaps,
             dropout=dropout,
@@ -213,6 +193,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
             batch_size=batch_size,
             max_epochs=max_epochs,
             early_stopping=early_stopping,
+            average=average,
             refit=refit,
             scoring=scoring,
             validation_fraction=validation_fraction,
@@ -225,17 +206,23 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         self.class_weight = class_weight
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None):
         """Fit the network.
 
         Parameters
         ----------
         X : VisitSequences or array-like of shape (n_samples, n_visits, n_codes)
-            Padded codes are integers, 0 is padding, and each sample is a patient of its own.
+            Histories. Padded codes are integers with 0 for padding, each sample a patient.
         y : array-like of shape (n_samples,), or array-like or sparse of shape (n_samples, n_labels)
-            Classes of any type, or an indicator of several labels: 1 where a sample has one.
+            Classes of any type, or an indicator of several labels.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, in training and in early stopping; 0 leaves a sample out.
+            Weights of the samples. A sample with weight 0 is left out.
+        X_val : VisitSequences or array-like of shape (n_val, n_visits, n_codes), default=None
+            Histories of a validation set for early stopping, for instance of a later year. By
+            default, the validation set is split off from `X`. In a pipeline, set
+            ``transform_input=["X_val"]``.
+        y_val : array-like of shape (n_val,) or (n_val, n_labels), default=None
+            Outcomes of the validation set.
 
         Returns
         -------
@@ -244,34 +231,42 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         Raises
         ------
         ValueError
-            If lengths differ, labels are null or of one class, weights are negative or all 0, or
-            `class_weight` meets several labels.
+            If lengths differ, labels are null or of one class only, weights are negative or all 0,
+            `class_weight` is given for several labels, or the validation set has other labels.
         """
         X = as_sequences(X)
         y = check_labels(X, y, type(self).__name__)
         coding = LabelCoding.of(y)
+        samples = self._encode(X, y, coding, sample_weight)
+        if not coding.is_multilabel:
+            check_two_classes(np.unique(y[samples.data.is_weighted]), type(self).__name__)
+        X_val = self._check_validation(X, X_val, y_val)
+        validation = None
+        if X_val is not None:
+            y_val = check_labels(X_val, y_val, type(self).__name__)
+            refuse_other_labels(coding, y_val)
+            validation = self._encode(X_val, y_val, coding)
+        self._train(samples, validation, _learnt(coding), **coding.task())
+        return self
+
+    def _encode(self, X, y, coding, sample_weight=None):
+        """Samples with encoded labels, weighted by class too."""
         encoded = coding.encode(y)
         given = check_weight(sample_weight, X)
         weight = weigh_classes(self.class_weight, given, encoded, coding)
-        if not coding.is_multilabel:
-            check_two_classes(np.unique(y[weight > 0]), type(self).__name__)
         strata = strata_of_labels(encoded)
-        target, learnt = coding.as_target(encoded), _learnt(coding)
-        self._train(X, y, target, weight, strata, learnt=learnt, given=given, **coding.task())
-        return self
+        return self._samples(X, y, coding.as_target(encoded), weight, strata, given)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """Train one epoch more; on all samples, without early stopping.
-
-        The linear term of `linear_skip` stays as `fit` left it.
+        """Train for one more epoch, on all samples and without early stopping.
 
         Parameters
         ----------
         X : VisitSequences or array-like of shape (n_samples, n_visits, n_codes)
         y : array-like of shape (n_samples,), or array-like or sparse of shape (n_samples, n_labels)
         classes : array-like of shape (n_classes,), default=None
-            All the classes there will be, or the positions of the labels; needed in the first call.
+            All the classes there will be, or the positions of the labels. Needed in the first call.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples.
 

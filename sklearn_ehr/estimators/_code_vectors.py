@@ -24,8 +24,7 @@ def make_code_vectors(X, *, embedding_dim=256, random_state=None):
     """Make vectors of codes that share visits, for the `embedding_init` of an estimator.
 
     They need no labels: where few patients have one, they can be made of many others. Those
-    must not be patients that a model is tested on. ``embedding_init="svd"`` makes the same
-    vectors of the training patients.
+    must not be patients that a model is tested on.
 
     Parameters
     ----------
@@ -71,7 +70,7 @@ def make_code_vectors(X, *, embedding_dim=256, random_state=None):
             "X has no vocabulary that says which codes its tokens are. Pass the VisitSequences of "
             "a VisitSequenceTransformer."
         )
-    tokens, vectors = vectors_from_visits(X, embedding_dim, random_state)
+    tokens, vectors = _vectors_from_visits(X, embedding_dim, random_state)
     return pd.DataFrame(vectors, index=X.vocabulary.codes[tokens - N_SPECIAL])
 
 
@@ -92,7 +91,7 @@ def vectors_given(embedding_init, vocabulary, embedding_dim):
     if vocabulary is None:
         raise ValueError(
             "embedding_init needs to know which code a token is, and X has no vocabulary. Pass the "
-            "VisitSequences of a VisitSequenceTransformer, or embedding_init='svd'."
+            "VisitSequences of a VisitSequenceTransformer."
         )
     frame = embedding_init
     try:
@@ -130,14 +129,8 @@ def vectors_given(embedding_init, vocabulary, embedding_dim):
     return covered + N_SPECIAL, vectors[row[covered]]
 
 
-def vectors_from_visits(sequences, embedding_dim, seed):
-    """Vectors of codes that share visits, as `make_code_vectors` says.
-
-    Returns
-    -------
-    tokens : ndarray of shape (n_codes,)
-    vectors : float32 ndarray of shape (n_codes, embedding_dim)
-    """
+def _vectors_from_visits(sequences, embedding_dim, seed):
+    """Tokens of codes that share visits, and their vectors."""
     n_visits = len(sequences.visit_offsets) - 1
     ones = np.ones(len(sequences.tokens), dtype=np.float32)
     shape = n_visits, int(sequences.tokens.max(initial=1)) + 1
@@ -159,8 +152,7 @@ def vectors_from_visits(sequences, embedding_dim, seed):
     if not ppmi.nnz:
         raise ValueError(
             "No two codes of X share visits more often than by chance, so there are no vectors to "
-            "make of them, by embedding_init='svd' or make_code_vectors. Let codes start at random "
-            "(embedding_init=None), or take more patients."
+            "make of them. Let codes start at random (embedding_init=None), or take more patients."
         )
     vectors = np.zeros((len(tokens), embedding_dim), dtype=np.float32)
     n_components = min(embedding_dim, len(tokens) - 1)

@@ -1,8 +1,7 @@
 """Training of networks on visits: the only module that uses skorch."""
 
-import copy
 import warnings
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from numbers import Real
 
 import numpy as np
@@ -52,11 +51,9 @@ class VisitDataset(torch.utils.data.Dataset):
         return (as_batch(part.sequences, part.times), part.weight), part.target
 
     @property
-    def n_outcomes(self):
-        """How many outcomes a loss is the mean of; times are one, however many intervals."""
-        if self.by_visit:
-            return int((self.target >= 0).sum())
-        return self.target.numel() if self.target.is_floating_point() else len(self)
+    def is_weighted(self):
+        """Whether the weight of each sample is not 0, ndarray of bool, shape (n_samples,)."""
+        return self.weight.numpy() > 0
 
     def take(self, samples):
         """The dataset of the samples at these positions."""
@@ -82,12 +79,11 @@ class VisitDataset(torch.utils.data.Dataset):
         return until[self.sequences.sample_offsets].diff()
 
 
-class WeightAverage:
-    """Running average of a module's weights, about over the last tenth of its training steps [1]_.
+class AverageWeights(Callback):
+    """Average a net's weights over about the last tenth of its training steps [1]_.
 
-    Parameters
-    ----------
-    module : torch.nn.Module
+    Training goes on from the weights that are not averaged. The net validates, is called back
+    after an epoch, and predicts with the average.
 
     References
     ----------
@@ -96,29 +92,39 @@ class WeightAverage:
        polynomial-decay averaging, with an exponent of 8.
     """
 
-    def __init__(self, module):
-        self.module = module
-        # Of the two, one holds the weights in training and the other their average.
-        self.other = AveragedModel(module, avg_fn=_polynomial_decay)
+    def on_train_begin(self, net, **kwargs):
+        """Start with the weights as they are."""
+        # Of the two modules, one holds the weights in training and the other their average.
+        self._other = AveragedModel(net.module_, avg_fn=_polynomial_decay)
+        self._is_average_in_net = False
 
-    def update(self):
-        """Take the module's weights after a step into the average."""
-        self.other.update_parameters(self.module)
+    def on_batch_begin(self, net, training=False, **kwargs):
+        """Put the weights in the net that this batch needs."""
+        self._put_in_net(net, average=not training)
 
-    @contextmanager
-    def put_aside(self):
-        """Have the module hold the weights in training, and in the end their average again."""
-        self._swap()
-        try:
-            yield
-        finally:
-            self._swap()
+    def on_batch_end(self, net, training=False, **kwargs):
+        """Take the weights after a training step into the average."""
+        if training:
+            self._other.update_parameters(net.module_)
+
+    def on_epoch_end(self, net, **kwargs):
+        """Have the average in the net between epochs."""
+        self._put_in_net(net, average=True)
+
+    def on_train_end(self, net, **kwargs):
+        """Leave the average in the net."""
+        self._put_in_net(net, average=True)
+        del self._other
 
     @torch.no_grad()
-    def _swap(self):
-        for one, other in zip(self.module.parameters(), self.other.parameters(), strict=True):
-            kept = one.clone()
-            one.copy_(other)
+    def _put_in_net(self, net, *, average):
+        if average == self._is_average_in_net:
+            return
+        self._is_average_in_net = average
+        pairs = zip(net.module_.parameters(), self._other.parameters(), strict=True)
+        for in_net, other in pairs:
+            kept = in_net.clone()
+            in_net.copy_(other)
             other.copy_(kept)
 
 
@@ -127,10 +133,7 @@ def _polynomial_decay(average, weights, n_averaged):
 
 
 class VisitNet(NeuralNet):
-    """A skorch net that takes a `VisitBatch` with weights, and weighs each sample's loss.
-
-    What validates, is called back after an epoch, or predicts, does so with the average weights.
-    """
+    """A skorch net that takes a `VisitBatch` with weights, and weighs each sample's loss."""
 
     def infer(self, x, **fit_params):
         """Return the module's output for a batch; of one dimension where it is one number."""
@@ -150,27 +153,18 @@ class VisitNet(NeuralNet):
         loss = _mean_over_outcomes(self.criterion_(y_pred, y_true.to(self.device)))
         return (loss * weight.to(self.device)).mean()
 
+    def on_epoch_begin(self, net, **kwargs):
+        """Record the learning rate that an epoch starts with."""
+        super().on_epoch_begin(net, **kwargs)
+        self.history.record("lr", self.optimizer_.param_groups[0]["lr"])
+
     def partial_fit(self, X, y=None, classes=None, **fit_params):
         """Train, and be ready to predict however that ends."""
-        if not self.initialized_:
-            self.initialize()
-        self._average = WeightAverage(self.module_)
         try:
             return super().partial_fit(X, y, classes, **fit_params)
         finally:
-            del self._average
-            self.module_.eval()
-
-    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        """Go through the batches, in training on from the weights that are not averaged."""
-        with self._average.put_aside() if training else nullcontext():
-            super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
-
-    def train_step(self, batch, **fit_params):
-        """Take one step."""
-        step = super().train_step(batch, **fit_params)
-        self._average.update()
-        return step
+            if self.initialized_:
+                self.module_.eval()
 
 
 class VisitClassifierNet(ClassifierMixin, VisitNet):
@@ -261,50 +255,20 @@ def stopping_early(net, validation, patience, score=None):
         callbacks.insert(0, ValidationScore(score))
     named = [(type(callback).__name__, callback.initialize()) for callback in callbacks]
     net.callbacks_.extend(named)
-    try:
-        with validating(net, validation):
-            yield
-    finally:
-        for callback in named:
-            net.callbacks_.remove(callback)
-
-
-@contextmanager
-def validating(net, validation):
-    """Validate a net after each epoch on data that it lets go of afterwards."""
     net.train_split = predefined_split(validation)
     try:
         yield
     finally:
         net.train_split = None
+        for callback in named:
+            net.callbacks_.remove(callback)
 
 
-@contextmanager
-def going_back_if_cut_short(net):
-    """Train a net anew, or have it as it was where this ends before its last epoch."""
-    before, history = copy.deepcopy(net.module_.state_dict()), copy.copy(net.history)
-    yield
-    if len(net.history) < net.max_epochs or not is_complete(net.history[-1]):
-        warn_if_interrupted(net, stacklevel=8)
-        net.module_.load_state_dict(before)
-        net.history_ = history
-
-
-def n_epochs_to_refit(history, n_outcomes):
-    """For how many epochs to train anew, given the validation of epochs on so many outcomes.
-
-    By its score the best epoch. By its loss the last epoch that the outcomes do not tell from the
-    best: whose log-likelihood, where the loss is one, is within two units of it [1]_. With average
-    weights to train longer costs little, and the lowest loss of few samples comes early by chance.
-
-    References
-    ----------
-    .. [1] A. W. F. Edwards, "Likelihood", Cambridge University Press, 1972.
-    """
+def best_epoch(history):
+    """Number of the epoch with the highest validation score, or else the lowest loss."""
     if "valid_score" in history:
         return int(history["valid_score"].argmax()) + 1
-    loss = history["valid_loss"].to_numpy()
-    return int(np.flatnonzero(loss <= np.nanmin(loss) + 2 / n_outcomes)[-1]) + 1
+    return int(history["valid_loss"].argmin()) + 1
 
 
 def refuse_untrained(net):
@@ -333,10 +297,11 @@ def is_complete(epoch):
     return "dur" in epoch
 
 
-def epochs(history):
-    """The figures of each complete epoch, one row each."""
+def epochs(history, stage):
+    """The figures of each complete epoch, one row each, after the stage that they belong to."""
     figures = [
-        {
+        {"stage": stage}
+        | {
             name: value
             for name, value in epoch.items()
             if isinstance(value, Real) and not name.endswith(("_best", "_batch_count"))

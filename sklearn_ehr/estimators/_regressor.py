@@ -10,39 +10,30 @@ from .targets import NumberScaling, check_numbers, check_weight
 
 
 class LSTMVisitRegressor(RegressorMixin, BaseVisitLSTM):
-    """Predict numbers from histories of visits, such as days in hospital or counts of visits.
+    """Predict numbers from patient histories, such as days in hospital or numbers of visits.
 
-    The network of `LSTMVisitClassifier` with one output a number.
+    The network is that of `LSTMVisitClassifier`, with one output per outcome.
 
     Parameters
     ----------
     loss : {"squared_error", "absolute_error", "poisson"}, default="squared_error"
-        What is made small: the mean of squared or absolute errors, with `y` standardised inside so
-        that `lr` fits any unit; or the Poisson deviance of counts or rates [1]_, at least 0, whose
-        logarithm the network predicts.
-    embedding_dim, embedding_init, freeze_embedding, hidden_dim, num_layers, aggregation, \
-mlp_dim, linear_skip, bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
+        Loss function. For the first two, `y` is standardized internally, so that `lr` suits any
+        unit. "poisson" is the Poisson deviance of counts or rates [1]_, whose logarithm the network
+        predicts.
+    embedding_dim, embedding_init, hidden_dim, num_layers, aggregation, mlp_dim, bidirectional, \
+time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         As in `LSTMVisitClassifier`.
-    early_stopping : bool, default=True
-        Set patients apart as a validation split, stop when its loss no longer falls, and restore
-        the weights of the best epoch.
-    refit, scoring, validation_fraction, n_iter_no_change, device, callbacks, random_state, verbose
+    early_stopping, average, refit, scoring, validation_fraction, n_iter_no_change
+        As in `LSTMVisitClassifier`. The validation split is not stratified.
+    device, callbacks, random_state, verbose
         As in `LSTMVisitClassifier`.
 
     Attributes
     ----------
     net_ : skorch.NeuralNet
-        The fitted net, which predicts in the scale it was trained in.
-    vocabulary_ : Vocabulary or None
-        The vocabulary of the sequences it was fitted with.
-    embedding_coverage_ : float
-        Share of the codes that `embedding_init` gave a vector; 0 without it.
-    history_ : DataFrame
-        Losses and duration (seconds) of each epoch, before `refit`.
-    network_share_, linear_share_ : float
-        As in `LSTMVisitClassifier`, of what is predicted in that scale. The linear model is a ridge
-        regression, or one of counts; Akaike's criterion, and the two units of `refit`, take the
-        mean loss in that scale for a log-likelihood, a rule of thumb.
+        The fitted net, which predicts on the scale of training.
+    vocabulary_, embedding_coverage_, history_
+        As in `LSTMVisitClassifier`.
 
     See Also
     --------
@@ -59,13 +50,13 @@ mlp_dim, linear_skip, bidirectional, time_gaps, dropout, lr, weight_decay, batch
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn_ehr import LSTMVisitRegressor, VisitSequenceTransformer
     >>> from sklearn_ehr.datasets import make_visits
-    >>> X, _ = make_visits(200, random_state=0)
+    >>> X, _ = make_visits(1000, random_state=0)
     >>> y = np.log(X.samples["risk"])
     >>> model = make_pipeline(
     ...     VisitSequenceTransformer(), LSTMVisitRegressor(max_epochs=2, random_state=0)
     ... )
-    >>> model.fit(X[:150], y[:150]).predict(X[150:]).shape
-    (50,)
+    >>> model.fit(X[:800], y[:800]).predict(X[800:]).shape
+    (200,)
     """
 
     _parameter_constraints = {
@@ -79,12 +70,10 @@ mlp_dim, linear_skip, bidirectional, time_gaps, dropout, lr, weight_decay, batch
         loss="squared_error",
         embedding_dim=256,
         embedding_init=None,
-        freeze_embedding=False,
         hidden_dim=128,
         num_layers=1,
         aggregation="mean",
-        mlp_dim=256,
-        linear_skip=True,
+        mlp_dim=0,
         bidirectional=False,
         time_gaps=False,
         dropout=0.5,
@@ -93,7 +82,8 @@ mlp_dim, linear_skip, bidirectional, time_gaps, dropout, lr, weight_decay, batch
         batch_size=128,
         max_epochs=50,
         early_stopping=True,
-        refit=True,
+        average=True,
+        refit=False,
         scoring=None,
         validation_fraction=0.1,
         n_iter_no_change=5,
@@ -105,12 +95,10 @@ mlp_dim, linear_skip, bidirectional, time_gaps, dropout, lr, weight_decay, batch
         super().__init__(
             embedding_dim=embedding_dim,
             embedding_init=embedding_init,
-            freeze_embedding=freeze_embedding,
             hidden_dim=hidden_dim,
             num_layers=num_layers,
             aggregation=aggregation,
             mlp_dim=mlp_dim,
-            linear_skip=linear_skip,
             bidirectional=bidirectional,
             time_gaps=time_gaps,
             dropout=dropout,
@@ -119,6 +107,7 @@ mlp_dim, linear_skip, bidirectional, time_gaps, dropout, lr, weight_decay, batch
             batch_size=batch_size,
             max_epochs=max_epochs,
             early_stopping=early_stopping,
+            average=average,
             refit=refit,
             scoring=scoring,
             validation_fraction=validation_fraction,
@@ -131,17 +120,21 @@ mlp_dim, linear_skip, bidirectional, time_gaps, dropout, lr, weight_decay, batch
         self.loss = loss
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None):
         """Fit the network.
 
         Parameters
         ----------
         X : VisitSequences or array-like of shape (n_samples, n_visits, n_codes)
-            Padded codes are integers, 0 is padding, and each sample is a patient of its own.
+            Histories. Padded codes are integers with 0 for padding, each sample a patient.
         y : array-like of shape (n_samples,) or (n_samples, n_outcomes)
-            Numbers, finite; with ``loss="poisson"`` at least 0, and not all 0.
+            Finite numbers. With ``loss="poisson"`` at least 0, and not all 0.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, in training and in early stopping; 0 leaves a sample out.
+            Weights of the samples. A sample with weight 0 is left out.
+        X_val : VisitSequences or array-like of shape (n_val, n_visits, n_codes), default=None
+            Histories of a validation set, as in `LSTMVisitClassifier`.
+        y_val : array-like of shape (n_val,) or (n_val, n_outcomes), default=None
+            Outcomes of the validation set.
 
         Returns
         -------
@@ -150,27 +143,32 @@ mlp_dim, linear_skip, bidirectional, time_gaps, dropout, lr, weight_decay, batch
         Raises
         ------
         ValueError
-            If lengths differ, numbers are not what they must be, or weights are negative or all 0.
+            If lengths differ, `y` is not as described, or weights are negative or all 0.
         """
         X = as_sequences(X)
-        y = check_numbers(X, y, type(self).__name__)
+        y = check_numbers(X, y, type(self).__name__, self.loss)
         weight = check_weight(sample_weight, X)
         used = weight > 0
         if not used.any():
             raise ValueError("sample_weight leaves every sample a weight of zero.")
         scaling = NumberScaling.of(y[used], weight[used], self.loss)
-        if self.loss == "poisson" and ((y < 0).any() or (scaling.scale == 0).any()):
-            raise ValueError(
-                "loss='poisson' needs counts or rates: y of at least 0, and for each outcome not "
-                "all 0. Use another loss, or another outcome."
-            )
-        no_strata = np.zeros(len(y), dtype=np.int64)
-        target, learnt = scaling.as_target(y), {"_scaling": scaling}
-        self._train(X, y, target, weight, no_strata, learnt=learnt, **scaling.task())
+        samples = self._encode(X, y, scaling, weight)
+        X_val = self._check_validation(X, X_val, y_val)
+        validation = None
+        if X_val is not None:
+            y_val = check_numbers(X_val, y_val, type(self).__name__, self.loss)
+            scaling.refuse_other_outcomes(y_val)
+            validation = self._encode(X_val, y_val, scaling, np.ones(len(y_val)))
+        self._train(samples, validation, {"_scaling": scaling}, **scaling.task())
         return self
 
+    def _encode(self, X, y, scaling, weight):
+        """Samples with scaled numbers."""
+        strata = np.zeros(len(y), dtype=np.int64)
+        return self._samples(X, y, scaling.as_target(y), weight, strata)
+
     def predict(self, X):
-        """Return the expected number; with ``loss="absolute_error"`` its median.
+        """Predict the mean of each outcome, or with ``loss="absolute_error"`` its median.
 
         Parameters
         ----------

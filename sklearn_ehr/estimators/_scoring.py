@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.metrics import check_scoring
 
 
-def score_of(estimator, X, y, weight, learnt):
+def score_of(estimator, samples, learnt):
     """Function that scores a net as an estimator's, on samples for early stopping.
 
     `learnt` holds the attributes that the estimator needs to answer. None where its `scoring` is.
@@ -16,6 +16,7 @@ def score_of(estimator, X, y, weight, learnt):
     if estimator.scoring is None:
         return None
     scorer = check_scoring(estimator, scoring=estimator.scoring)
+    X, y, weight = samples.sequences, samples.y, samples.weight
     # Not every scorer takes weights.
     weights = {} if (weight == weight[0]).all() else {"sample_weight": weight}
 

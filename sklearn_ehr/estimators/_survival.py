@@ -36,18 +36,15 @@ class LSTMVisitSurvival(BaseVisitLSTM):
         With many intervals and few samples the loss of the validation split may be lowest before
         anything was learnt (`history_` shows it); fewer intervals, or a larger
         `n_iter_no_change`, help.
-    embedding_dim, embedding_init, freeze_embedding, hidden_dim, num_layers, aggregation, \
-mlp_dim, linear_skip, bidirectional, time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
+    embedding_dim, embedding_init, hidden_dim, num_layers, aggregation, mlp_dim, bidirectional, \
+time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         As in `LSTMVisitClassifier`.
-    early_stopping : bool, default=True
-        Set patients apart as a validation split, stop when its loss no longer falls, and restore
-        the weights of the best epoch. The split is stratified by event where it can be.
-    refit : bool, default=True
-        After early stopping train anew on all samples, see `LSTMVisitClassifier`.
+    early_stopping, average, refit, validation_fraction, n_iter_no_change
+        As in `LSTMVisitClassifier`. The validation split is stratified by event.
     scoring : callable, default=None
-        Function of the estimator, `X` and `y` whose value says instead of the loss which epoch is
-        the best; the higher, the better.
-    validation_fraction, n_iter_no_change, device, callbacks, random_state, verbose
+        Metric used to select the best epoch, with the signature ``scoring(estimator, X, y)``. By
+        default, the validation loss.
+    device, callbacks, random_state, verbose
         As in `LSTMVisitClassifier`.
 
     Attributes
@@ -63,10 +60,7 @@ mlp_dim, linear_skip, bidirectional, time_gaps, dropout, lr, weight_decay, batch
     embedding_coverage_ : float
         Share of the codes that `embedding_init` gave a vector; 0 without it.
     history_ : DataFrame
-        Losses (negative log-likelihood a sample) and duration (seconds) of each epoch, before
-        `refit`.
-    network_share_, linear_share_ : float
-        As in `LSTMVisitClassifier`.
+        Losses (negative log-likelihood a sample) and duration (seconds) of each epoch.
 
     See Also
     --------
@@ -118,12 +112,10 @@ mlp_dim, linear_skip, bidirectional, time_gaps, dropout, lr, weight_decay, batch
         n_intervals=10,
         embedding_dim=256,
         embedding_init=None,
-        freeze_embedding=False,
         hidden_dim=128,
         num_layers=1,
         aggregation="mean",
-        mlp_dim=256,
-        linear_skip=True,
+        mlp_dim=0,
         bidirectional=False,
         time_gaps=False,
         dropout=0.5,
@@ -132,7 +124,8 @@ mlp_dim, linear_skip, bidirectional, time_gaps, dropout, lr, weight_decay, batch
         batch_size=128,
         max_epochs=50,
         early_stopping=True,
-        refit=True,
+        average=True,
+        refit=False,
         scoring=None,
         validation_fraction=0.1,
         n_iter_no_change=5,
@@ -144,12 +137,10 @@ mlp_dim, linear_skip, bidirectional, time_gaps, dropout, lr, weight_decay, batch
         super().__init__(
             embedding_dim=embedding_dim,
             embedding_init=embedding_init,
-            freeze_embedding=freeze_embedding,
             hidden_dim=hidden_dim,
             num_layers=num_layers,
             aggregation=aggregation,
             mlp_dim=mlp_dim,
-            linear_skip=linear_skip,
             bidirectional=bidirectional,
             time_gaps=time_gaps,
             dropout=dropout,
@@ -158,6 +149,7 @@ mlp_dim, linear_skip, bidirectional, time_gaps, dropout, lr, weight_decay, batch
             batch_size=batch_size,
             max_epochs=max_epochs,
             early_stopping=early_stopping,
+            average=average,
             refit=refit,
             scoring=scoring,
             validation_fraction=validation_fraction,
@@ -170,7 +162,7 @@ mlp_dim, linear_skip, bidirectional, time_gaps, dropout, lr, weight_decay, batch
         self.n_intervals = n_intervals
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None):
         """Fit the network.
 
         Parameters
@@ -182,7 +174,11 @@ mlp_dim, linear_skip, bidirectional, time_gaps, dropout, lr, weight_decay, batch
             censored), and the time until then, from the prediction on. As of
             ``sksurv.util.Surv.from_arrays``.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, in training and in early stopping; 0 leaves a sample out.
+            Weights of the samples. A sample with weight 0 is left out.
+        X_val : VisitSequences or array-like of shape (n_val, n_visits, n_codes), default=None
+            Histories of a validation set, as in `LSTMVisitClassifier`.
+        y_val : structured array of shape (n_val,), default=None
+            Outcomes of the validation set, as in `y`.
 
         Returns
         -------
@@ -200,24 +196,30 @@ mlp_dim, linear_skip, bidirectional, time_gaps, dropout, lr, weight_decay, batch
         used = weight > 0
         ends = cut_time(event[used], time[used], self.n_intervals)
         event_types = np.unique(event[used & (event > 0)])
-        # Events that only samples without weight have count as censored, and for nothing.
-        cause = np.append(0, event_types)
-        cause = np.where(np.isin(event, cause), np.searchsorted(cause, event), 0)
-        target = place_in_intervals(cause, time, ends)
-        offset = common_log_odds(target[used], weight[used] / weight[used].mean(), len(event_types))
+        samples = self._encode(X, y, event_types, ends, weight)
+        target = samples.weighted().data.target.numpy()
+        offset = common_log_odds(target, weight[used] / weight[used].mean(), len(event_types))
+        X_val = self._check_validation(X, X_val, y_val)
+        validation = None
+        if X_val is not None:
+            validation = self._encode(X_val, y_val, event_types, ends, np.ones(len(X_val)))
         self._train(
-            X,
-            y,
-            target,
-            weight,
-            cause,
-            learnt={"unique_times_": ends, "event_types_": event_types},
+            samples,
+            validation,
+            {"unique_times_": ends, "event_types_": event_types},
             net=VisitNet,
             criterion=DiscreteHazardLoss,
             output_dim=offset.size,
             offset=offset,
         )
         return self
+
+    def _encode(self, X, y, event_types, ends, weight):
+        """Samples with what happened in each interval; unknown events count as censored."""
+        event, time = read_survival(X, y, type(self).__name__)
+        cause = np.append(0, event_types)
+        cause = np.where(np.isin(event, cause), np.searchsorted(cause, event), 0)
+        return self._samples(X, y, place_in_intervals(cause, time, ends), weight, cause)
 
     def predict(self, X):
         """Return risk scores: the larger, the sooner an event is expected.

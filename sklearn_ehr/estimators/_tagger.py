@@ -17,48 +17,35 @@ from .targets import (
     check_weight,
     flatten_labels,
     read_labels,
+    refuse_other_labels,
 )
 
 
 class LSTMVisitTagger(BaseVisitLSTM):
-    """Label each visit of a history from its codes and those of the visits before.
+    """Label each visit of a patient history.
 
-    The network of `LSTMVisitClassifier` with an answer after each visit, which no later visit
-    changes. A static visit is read, but neither labelled nor scored.
+    The network is that of `LSTMVisitClassifier`, with an output after each visit. The label of a
+    visit is predicted from its codes and those of the visits before it. A static visit is read, but
+    it has no label.
 
     Parameters
     ----------
-    embedding_dim, embedding_init, freeze_embedding, hidden_dim, num_layers, aggregation, \
-mlp_dim, linear_skip
+    embedding_dim, embedding_init, hidden_dim, num_layers, aggregation, mlp_dim, time_gaps, \
+dropout, lr, weight_decay, batch_size, max_epochs
         As in `LSTMVisitClassifier`.
-    bidirectional : bool, default=False
-        Must be False: an answer would depend on visits to come.
-    time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
-        As in `LSTMVisitClassifier`.
-    early_stopping : bool, default=True
-        Set patients apart as a validation split, stop when its loss no longer falls, and restore
-        the weights of the best epoch.
-    refit : bool, default=True
-        After early stopping train anew on all samples, see `LSTMVisitClassifier`.
+    early_stopping, average, refit, validation_fraction, n_iter_no_change
+        As in `LSTMVisitClassifier`. The validation split is not stratified.
     scoring : callable, default=None
-        Function of the estimator, `X` and `y` whose value says instead of the loss which epoch is
-        the best; the higher, the better.
-    validation_fraction, n_iter_no_change, device, callbacks, random_state, verbose
+        Metric used to select the best epoch, with the signature ``scoring(estimator, X, y)``. By
+        default, the validation loss.
+    device, callbacks, random_state, verbose
         As in `LSTMVisitClassifier`.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The classes, ascending; with several labels a visit the labels' positions.
-    net_ : skorch.NeuralNet
-        The fitted net; ``net_.module_`` is the torch module.
-    vocabulary_ : Vocabulary or None
-        The vocabulary of the sequences it was fitted with.
-    embedding_coverage_ : float
-        Share of the codes that `embedding_init` gave a vector; 0 without it.
-    history_ : DataFrame
-        Losses (means over labelled visits) and duration (seconds) of each epoch, before `refit`.
-    network_share_, linear_share_ : float
+        The classes in ascending order; for several labels per visit, the positions of the labels.
+    net_, vocabulary_, embedding_coverage_, history_
         As in `LSTMVisitClassifier`.
 
     See Also
@@ -91,23 +78,83 @@ mlp_dim, linear_skip
     ((20,), True)
     """
 
-    _parameter_constraints = {**BaseVisitLSTM._parameter_constraints, "scoring": [callable, None]}
+    # An output that depends on later visits would not be known at its own.
+    _parameter_constraints = {
+        name: constraint
+        for name, constraint in BaseVisitLSTM._parameter_constraints.items()
+        if name != "bidirectional"
+    } | {"scoring": [callable, None]}
+
+    def __init__(
+        self,
+        *,
+        embedding_dim=256,
+        embedding_init=None,
+        hidden_dim=128,
+        num_layers=1,
+        aggregation="mean",
+        mlp_dim=0,
+        time_gaps=False,
+        dropout=0.5,
+        lr=1e-3,
+        weight_decay=0.3,
+        batch_size=128,
+        max_epochs=50,
+        early_stopping=True,
+        average=True,
+        refit=False,
+        scoring=None,
+        validation_fraction=0.1,
+        n_iter_no_change=5,
+        device="auto",
+        callbacks=None,
+        random_state=None,
+        verbose=0,
+    ):
+        super().__init__(
+            embedding_dim=embedding_dim,
+            embedding_init=embedding_init,
+            hidden_dim=hidden_dim,
+            num_layers=num_layers,
+            aggregation=aggregation,
+            mlp_dim=mlp_dim,
+            time_gaps=time_gaps,
+            dropout=dropout,
+            lr=lr,
+            weight_decay=weight_decay,
+            batch_size=batch_size,
+            max_epochs=max_epochs,
+            early_stopping=early_stopping,
+            average=average,
+            refit=refit,
+            scoring=scoring,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            device=device,
+            callbacks=callbacks,
+            random_state=random_state,
+            verbose=verbose,
+        )
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None):
         """Fit the network.
 
         Parameters
         ----------
         X : VisitSequences or array-like of shape (n_samples, n_visits, n_codes)
-            Padded codes are integers, 0 is padding, and each sample is a patient of its own.
+            Histories. Padded codes are integers with 0 for padding, each sample a patient.
         y : list or object array of n_samples arrays
-            Of each sample an array of shape (n_visits,), a label of any type a visit, or of shape
-            (n_visits, n_labels), an indicator; in the order of the visits, without a static one.
-            None or NaN is a missing label. Labels of visits that `max_visits` left out may be there
-            and are left out too.
+            For each sample an array of shape (n_visits,), one label per visit, or of shape
+            (n_visits, n_labels), an indicator; in the order of the visits, without the static one.
+            None or NaN marks a missing label. Labels of visits that `max_visits` left out may be
+            included, and are ignored.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples' visits, in training and in early stopping.
+            Weights of the samples, for all of their visits.
+        X_val : VisitSequences or array-like of shape (n_val, n_visits, n_codes), default=None
+            Histories of a validation set, as in `LSTMVisitClassifier`.
+        y_val : list or object array of n_val arrays, default=None
+            Labels of the validation set.
 
         Returns
         -------
@@ -116,35 +163,40 @@ mlp_dim, linear_skip
         Raises
         ------
         ValueError
-            If the network is to be bidirectional, labels do not fit the visits, are all missing, or
-            of one class, weights are negative or all 0, or part of a visit became known after the
-            next one (`known_time`).
+            If labels do not match the visits, are all missing or of one class only, weights are
+            negative or all 0, or a part of a visit became known only after the next visit
+            (`known_time`).
         """
         X = as_sequences(X)
-        if self.bidirectional:
-            raise ValueError(
-                "LSTMVisitTagger needs bidirectional=False: reading visits from the last one on, "
-                "it would label a visit by what is still to come."
-            )
         refuse_late_facts(X)
         labels, is_labelled = read_labels(flatten_labels(X, y, type(self).__name__))
         coding = LabelCoding.of(labels)
-        target = _place_target(X, coding, labels, is_labelled)
-        n_labelled = _count_labelled(X, is_labelled)
-        weight = check_weight(sample_weight, X) * (n_labelled > 0)
-        if not weight.any():
+        samples = self._encode(X, y, labels, is_labelled, coding, sample_weight)
+        if not samples.data.is_weighted.any():
             raise ValueError("sample_weight leaves every labelled visit a weight of zero.")
         if not coding.is_multilabel:
-            used = np.repeat(weight > 0, n_labelled)
+            used = np.repeat(samples.data.is_weighted, _count_labelled(X, is_labelled))
             check_two_classes(np.unique(labels[used]), type(self).__name__)
-        no_strata = np.zeros(len(X), dtype=np.int64)
-        task = coding.task() | {"net": VisitTaggerNet}
+        X_val = self._check_validation(X, X_val, y_val)
+        validation = None
+        if X_val is not None:
+            refuse_late_facts(X_val)
+            labels, is_labelled = read_labels(flatten_labels(X_val, y_val, type(self).__name__))
+            refuse_other_labels(coding, labels)
+            validation = self._encode(X_val, y_val, labels, is_labelled, coding).weighted()
         learnt = {"_coding": coding, "classes_": coding.classes}
-        self._train(X, y, target, weight, no_strata, learnt=learnt, by_visit=True, **task)
+        self._train(samples, validation, learnt, **coding.task() | {"net": VisitTaggerNet})
         return self
 
+    def _encode(self, X, y, labels, is_labelled, coding, sample_weight=None):
+        """Samples with a target for every visit; those without any label have no weight."""
+        target = _place_target(X, coding, labels, is_labelled)
+        weight = check_weight(sample_weight, X) * (_count_labelled(X, is_labelled) > 0)
+        strata = np.zeros(len(X), dtype=np.int64)
+        return self._samples(X, y, target, weight, strata, by_visit=True)
+
     def predict_proba(self, X):
-        """Return the probability of each class, or of each label, for each visit.
+        """Predict the probability of each class, or of each label, for each visit.
 
         Parameters
         ----------
@@ -153,8 +205,8 @@ mlp_dim, linear_skip
         Returns
         -------
         ndarray of shape (n_samples,), object
-            Of each sample an array of shape (n_visits, n_classes) or (n_visits, n_labels), float64,
-            without a static visit.
+            For each sample an array of shape (n_visits, n_classes) or (n_visits, n_labels), without
+            the static visit.
         """
         check_is_fitted(self)
         X = as_sequences(X)
@@ -162,7 +214,7 @@ mlp_dim, linear_skip
         return split_by_sample(proba, _dated_offsets(X))
 
     def predict(self, X):
-        """Return the most probable class of each visit, or 1 for each label more probable than not.
+        """Predict the most probable class of each visit, or which labels it has.
 
         Parameters
         ----------
@@ -171,8 +223,8 @@ mlp_dim, linear_skip
         Returns
         -------
         ndarray of shape (n_samples,), object
-            Of each sample an array of shape (n_visits,) or (n_visits, n_labels), without a static
-            visit.
+            For each sample an array of shape (n_visits,) or (n_visits, n_labels), without the
+            static visit. A visit has the labels whose probability is above 0.5.
         """
         check_is_fitted(self)
         X = as_sequences(X)
@@ -180,15 +232,15 @@ mlp_dim, linear_skip
         return split_by_sample(self._coding.to_labels(proba), _dated_offsets(X))
 
     def score(self, X, y, sample_weight=None):
-        """Return the share of labelled visits whose label, or whole row of labels, is right.
+        """Accuracy on labelled visits; with several labels, all labels of a visit must be right.
 
         Parameters
         ----------
         X : VisitSequences or array-like of shape (n_samples, n_visits, n_codes)
         y : list or object array of n_samples arrays
-            As in `fit`. Of several labels a visit, all must be there for it to count.
+            As in `fit`. Visits with a missing label are ignored.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples' visits.
+            Weights of the samples, for all of their visits.
 
         Returns
         -------

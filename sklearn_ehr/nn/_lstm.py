@@ -26,9 +26,9 @@ class VisitLSTM(nn.Module):
         zero and stays so; the unknown code's starts at zero.
     embedding_dim : int, default=128
         Size of a code's embedding and of a visit's vector.
-    hidden_dim : int, default=128
+    hidden_dim : int, default=256
         Size of the LSTM's hidden state in one direction.
-    num_layers : int, default=1
+    num_layers : int, default=2
         Number of stacked LSTM layers.
     dropout : float, default=0.3
         Share of units dropped in training: of visit vectors, between LSTM layers, and of the state
@@ -46,11 +46,6 @@ class VisitLSTM(nn.Module):
         Read the times of a batch too: ``log1p`` of the gap before a visit beside its vector, and of
         the time from the last visit to the prediction beside the state given to the head. Beside
         every visit the latter would tell how much history is still to come.
-
-    Attributes
-    ----------
-    linear : CodeCountLinear or None
-        A linear term over counts of codes that is added to the logits, None at first.
 
     Raises
     ------
@@ -84,8 +79,8 @@ class VisitLSTM(nn.Module):
         self,
         vocab_size,
         embedding_dim=128,
-        hidden_dim=128,
-        num_layers=1,
+        hidden_dim=256,
+        num_layers=2,
         dropout=0.3,
         bidirectional=False,
         aggregation="mean",
@@ -115,7 +110,6 @@ class VisitLSTM(nn.Module):
             bidirectional=bidirectional,
         )
         self.head = nn.Linear(hidden_dim * (2 if bidirectional else 1) + time_gaps, output_dim)
-        self.linear = None
 
     def forward(self, batch):
         """Return the logits of ragged samples.
@@ -134,8 +128,7 @@ class VisitLSTM(nn.Module):
             seen, last = batch.last_visits()
             waits = _times_of(batch)[:, 1].index_select(0, last)
             wait = waits.new_zeros(len(batch)).index_copy(0, seen, waits)
-        logits = self._answer(self.encode(batch), wait)
-        return logits if self.linear is None else logits + self.linear(batch)
+        return self._answer(self.encode(batch), wait)
 
     def forward_by_visit(self, batch):
         """Return the logits after each visit, which depend on no later one.
@@ -161,8 +154,7 @@ class VisitLSTM(nn.Module):
                 "as of an earlier visit; build it with bidirectional=False."
             )
         wait = _times_of(batch)[:, 1] if self.time_gaps else None
-        logits = self._answer(self._states(batch)[0], wait)
-        return logits if self.linear is None else logits + self.linear.forward_by_visit(batch)
+        return self._answer(self._states(batch)[0], wait)
 
     def encode(self, batch):
         """Return the final hidden state of ragged samples.
@@ -233,10 +225,7 @@ class VisitLSTM(nn.Module):
                 visits[seen], lengths[seen].cpu(), batch_first=True, enforce_sorted=False
             )
             state[seen] = self._last_state(packed)
-        logits = self._answer(state, wait)
-        if self.linear is not None:
-            logits = logits + self.linear.forward_padded(codes, mask, visit_mask)
-        return logits
+        return self._answer(state, wait)
 
     def _combine(self, visits):
         """Pooled visits with dropout, and what the MLP makes of their codes together."""

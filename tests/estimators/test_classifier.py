@@ -108,7 +108,7 @@ def test_it_learns_a_planted_signal(n_classes, params):
 
 @pytest.mark.parametrize("params", [{}, {"bidirectional": True, "num_layers": 2}])
 def test_transform_is_the_final_hidden_state(params):
-    model = tiny(hidden_dim=5, linear_skip=False, **params).fit(X, Y)
+    model = tiny(hidden_dim=5, **params).fit(X, Y)
     state = model.transform(X)
     head = model.net_.module_.head
     assert state.shape == (60, 10 if params else 5)
@@ -400,7 +400,6 @@ def test_defaults():
         "num_layers": 1,
         "aggregation": "mean",
         "mlp_dim": 256,
-        "linear_skip": True,
         "bidirectional": False,
         "time_gaps": False,
         "scoring": None,

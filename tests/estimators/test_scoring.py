@@ -26,7 +26,7 @@ def data():
 def tiny(Estimator=LSTMVisitClassifier, **params):
     given = {"embedding_dim": 8, "hidden_dim": 8, "max_epochs": 12, "lr": 0.02, "random_state": 0}
     given |= {"dropout": 0.3, "weight_decay": 0.0, "n_iter_no_change": 3}
-    given |= {"refit": False, "linear_skip": False}
+    given |= {"refit": False}
     return Estimator(**{**given, "device": "cpu", **params})
 
 

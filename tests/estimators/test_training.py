@@ -26,7 +26,6 @@ TINY = {
     "hidden_dim": 8,
     "max_epochs": 2,
     "refit": False,
-    "linear_skip": False,
     "random_state": 0,
     "device": "cpu",
 }
@@ -832,7 +831,7 @@ def test_refit_is_for_the_epoch_of_the_highest_score():
     ],
 )
 def test_callbacks_find_a_validation_loss_in_the_refit_too(callback):
-    model = tiny(refit=True, linear_skip=True, callbacks=[callback]).fit(X, Y)
+    model = tiny(refit=True, callbacks=[callback]).fit(X, Y)
     assert "valid_loss" in model.net_.history[-1]
     assert model.net_.train_split is None
 

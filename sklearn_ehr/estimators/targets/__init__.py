@@ -6,6 +6,7 @@ from ._labels import (
     check_labels,
     check_two_classes,
     coding_given,
+    refuse_other_labels,
     strata_of_labels,
     weigh_classes,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "place_in_intervals",
     "read_labels",
     "read_survival",
+    "refuse_other_labels",
     "strata_of_labels",
     "weigh_classes",
 ]

@@ -134,6 +134,23 @@ def check_two_classes(classes, estimator):
         )
 
 
+def refuse_other_labels(coding, y_val):
+    """Raise if a validation set has labels that the training set does not have."""
+    if (y_val.ndim == 2) != coding.is_multilabel or (
+        coding.is_multilabel and y_val.shape[1] != len(coding.classes)
+    ):
+        raise ValueError(
+            f"y_val has shape {y_val.shape}, which does not match y with "
+            f"{len(coding.classes)} {'labels' if coding.is_multilabel else 'classes'}. Give "
+            f"outcomes of the same kind in y_val."
+        )
+    if n_other := np.count_nonzero(coding.encode(y_val) < 0):
+        raise ValueError(
+            f"y_val has {n_other} label(s) that are not in y. Leave these samples out of the "
+            f"validation set."
+        )
+
+
 def coding_given(classes, y, known, name):
     """Coding of the classes given to `partial_fit`, or known from calls before."""
     if classes is None:

@@ -35,6 +35,10 @@ class NumberScaling:
     def of(cls, y, weight, loss):
         """Scaling by weighted mean and standard deviation; of counts by the mean alone."""
         center = np.average(y, axis=0, weights=weight)
+        if loss == "poisson" and (center == 0).any():
+            raise ValueError(
+                "loss='poisson' needs outcomes that are not all 0. Use another loss or outcome."
+            )
         if loss == "poisson":
             return cls(loss, np.zeros_like(center), center)
         scale = np.sqrt(np.average((y - center) ** 2, axis=0, weights=weight))
@@ -52,6 +56,14 @@ class NumberScaling:
         outputs = outputs * self.scale + self.center
         return outputs[:, 0] if self.center.ndim == 0 else outputs
 
+    def refuse_other_outcomes(self, y_val):
+        """Raise if a validation set has another number of outcomes."""
+        if y_val.shape[1:] != self.center.shape:
+            raise ValueError(
+                f"y_val has shape {y_val.shape}, but y has {self.center.size} outcome(s) per "
+                f"sample. Give the same outcomes in y_val."
+            )
+
     def task(self):
         """What `_build_net` needs to know."""
         return {
@@ -61,13 +73,14 @@ class NumberScaling:
         }
 
 
-def check_numbers(X, y, estimator):
-    """One number a sample, or one column an outcome, float64.
+def check_numbers(X, y, estimator, loss):
+    """One number per sample, or one column per outcome, float64.
 
     Raises
     ------
     ValueError
-        If `y` is missing, of another length, no finite numbers, or of more than two dimensions.
+        If `y` is missing, has another length, is not finite, or has more than two dimensions; or if
+        it is negative with ``loss="poisson"``.
     """
     require_y(y, estimator)
     y = as_floats(y, "y")
@@ -83,5 +96,10 @@ def check_numbers(X, y, estimator):
         raise ValueError(
             f"y has {n_other} value(s) that are NaN or infinite. Drop those samples, or find their "
             f"outcome."
+        )
+    if loss == "poisson" and (y < 0).any():
+        raise ValueError(
+            f"loss='poisson' needs counts or rates, but y has {np.count_nonzero(y < 0)} negative "
+            f"value(s). Use another loss or outcome."
         )
     return y

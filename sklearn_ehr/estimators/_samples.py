@@ -1,0 +1,90 @@
+"""Samples of one fit, with their outcomes and weights."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.utils import _safe_indexing
+
+from ..model_selection import split_off_patients
+from ..visits import VisitSequences
+from ._net import VisitDataset
+
+# With fewer samples, counts and a regression predict as well in `benchmarks/signals.py`.
+_FEW_SAMPLES = 500
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Histories and outcomes of the same samples, which are taken together.
+
+    Attributes
+    ----------
+    sequences : VisitSequences
+    y : array-like of shape (n_samples, ...)
+        The outcomes as they were given, for scorers.
+    data : VisitDataset
+        What the network is trained on: histories, targets and weights.
+    weight : ndarray of shape (n_samples,)
+        Weights for scorers, which class weights do not change.
+    strata : ndarray of int of shape (n_samples,)
+        Strata of a validation split.
+    """
+
+    sequences: VisitSequences
+    y: object
+    data: VisitDataset
+    weight: np.ndarray
+    strata: np.ndarray
+
+    def __len__(self):
+        return len(self.sequences)
+
+    def take(self, rows):
+        """Samples at these positions."""
+        return Samples(
+            self.sequences[rows],
+            _safe_indexing(self.y, rows),
+            self.data.take(rows),
+            self.weight[rows],
+            self.strata[rows],
+        )
+
+    def weighted(self):
+        """Samples whose weight is not 0."""
+        is_weighted = self.data.is_weighted
+        return self if is_weighted.all() else self.take(np.flatnonzero(is_weighted))
+
+    def by_length(self):
+        """Samples in the order of their numbers of visits, so that batches need little padding."""
+        return self.take(self.sequences.lengths.argsort(kind="stable"))
+
+    def split(self, fraction, seed):
+        """Split off a share of the patients, stratified where that is possible.
+
+        Returns
+        -------
+        rest, split_off : Samples
+            None for `split_off` where no split keeps patients whole and every stratum in the rest.
+        """
+        groups = self.sequences.groups
+        groups = np.arange(len(self)) if groups is None else groups
+        try:
+            rest, split_off = split_off_patients(self.strata, groups, fraction, seed)
+        except ValueError:
+            return self, None
+        if not np.isin(self.strata, self.strata[rest]).all():
+            return self, None
+        return self.take(rest), self.take(split_off).by_length()
+
+
+def warn_if_few(samples, estimator):
+    """Warn that a regression on counts would do where there are few samples."""
+    if len(samples) < _FEW_SAMPLES:
+        warnings.warn(
+            f"{estimator} has {len(samples)} samples to learn from. With fewer than "
+            f"{_FEW_SAMPLES}, a regression on the counts of CodeCountVectorizer is usually at "
+            f"least as good, and faster.",
+            UserWarning,
+            stacklevel=5,
+        )
