@@ -13,17 +13,17 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, check_random_state
 
 from ..nn import VisitLSTM
-from ..visits import (
-    N_SPECIAL,
-    UNKNOWN,
-    TruncatedHistories,
-    VisitSequences,
-    refuse_overlaps,
-    with_earlier,
-)
+from ..visits import N_SPECIAL, TruncatedHistories, refuse_overlaps, with_earlier
 from ._code_vectors import vectors_given
 from ._device import choose_device, own_randomness
-from ._inputs import as_batch, as_sequences, batches_by_length, read_times
+from ._inputs import (
+    as_batch,
+    as_sequences,
+    batches_by_length,
+    count_ids,
+    known_tokens,
+    read_times,
+)
 from ._net import (
     AverageWeights,
     VisitDataset,
@@ -158,7 +158,7 @@ class BaseVisitLSTM(BaseEstimator):
             raise ValueError("X_val is for early stopping; set early_stopping=True.")
         X_val = as_sequences(X_val)
         _refuse_other_vocabulary("X_val", X_val.vocabulary, X.vocabulary, type(self).__name__)
-        return X_val
+        return known_tokens(X_val, count_ids(X))
 
     def _train(self, samples, validation, learnt, **task):
         """Train a net with early stopping, if any, and then on all samples, if it is refitted.
@@ -168,6 +168,7 @@ class BaseVisitLSTM(BaseEstimator):
         """
         random_state = check_random_state(self.random_state)
         split_seed, seed = map(int, random_state.randint(_LARGEST_SEED, size=2))
+        task |= {"n_ids": count_ids(samples.sequences)}
         samples, is_split = samples.weighted(), False
         training = samples
         if self.early_stopping and validation is None:
@@ -177,6 +178,7 @@ class BaseVisitLSTM(BaseEstimator):
                 self._warn_without_split(len(samples))
         warn_if_few(samples, type(self).__name__)
         net, coverage = self._train_once(training, validation, learnt, seed, **task)
+        refuse_untrained(net)
         history = epochs(net.history, "fit")
         warn_if_constant(history, self.scoring)
         if self.refit and is_split and is_complete(net.history[-1]):
@@ -186,7 +188,7 @@ class BaseVisitLSTM(BaseEstimator):
 
     def _train_once(self, training, validation, learnt, seed, *, max_epochs=None, **task):
         """A trained net, and the share of codes whose vectors were given."""
-        net = self._build_net(training.sequences, **task)
+        net = self._build_net(**task)
         if max_epochs is not None:
             net.max_epochs = max_epochs
         data = training.data.weighted_to_one()
@@ -202,7 +204,6 @@ class BaseVisitLSTM(BaseEstimator):
                 apart = validation.data.weighted_to_one()
                 with stopping_early(net, apart, self.n_iter_no_change, score):
                     net.partial_fit(data)
-        refuse_untrained(net)
         return net, coverage
 
     def _train_again(self, first, history, samples, learnt, seed, **task):
@@ -219,6 +220,7 @@ class BaseVisitLSTM(BaseEstimator):
         if len(net.history) < n_epochs or not is_complete(net.history[-1]):
             warn_if_interrupted(net)
             return first, history
+        refuse_untrained(net)
         return net, pd.concat([history, epochs(net.history, "refit")], ignore_index=True)
 
     def _train_further(self, sequences, target, weight, **task):
@@ -232,7 +234,7 @@ class BaseVisitLSTM(BaseEstimator):
             sequences = self._known(sequences)
         else:
             random_state, vocabulary = check_random_state(self.random_state), sequences.vocabulary
-            net = self._build_net(sequences, **task)
+            net = self._build_net(count_ids(sequences), **task)
         net.max_epochs = 1
         with own_randomness(random_state.randint(_LARGEST_SEED), net.device):
             if not net.initialized_:
@@ -263,21 +265,19 @@ class BaseVisitLSTM(BaseEstimator):
             f"the model trains on all {n_samples} samples for max_epochs={self.max_epochs} "
             f"epochs. Set early_stopping=False to silence this, or pass X_val and y_val.",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
 
-    def _build_net(self, sequences, *, net, criterion, output_dim, **criterion_params):
-        vocabulary = sequences.vocabulary
-        largest = sequences.tokens.max(initial=UNKNOWN)
+    def _build_net(self, n_ids, *, net, criterion, output_dim, **criterion_params):
         callbacks = [] if self.callbacks is None else clone(list(self.callbacks), safe=False)
-        check_callbacks(callbacks)
+        check_callbacks(callbacks, self.refit)
         if self.average:
             # First, so that the others are called with the average weights in the net.
             callbacks.insert(0, AverageWeights())
         # torch takes no numpy scalars, which a search may draw: hence int, float and bool.
         return net(
             VisitLSTM,
-            module__vocab_size=int(largest) + 1 if vocabulary is None else vocabulary.size,
+            module__vocab_size=n_ids,
             module__embedding_dim=int(self.embedding_dim),
             module__hidden_dim=int(self.hidden_dim),
             module__num_layers=int(self.num_layers),
@@ -358,13 +358,7 @@ class BaseVisitLSTM(BaseEstimator):
 
     def _known(self, sequences):
         """Sequences whose tokens the fitted module knows; those beyond become unknown."""
-        size = self.net_.module_.embedding.num_embeddings
-        return VisitSequences(
-            np.where(sequences.tokens < size, sequences.tokens, UNKNOWN),
-            sequences.visit_offsets,
-            sequences.sample_offsets,
-            vocabulary=self.vocabulary_,
-        )
+        return known_tokens(sequences, self.net_.module_.embedding.num_embeddings)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

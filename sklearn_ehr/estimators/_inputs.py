@@ -1,11 +1,13 @@
 """Inputs of the estimators, and the batches that the network reads."""
 
+from copy import copy
+
 import numpy as np
 import torch
 
 from ..nn import VisitBatch
 from ..utils import offsets_from_lengths
-from ..visits import VisitSequences
+from ..visits import UNKNOWN, VisitSequences
 
 # As many vectors of 256 numbers take 128 MiB.
 _MOST_VISITS = 2**17
@@ -32,6 +34,22 @@ def as_sequences(X):
     if not len(X):
         raise ValueError("X has 0 samples, while a minimum of 1 is required.")
     return X
+
+
+def count_ids(sequences):
+    """Number of token ids, from the vocabulary or else the largest token."""
+    if sequences.vocabulary is not None:
+        return sequences.vocabulary.size
+    return int(sequences.tokens.max(initial=UNKNOWN)) + 1
+
+
+def known_tokens(sequences, n_ids):
+    """Sequences in which tokens from `n_ids` on are unknown."""
+    if sequences.tokens.max(initial=UNKNOWN) < n_ids:
+        return sequences
+    other = copy(sequences)
+    other.tokens = np.where(sequences.tokens < n_ids, sequences.tokens, np.int32(UNKNOWN))
+    return other
 
 
 def as_batch(sequences, times=None):

@@ -218,8 +218,8 @@ class VisitTaggerNet(VisitNet):
         return (loss * weight).sum() / len(visits)
 
 
-def check_callbacks(callbacks):
-    """Refuse what skorch could not call."""
+def check_callbacks(callbacks, refit):
+    """Refuse what skorch could not call, or not in a refit, which has no validation."""
     for callback in callbacks:
         # skorch takes classes too, and a name before either.
         has_name = isinstance(callback, tuple) and len(callback) == 2
@@ -229,6 +229,13 @@ def check_callbacks(callbacks):
             raise TypeError(
                 f"callbacks holds one of type {kind.__name__}; give skorch callbacks, such as "
                 f"skorch.callbacks.EpochTimer(), or (name, callback) pairs."
+            )
+        monitor = getattr(told, "monitor", None)
+        if refit and isinstance(monitor, str) and monitor.startswith("valid"):
+            raise ValueError(
+                f"callbacks holds a {kind.__name__} with monitor={monitor!r}, but refit=True "
+                f"trains a second time without validation. Set refit=False, or monitor "
+                f"'train_loss'."
             )
 
 

@@ -251,6 +251,7 @@ def test_read_only_input(binary):
     y.flags.writeable = False
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", ".*samples to learn from")
         p = tiny().fit(frozen, y).predict_proba(frozen)
     np.testing.assert_array_equal(p, binary.predict_proba(X))
 
@@ -399,19 +400,19 @@ def test_defaults():
         "hidden_dim": 128,
         "num_layers": 1,
         "aggregation": "mean",
-        "mlp_dim": 256,
+        "mlp_dim": 0,
         "bidirectional": False,
         "time_gaps": False,
         "scoring": None,
         "embedding_init": None,
-        "freeze_embedding": False,
         "dropout": 0.5,
         "lr": 1e-3,
         "weight_decay": 0.3,
         "batch_size": 128,
         "max_epochs": 50,
         "early_stopping": True,
-        "refit": True,
+        "average": True,
+        "refit": False,
         "validation_fraction": 0.1,
         "n_iter_no_change": 5,
         "class_weight": None,

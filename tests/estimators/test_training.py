@@ -12,6 +12,7 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 from skorch.callbacks import (
     Callback,
+    Checkpoint,
     EarlyStopping,
     EpochScoring,
     GradientNormClipping,
@@ -19,7 +20,7 @@ from skorch.callbacks import (
 )
 
 from sklearn_ehr import LSTMVisitClassifier, VisitSequences
-from sklearn_ehr.estimators._net import n_epochs_to_refit
+from sklearn_ehr.estimators._net import best_epoch
 
 TINY = {
     "embedding_dim": 8,
@@ -225,6 +226,12 @@ def test_fitted_weights_are_a_polynomial_decay_average_of_those_after_each_step(
         np.testing.assert_allclose(fitted, average, atol=1e-5, err_msg=name)
 
 
+def test_without_average_fitted_weights_are_those_after_the_last_step():
+    model = tiny(average=False, early_stopping=False, callbacks=[RecordWeights()]).fit(X, Y)
+    for name, fitted in weights_of(model).items():
+        np.testing.assert_array_equal(fitted, RecordWeights.ended[-1][name], err_msg=name)
+
+
 def test_training_goes_on_from_the_weights_that_are_not_averaged():
     model = tiny(max_epochs=3, batch_size=16, lr=0.1, validation_fraction=0.3)
     model.set_params(callbacks=[RecordWeights()]).fit(X, Y)
@@ -421,7 +428,8 @@ def test_partial_fit_takes_larger_ids_later_as_unknown():
 def test_history_is_a_frame_with_a_row_an_epoch():
     history = tiny(max_epochs=3).fit(X, Y).history_
     assert isinstance(history, pd.DataFrame)
-    assert list(history.columns) == ["epoch", "dur", "train_loss", "valid_loss"]
+    assert set(history.columns) == {"stage", "epoch", "lr", "dur", "train_loss", "valid_loss"}
+    assert history["stage"].tolist() == ["fit"] * 3
     assert history["epoch"].tolist() == [1, 2, 3]
     assert np.isfinite(history).all(axis=None)
 
@@ -676,6 +684,7 @@ def test_callback_that_stops_after_an_epoch_is_no_interruption():
     )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", ".*samples to learn from")
         model.fit(X, Y)
     assert len(model.history_) == 3
 
@@ -795,31 +804,35 @@ def test_refit_trains_anew_on_all_samples_for_as_many_epochs_as_were_best():
     KeepTraining.sizes, KeepTraining.n_epochs = [], []
     model = tiny(max_epochs=6, refit=True, validation_fraction=0.3, callbacks=[KeepTraining()])
     history = model.fit(X, Y).history_
+    first, second = history[history["stage"] == "fit"], history[history["stage"] == "refit"]
     assert KeepTraining.sizes == [42, 60]
-    assert KeepTraining.n_epochs == [len(history), n_epochs_to_refit(history, 18)]
-    assert "valid_loss" in history
-    assert len(model.net_.history) == KeepTraining.n_epochs[1]
+    assert KeepTraining.n_epochs == [len(first), first["valid_loss"].argmin() + 1]
+    assert len(second) == len(model.net_.history) == KeepTraining.n_epochs[1]
+
+
+def test_refit_is_the_same_training_as_one_without_early_stopping():
+    model = tiny(max_epochs=6, refit=True).fit(X, Y)
+    n_epochs = (model.history_["stage"] == "refit").sum()
+    plain = tiny(max_epochs=n_epochs, early_stopping=False).fit(X, Y)
+    assert_same_bits(model, plain)
+
+
+def test_refit_has_no_validation():
+    history = tiny(refit=True).fit(X, Y).history_
+    assert history.loc[history["stage"] == "refit", "valid_loss"].isna().all()
+    assert history["train_loss"].notna().all()
 
 
 @pytest.mark.parametrize(
-    ("losses", "n_samples", "n_epochs"),
+    ("history", "epoch"),
     [
-        ([0.9, 0.7, 0.5], 100, 3),
-        ([0.9, 0.5, 0.7], 100, 2),
-        # Within two units of log-likelihood of 100 samples, which is 0.02 of the mean.
-        ([0.9, 0.5, 0.519, 0.53], 100, 3),
-        ([0.9, 0.5, 0.53, 0.519], 100, 4),
-        ([0.9, 0.5, 0.519, 0.53], 1000, 2),
-        ([np.nan, 0.5, 0.7], 100, 2),
+        ({"valid_loss": [0.9, 0.5, 0.7]}, 2),
+        ({"valid_loss": [0.9, 0.5, 0.5]}, 2),
+        ({"valid_loss": [0.5, 0.6, 0.7], "valid_score": [0.7, 0.9, 0.8]}, 2),
     ],
 )
-def test_refit_is_for_the_last_epoch_not_told_from_the_best(losses, n_samples, n_epochs):
-    assert n_epochs_to_refit(pd.DataFrame({"valid_loss": losses}), n_samples) == n_epochs
-
-
-def test_refit_is_for_the_epoch_of_the_highest_score():
-    history = pd.DataFrame({"valid_loss": [0.5, 0.5, 0.5], "valid_score": [0.7, 0.9, 0.8]})
-    assert n_epochs_to_refit(history, 100) == 2
+def test_best_epoch_is_that_of_the_lowest_loss_or_the_highest_score(history, epoch):
+    assert best_epoch(pd.DataFrame(history)) == epoch
 
 
 @pytest.mark.parametrize(
@@ -827,13 +840,23 @@ def test_refit_is_for_the_epoch_of_the_highest_score():
     [
         EarlyStopping(patience=2, sink=lambda _: None),
         LRScheduler("ReduceLROnPlateau", monitor="valid_loss"),
-        EpochScoring("accuracy", lower_is_better=False),
+        ("best", Checkpoint()),
     ],
 )
-def test_callbacks_find_a_validation_loss_in_the_refit_too(callback):
-    model = tiny(refit=True, callbacks=[callback]).fit(X, Y)
-    assert "valid_loss" in model.net_.history[-1]
-    assert model.net_.train_split is None
+def test_callback_that_monitors_validation_is_refused_with_a_refit(callback):
+    with pytest.raises(ValueError, match=r"monitor='valid_loss.*refit=False"):
+        tiny(refit=True, callbacks=[callback]).fit(X, Y)
+
+
+def test_scoring_callbacks_and_schedules_work_with_a_refit():
+    callbacks = [
+        EpochScoring("accuracy", lower_is_better=False),
+        LRScheduler("StepLR", step_size=1),
+    ]
+    history = tiny(refit=True, callbacks=callbacks).fit(X, Y).history_
+    first, second = (history[history["stage"] == stage] for stage in ("fit", "refit"))
+    assert first["accuracy"].notna().all()
+    np.testing.assert_allclose(second["lr"], [1e-3, 1e-4][: len(second)])
 
 
 @pytest.mark.parametrize("n_trainings", [1, 2])
@@ -875,6 +898,7 @@ def test_refit_that_a_callback_stops_leaves_the_first_model():
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", ".*samples to learn from")
         model = tiny(max_epochs=3, refit=True, callbacks=[StopSecond()]).fit(X, Y)
     first = tiny(max_epochs=3, refit=False).fit(X, Y)
     np.testing.assert_allclose(model.predict_proba(X), first.predict_proba(X), atol=1e-6)
@@ -886,5 +910,7 @@ def test_history_goes_on_after_refit_with_the_epochs_of_partial_fit():
     before = model.history_
     model.partial_fit(X, Y)
     pd.testing.assert_frame_equal(model.history_[:-1][before.columns], before)
-    assert len(model.history_) == 4
-    assert np.isnan(model.history_["valid_loss"].iloc[-1])
+    assert len(model.history_) == len(before) + 1
+    last = model.history_.iloc[-1]
+    assert last["stage"] == "partial_fit"
+    assert np.isnan(last["valid_loss"])
