@@ -116,7 +116,7 @@ class CodeTransformer(TransformerMixin, BaseEstimator):
         )
         self.vocabulary_ = Vocabulary(codes)
         self.resolution_ = cohort.resolution
-        self._encode_features = FeatureEncoder(cohort, least)
+        self._feature_encoder = FeatureEncoder(cohort, least)
         self._value_bins = None if bins is None else bins.keep(self.vocabulary_)
         self._kind_of_times = kind_of_times(table)
         self._scale_of_times = scale_of_times(cohort)

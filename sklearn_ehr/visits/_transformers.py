@@ -132,12 +132,12 @@ class VisitSequenceTransformer(CodeTransformer):
         """
         cohort = as_cohort(X)
         tokenise = self._make_tokeniser(cohort)
-        features = self._encode_features(cohort).astype(np.float32)
+        features = self._feature_encoder(cohort).astype(np.float32)
         sequences = VisitSequences._concatenate(map_in_threads(tokenise, cohort.blocks()))
         if not features.shape[1]:
             return sequences
         return sequences._replace(
-            features=features, feature_names=list(self._encode_features.names_out)
+            features=features, feature_names=list(self._feature_encoder.names_out)
         )
 
 
@@ -264,7 +264,7 @@ class CodeCountVectorizer(CodeTransformer):
         """
         cohort = as_cohort(X)
         tokenise = self._make_tokeniser(cohort)
-        features = self._encode_features(cohort)
+        features = self._feature_encoder(cohort)
         windows = self._lengths_of_windows(cohort)
 
         def count(block):
@@ -313,7 +313,7 @@ class CodeCountVectorizer(CodeTransformer):
         suffixes += [f"{mark}within{window}" for window in self.windows]
         names = [code + suffix for suffix in suffixes for code in codes]
         taken = set(names)
-        for name in self._encode_features.names_out:
+        for name in self._feature_encoder.names_out:
             while name in taken:
                 name += "@feature"
             taken.add(name)
