@@ -63,7 +63,9 @@ def planted(ids):
             "outcome": rng.integers(0, 2, N_SAMPLES),
         }
     )
-    return events, Cohort(events, samples), samples["outcome"].to_numpy()
+    samples["age"] = 54.321 + rng.random(N_SAMPLES)
+    samples.loc[::3, "age"] = np.nan
+    return events, Cohort(events, samples, features=["age"]), samples["outcome"].to_numpy()
 
 
 def sequence_model(Estimator=LSTMVisitClassifier, scorings=("roc_auc", "accuracy")):
@@ -274,6 +276,7 @@ def test_saved_model_holds_no_planted_value(case):
         events["patient_id"].to_numpy(),
         events["time"].to_numpy(),
         X.samples["prediction_time"].to_numpy(),
+        X.samples["age"].dropna().to_numpy(),
         events["visit_id"].to_numpy(),
         events["value"].to_numpy(),
         weight,

@@ -6,16 +6,18 @@ import numpy as np
 import pandas as pd
 
 from ..utils import SampleIndexing, encode, shown
-from ._durations import as_duration
+from ._durations import read_lookback
 from ._event_table import EventTable, as_event_table
 from ._sample_table import (
+    as_floats,
     match_patients,
+    read_features,
     read_prediction_times,
     read_samples,
+    refuse_keys,
     warn_if_drawn,
     without_unused,
 )
-from ._times import warn_if_far_ahead
 from ._visibility import RESOLUTION_KEY, check_resolution, choose_resolution
 from ._visible_events import VisibleEvents
 
@@ -36,9 +38,10 @@ class Cohort(SampleIndexing):
         A table of events, or a long frame with one row per event, from which a table is built.
     samples : DataFrame, default=None
         One row per sample, kept in this order: patient, prediction time, and any other columns,
-        which stay in `samples` and are never features. A patient may have several samples; patients
-        without a sample are left out. A sample whose patient has no events is kept and has no
-        visits. If None, there is one sample per patient, sorted by id, with the whole history.
+        which stay in `samples` and which no model reads unless `features` names them. A patient may
+        have several samples; patients without a sample are left out. A sample whose patient has no
+        events is kept and has no visits. If None, there is one sample per patient, sorted by id,
+        with the whole history.
     patient_id : str, default="patient_id"
         Column of patient ids in `samples` and in a frame of `events`. If `samples` has no column of
         the default name, the one that an `EventTable` was built with is used.
@@ -50,6 +53,10 @@ class Cohort(SampleIndexing):
         Column of `samples` with the group of each sample, which splitters keep on one side of a
         split: for instance the person, if each hospital stay has a patient id of its own. By
         default, each patient is a group.
+    features : list of str, default=()
+        Columns of `samples` with numbers or booleans that models read beside the codes, such as the
+        age at the prediction. Each value must have been known at the prediction time, which cannot
+        be checked here; the outcome must not be among them. Null values are accepted.
     resolution : {"auto", "day", "instant"}, default="auto"
         How times are compared:
 
@@ -80,6 +87,8 @@ class Cohort(SampleIndexing):
     prediction_times : ndarray of shape (n_samples,) or None
         Prediction time of each sample: datetime64, in UTC if the times are aware, or numbers. None
         for whole histories.
+    features : DataFrame of shape (n_samples, n_features)
+        The columns named by `features`, float64, NaN where null.
     resolution : {"day", "instant"} or None
         How times are compared. None for numeric times and whole histories.
     event_table : EventTable
@@ -93,10 +102,11 @@ class Cohort(SampleIndexing):
     ------
     TypeError
         If `events` or `samples` is not of an accepted type, ids or times are of types that cannot
-        be compared, or `lookback` does not match the type of the times.
+        be compared, a feature is not numeric, or `lookback` does not match the type of the times.
     ValueError
         If a column is missing or has nulls, a frame is empty, no patient of `samples` has events,
-        or a parameter has a value that is not accepted.
+        a feature has values beyond the range of 32-bit floats, or a parameter has a value that is
+        not accepted.
 
     Warns
     -----
@@ -154,6 +164,7 @@ class Cohort(SampleIndexing):
         null_time="error",
         prediction_time="prediction_time",
         group=None,
+        features=(),
         resolution="auto",
         closed="right",
         lookback=None,
@@ -161,6 +172,7 @@ class Cohort(SampleIndexing):
         if not isinstance(closed, str) or closed not in _CLOSED:
             raise ValueError(f"closed={shown(closed)} is not accepted; choose one of {_CLOSED}.")
         check_resolution(resolution)
+        features = read_features(samples, features)
         table = as_event_table(
             events,
             patient_id=patient_id,
@@ -180,7 +192,8 @@ class Cohort(SampleIndexing):
             prediction_time = None
         rows, patient, groups = read_samples(samples, table, patient_id, group)
         moments = read_prediction_times(rows, prediction_time, table.time is not None)
-        lookback = _read_lookback(lookback, table, moments)
+        refuse_keys(features, [patient.name, groups.name, prediction_time])
+        lookback = read_lookback(lookback, table, moments)
         drawn_under = rows.attrs.get(RESOLUTION_KEY)
         is_chosen = resolution == "auto" and drawn_under is None
         resolution = choose_resolution(resolution, table, moments, drawn_under)
@@ -190,6 +203,7 @@ class Cohort(SampleIndexing):
 
         self._samples = rows
         self._patient_column, self._group_column = patient.name, groups.name
+        self._features = features
         self._group = position if group is None else encode(groups)[0]
         self._visible = VisibleEvents.of(table, position, moments, resolution, closed, lookback)
         self._is_subset = False
@@ -242,6 +256,11 @@ class Cohort(SampleIndexing):
         return None if moments is None else moments.values
 
     @property
+    def features(self):
+        """Numbers that models read beside the codes, DataFrame (n_samples, n_features)."""
+        return as_floats(self._samples, self._features)
+
+    @property
     def resolution(self):
         """How times are compared: "day", "instant" or None."""
         return self._visible.resolution
@@ -266,21 +285,9 @@ class Cohort(SampleIndexing):
                 f"The column of patients is called {self._patient_column!r}, as another one of "
                 f"visible_events(). Rename it."
             )
-        event, sample = self.visible_positions()
-        table = self.event_table
-        columns = {"sample": sample.astype(np.int64), self._patient_column: self.patients[sample]}
-        if table.time is not None:
-            columns["time"] = table.times_of(event).as_series()
-        if table.known_time is not None:
-            columns["known_time"] = table.known_times_of(event).as_series()
-        columns["code"] = table.codes[table.code[event]]
-        if table.visit is not None:
-            # Position -1, which no visit id has, becomes null.
-            visit_ids = pd.Series(table.visit_ids).reindex(table.visit[event])
-            columns["visit_id"] = visit_ids.reset_index(drop=True)
-        if table.value is not None:
-            columns["value"] = table.value[event]
-        return pd.DataFrame(columns)
+        events = self._visible.as_frame()
+        events.insert(1, self._patient_column, self.patients[events["sample"]])
+        return events
 
     def visible_positions(self):
         """Positions of the visible events, sample by sample, and the sample of each.
@@ -379,21 +386,3 @@ def as_cohort(X):
         f"X must be a Cohort or a long DataFrame of events, got {type(X).__name__}. Build a Cohort "
         f"from your events with Cohort(events, samples)."
     )
-
-
-def _read_lookback(lookback, table, moments):
-    """Check a lookback against the event times; warn if it starts from times far ahead."""
-    if lookback is None:
-        return None
-    if table.time is None:
-        raise ValueError(
-            "lookback needs event times, but events has no time column. Name it with time=."
-        )
-    lookback = as_duration(lookback, "lookback", table.time.dtype.kind == "M")
-    if moments is None:
-        warn_if_far_ahead(
-            table.times_of(slice(None)),
-            "Without prediction times, the lookback is counted from the last event of each "
-            "patient. Drop these events, or set their time to null.",
-        )
-    return lookback

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ..utils import shown
-from ._times import MAX_EXACT, Times, convert, nanoseconds_a_step
+from ._times import MAX_EXACT, Times, convert, nanoseconds_a_step, warn_if_far_ahead
 
 _LOWEST = np.uint64(2**63)
 _NANOSECONDS_PER_DAY = 86_400 * 10**9
@@ -57,6 +57,24 @@ def as_duration(length, name, is_datetime):
     if not valid:
         raise ValueError(f"{name}={shown(length)} must be finite and longer than zero.")
     return duration
+
+
+def read_lookback(lookback, table, moments):
+    """Check a lookback against the event times; warn if it starts from times far ahead."""
+    if lookback is None:
+        return None
+    if table.time is None:
+        raise ValueError(
+            "lookback needs event times, but events has no time column. Name it with time=."
+        )
+    lookback = as_duration(lookback, "lookback", table.time.dtype.kind == "M")
+    if moments is None:
+        warn_if_far_ahead(
+            table.times_of(slice(None)),
+            "Without prediction times, the lookback is counted from the last event of each "
+            "patient. Drop these events, or set their time to null.",
+        )
+    return lookback
 
 
 def add_duration(values, length, name):

@@ -12,6 +12,7 @@ from ..utils import (
     deal,
     encode,
     is_ascending,
+    is_real,
     key_kind,
     map_in_threads,
     order_by,
@@ -66,17 +67,12 @@ def read_columns(events, names):
         refuse_nulls(columns[role].isna(), columns[role].name, _DROP_ROWS)
     if time is None:
         _check_order_of_visits(visit)
-    if value is not None and not _is_real(value.dtype):
+    if value is not None and not is_real(value.dtype):
         raise TypeError(
             f"Column {value.name!r} must hold real numbers, got dtype {value.dtype}. Convert it "
             f"with pandas.to_numeric, or leave it out with value=None."
         )
     return columns
-
-
-def _is_real(dtype):
-    is_complex = pd.api.types.is_complex_dtype(dtype)
-    return pd.api.types.is_numeric_dtype(dtype) and not is_complex
 
 
 def _check_order_of_visits(visit):

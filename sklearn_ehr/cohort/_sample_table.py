@@ -10,6 +10,7 @@ from ..utils import (
     check_keys,
     column_of,
     encode,
+    is_real,
     key_kind,
     order_by,
     readable,
@@ -77,6 +78,71 @@ def _refuse_split_patients(patient, groups):
             f"into several groups, so that a split could have them on both sides. Give a column "
             f"that is constant for each patient, such as the person."
         )
+
+
+def read_features(samples, features):
+    """Check the columns of numbers that models read beside the codes.
+
+    Parameters
+    ----------
+    samples : DataFrame or None
+    features : list, tuple or Index of str
+
+    Returns
+    -------
+    tuple of str
+    """
+    is_list = isinstance(features, list | tuple | pd.Index)
+    if not is_list or not all(isinstance(name, str) for name in features):
+        example = features if isinstance(features, str) else "age"
+        raise TypeError(
+            f"features={shown(features)} is not accepted; give a list of names of columns of "
+            f"samples, such as features=[{example!r}]."
+        )
+    if not len(features):
+        return ()
+    if samples is None:
+        raise ValueError("features are columns of samples, but samples is None. Give samples.")
+    require_frame(samples, "samples")
+    for name in features:
+        if list(features).count(name) > 1:
+            raise ValueError(f"features holds {name!r} several times; keep one.")
+        column = column_of(
+            samples, name, "samples", fixed="features", way_out="name only columns that it has"
+        )
+        if not is_real(column.dtype):
+            raise TypeError(
+                f"Column {name!r} (parameter features) must hold numbers or booleans, got dtype "
+                f"{column.dtype}. Convert it, for instance with pandas.to_numeric, or with "
+                f"pandas.get_dummies if it holds categories."
+            )
+        values = as_floats(samples, [name]).to_numpy()
+        if n_beyond := np.count_nonzero(np.abs(values) > np.finfo(np.float32).max):
+            raise ValueError(
+                f"Column {name!r} (parameter features) has {n_beyond} value(s) that are infinite, "
+                f"or beyond the range of 32-bit floats. Make them null, or rescale the column."
+            )
+    return tuple(features)
+
+
+def as_floats(samples, names):
+    """Columns of numbers as a DataFrame of float64, NaN where null."""
+    columns = [readable(samples[name]) for name in names]
+    # A long double may be beyond the range of float64.
+    with np.errstate(over="ignore"):
+        floats = [column.to_numpy(np.float64, na_value=np.nan) for column in columns]
+    return pd.DataFrame(dict(zip(names, floats, strict=True)), samples.index, list(names))
+
+
+def refuse_keys(features, keys):
+    """Raise if a column of patients, groups or prediction times is a feature."""
+    for name in features:
+        if name in keys:
+            raise ValueError(
+                f"Column {name!r} cannot be one of features, as it holds the patient, the group or "
+                f"the prediction time of each sample. If models are to read its numbers, copy them "
+                f"to a column with another name."
+            )
 
 
 def read_prediction_times(samples, prediction_time, has_times):

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 
 from ..utils import (
     cover_ranges,
@@ -73,6 +74,24 @@ class VisibleEvents:
         event, sample = (np.concatenate(columns) for columns in zip(*parts, strict=True))
         first = np.repeat([part.start for part in slices], [len(part[0]) for part in parts])
         return event, sample + first.astype(np.int32)
+
+    def as_frame(self):
+        """The visible events, sample by sample, as a DataFrame."""
+        event, sample = self.positions()
+        table = self.table
+        columns = {"sample": sample.astype(np.int64)}
+        if table.time is not None:
+            columns["time"] = table.times_of(event).as_series()
+        if table.known_time is not None:
+            columns["known_time"] = table.known_times_of(event).as_series()
+        columns["code"] = table.codes[table.code[event]]
+        if table.visit is not None:
+            # Position -1, which no visit id has, becomes null.
+            visit_ids = pd.Series(table.visit_ids).reindex(table.visit[event])
+            columns["visit_id"] = visit_ids.reset_index(drop=True)
+        if table.value is not None:
+            columns["value"] = table.value[event]
+        return pd.DataFrame(columns)
 
     def is_seen(self):
         """Whether each event of the table is visible to any sample, ndarray of bool."""

@@ -153,6 +153,14 @@ def _without_view(column, name):
     return pd.Series(values, dtype=pd.ArrowDtype(layout), name=column.name, index=column.index)
 
 
+def is_real(dtype):
+    """Whether a dtype is one of real numbers or booleans, nullable and Arrow ones included."""
+    types = pd.api.types
+    if isinstance(dtype, pd.CategoricalDtype) or types.is_complex_dtype(dtype):
+        return False
+    return types.is_numeric_dtype(dtype) or types.is_bool_dtype(dtype)
+
+
 def key_kind(values):
     """Kind of identifiers, such as "number" or "string", however they are stored."""
     dtype = values.dtype

@@ -11,9 +11,7 @@ def with_earlier(sequences):
     earlier = sequences.earlier
     if earlier is None:
         return sequences
-    pool = VisitSequences._concatenate(
-        [part._replace(earlier=None) for part in (sequences, earlier)]
-    )
+    pool = VisitSequences._concatenate([part._without_samples() for part in (sequences, earlier)])
     n_visits, n_static = len(sequences.visit_offsets) - 1, count_static(sequences)
     starts, stops = sequences.sample_offsets[:-1], sequences.sample_offsets[1:]
     ranges = [
@@ -95,7 +93,7 @@ class TruncatedHistories(SampleIndexing):
 
     def __init__(self, sequences, whole):
         # As of the end of its last visit, with no time until the prediction.
-        self._whole = whole._replace(groups=None, prediction_times=None)
+        self._whole = whole._without_samples()
         is_cut = np.zeros(len(sequences), dtype=bool)
         if sequences.earlier is not None:
             is_cut = sequences.earlier.lengths > 0

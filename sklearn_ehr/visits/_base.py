@@ -21,6 +21,7 @@ from ._checks import (
     warn_without_known_times,
 )
 from ._event_codes import EventCodes
+from ._features import FeatureEncoder
 from ._grouping import check_visits, refuse_events_without_id
 from ._tokens import Tokeniser
 from ._value_bins import ValueBins
@@ -69,7 +70,7 @@ class CodeTransformer(TransformerMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
-        """Learn the vocabulary from the visible events.
+        """Learn the vocabulary from the visible events, and the scale of the features.
 
         Parameters
         ----------
@@ -92,6 +93,11 @@ class CodeTransformer(TransformerMixin, BaseEstimator):
         TypeError
             If `X` is neither a cohort nor a frame, or `value_bins` is given for codes that are not
             strings.
+
+        Warns
+        -----
+        UserWarning
+            If a feature is left out, because too few patients have a value of it.
         """
         cohort = as_cohort(X)
         if cohort is not X and y is not None:
@@ -99,8 +105,8 @@ class CodeTransformer(TransformerMixin, BaseEstimator):
         self._check_fit(cohort)
         table, bins = cohort.event_table, None
         check_visits(table, self.visits)
+        least = least_patients(cohort, self.min_frequency)
         if self.value_bins is not None:
-            least = least_patients(cohort, self.min_frequency)
             bins = ValueBins.from_cohort(cohort, self.value_bins, least)
         codes = frequent_codes(
             cohort,
@@ -110,6 +116,7 @@ class CodeTransformer(TransformerMixin, BaseEstimator):
         )
         self.vocabulary_ = Vocabulary(codes)
         self.resolution_ = cohort.resolution
+        self._feature_encoder = FeatureEncoder(cohort, least)
         self._value_bins = None if bins is None else bins.keep(self.vocabulary_)
         self._kind_of_times = kind_of_times(table)
         self._scale_of_times = scale_of_times(cohort)

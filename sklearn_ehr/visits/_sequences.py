@@ -10,7 +10,7 @@ from ..utils import SampleIndexing, concatenate_ranges, offsets_from_lengths, sl
 from ._vocabulary import PADDING
 
 _PER_VISIT = ("visit_times", "known_times", "visit_ids")
-_PER_SAMPLE = ("groups", "prediction_times")
+_PER_SAMPLE = ("groups", "prediction_times", "features")
 
 
 class PaddedVisits(NamedTuple):
@@ -47,6 +47,11 @@ class VisitSequences(SampleIndexing):
         are whole histories.
     groups : ndarray of shape (n_samples,), default=None
         Group of each sample, usually its patient. None if each sample is a different patient.
+    features : ndarray of shape (n_samples, n_features), default=None
+        Numbers that models read beside the visits, float32 and finite, as of the prediction time.
+        None if there are none.
+    feature_names : list of str, default=None
+        Names of the columns of `features`.
     vocabulary : Vocabulary, default=None
         The codes that the tokens stand for.
     earlier : VisitSequences, default=None
@@ -92,6 +97,8 @@ class VisitSequences(SampleIndexing):
         visit_ids=None,
         prediction_times=None,
         groups=None,
+        features=None,
+        feature_names=None,
         vocabulary=None,
         earlier=None,
     ):
@@ -103,6 +110,8 @@ class VisitSequences(SampleIndexing):
         self.visit_ids = visit_ids
         self.prediction_times = prediction_times
         self.groups = groups
+        self.features = features
+        self.feature_names = feature_names
         self.vocabulary = vocabulary
         self.earlier = earlier
 
@@ -261,6 +270,10 @@ class VisitSequences(SampleIndexing):
         """Split into sequences of consecutive samples, of about the same size."""
         n_before = self.visit_offsets[self.sample_offsets[:-1]]
         return [self[part] for part in slices_of_about(n_before)]
+
+    def _without_samples(self):
+        """Copy with nothing but visits, so that these may be assigned to other samples."""
+        return self._replace(earlier=None, **dict.fromkeys(_PER_SAMPLE))
 
     def _keep_recent(self, max_visits):
         """Keep static visits and the most recent ones, and move the others to `earlier`."""

@@ -67,6 +67,11 @@ class VisitSequenceTransformer(CodeTransformer):
     so a visit in progress comes last. Events at the same time are ordered by code. A visit without
     tokens is kept, as an empty visit.
 
+    If the cohort has features, they are standardised by their mean and standard deviation in the
+    training samples. A null value becomes 0, the mean, and a feature with null values among the
+    training samples has a second column that marks them. A feature that fewer than `min_frequency`
+    training patients have a value of is left out.
+
     Examples
     --------
     >>> import pandas as pd
@@ -83,6 +88,18 @@ class VisitSequenceTransformer(CodeTransformer):
             [3, 0]],
            [[3, 0],
             [0, 0]]])
+
+    Numbers beside the codes:
+
+    >>> from sklearn_ehr import Cohort
+    >>> samples = pd.DataFrame({"patient_id": [1, 2], "age": [40, 60], "bmi": [25, None]})
+    >>> X = Cohort(events, samples, prediction_time=None, features=["age", "bmi"])
+    >>> sequences = VisitSequenceTransformer(min_frequency=1).fit_transform(X)
+    >>> sequences.feature_names
+    ['age', 'bmi', 'missingindicator_bmi']
+    >>> sequences.features
+    array([[-1.,  0.,  0.],
+           [ 1.,  0.,  1.]], dtype=float32)
     """
 
     def transform(self, X):
@@ -100,8 +117,8 @@ class VisitSequenceTransformer(CodeTransformer):
         Raises
         ------
         ValueError
-            If the events of `X` lack values or times that those of `fit` had, or the resolution of
-            `X` is another one.
+            If the events of `X` lack values or times that those of `fit` had, or the resolution or
+            the features of `X` are others.
         TypeError
             If `X` is neither a cohort nor a frame, or its codes are of another type.
         NotFittedError
@@ -115,14 +132,21 @@ class VisitSequenceTransformer(CodeTransformer):
         """
         cohort = as_cohort(X)
         tokenise = self._make_tokeniser(cohort)
-        return VisitSequences._concatenate(map_in_threads(tokenise, cohort.blocks()))
+        features = self._feature_encoder(cohort).astype(np.float32)
+        sequences = VisitSequences._concatenate(map_in_threads(tokenise, cohort.blocks()))
+        if not features.shape[1]:
+            return sequences
+        return sequences._replace(
+            features=features, feature_names=list(self._feature_encoder.names_out)
+        )
 
 
 class CodeCountVectorizer(CodeTransformer):
     """Count the visits of each sample that have each code, for linear models and trees.
 
     The tokens are those of `VisitSequenceTransformer` with the same parameters, so a comparison
-    with a network compares models, not preparations.
+    with a network compares models, not preparations. If the cohort has features, their columns
+    follow those of the counts, and are the same as there too.
 
     Parameters
     ----------
@@ -225,8 +249,8 @@ class CodeCountVectorizer(CodeTransformer):
         Raises
         ------
         ValueError
-            If the events of `X` lack values or times that those of `fit` had, or the resolution of
-            `X` is another one.
+            If the events of `X` lack values or times that those of `fit` had, or the resolution or
+            the features of `X` are others.
         TypeError
             If `X` is neither a cohort nor a frame, or its codes are of another type.
         NotFittedError
@@ -240,6 +264,7 @@ class CodeCountVectorizer(CodeTransformer):
         """
         cohort = as_cohort(X)
         tokenise = self._make_tokeniser(cohort)
+        features = self._feature_encoder(cohort)
         windows = self._lengths_of_windows(cohort)
 
         def count(block):
@@ -253,6 +278,8 @@ class CodeCountVectorizer(CodeTransformer):
             counts.data[:] = 1
         elif self.encoding == "log1p":
             np.log1p(counts.data, out=counts.data)
+        if features.shape[1]:
+            counts = sparse.hstack([counts, sparse.csr_matrix(features)], format="csr")
         if self.sparse_output:
             return counts
         if _get_output_config("transform", self)["dense"] == "pandas":
@@ -261,10 +288,12 @@ class CodeCountVectorizer(CodeTransformer):
         return counts.toarray()
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the columns: the codes, then those of the other blocks.
+        """Names of the columns: the codes, those of the other blocks, and the features.
 
         The columns of the blocks are called ``code@last1``, ``code@within90D`` and so on. If a code
-        itself contains such a mark, the mark has more ``@``.
+        itself contains such a mark, the mark has more ``@``. The column that marks null values of a
+        feature is called ``missingindicator_age`` and so on. A feature with the name of another
+        column has ``@feature`` after it.
 
         Parameters
         ----------
@@ -282,7 +311,14 @@ class CodeCountVectorizer(CodeTransformer):
             mark += "@"
         suffixes = ["", *(f"{mark}last{k}" for k in self.last_visits)]
         suffixes += [f"{mark}within{window}" for window in self.windows]
-        return np.array([code + suffix for suffix in suffixes for code in codes], dtype=object)
+        names = [code + suffix for suffix in suffixes for code in codes]
+        taken = set(names)
+        for name in self._feature_encoder.names_out:
+            while name in taken:
+                name += "@feature"
+            taken.add(name)
+            names.append(name)
+        return np.array(names, dtype=object)
 
     def _check_fit(self, cohort):
         valid = all(

@@ -229,6 +229,7 @@ def test_fitted_transformer_holds_no_patient_no_time_and_no_rare_code(Transforme
     assert learnt == {
         "vocabulary_",
         "resolution_",
+        "_feature_encoder",
         "_value_bins",
         "_kind_of_times",
         "_scale_of_times",
