@@ -20,9 +20,10 @@ from ._inputs import (
     as_batch,
     as_sequences,
     batches_by_length,
-    count_ids,
     known_tokens,
     read_times,
+    refuse_features,
+    size_of,
 )
 from ._net import (
     AverageWeights,
@@ -157,8 +158,10 @@ class BaseVisitLSTM(BaseEstimator):
         if not self.early_stopping:
             raise ValueError("X_val is for early stopping; set early_stopping=True.")
         X_val = as_sequences(X_val)
-        _refuse_other_vocabulary("X_val", X_val.vocabulary, X.vocabulary, type(self).__name__)
-        return known_tokens(X_val, count_ids(X))
+        name = type(self).__name__
+        _refuse_other_vocabulary("X_val", X_val.vocabulary, X.vocabulary, name)
+        _refuse_other_features("X_val", X_val.feature_names, X.feature_names, name)
+        return known_tokens(X_val, size_of(X)["n_ids"])
 
     def _train(self, samples, validation, learnt, **task):
         """Train a net with early stopping, if any, and then on all samples, if it is refitted.
@@ -168,7 +171,7 @@ class BaseVisitLSTM(BaseEstimator):
         """
         random_state = check_random_state(self.random_state)
         split_seed, seed = map(int, random_state.randint(_LARGEST_SEED, size=2))
-        task |= {"n_ids": count_ids(samples.sequences)}
+        task |= size_of(samples.sequences)
         samples, is_split = samples.weighted(), False
         training = samples
         if self.early_stopping and validation is None:
@@ -183,8 +186,8 @@ class BaseVisitLSTM(BaseEstimator):
         warn_if_constant(history, self.scoring)
         if self.refit and is_split and is_complete(net.history[-1]):
             net, history = self._train_again(net, history, samples, learnt, seed, **task)
-        self._keep(net, history, samples.sequences.vocabulary, random_state, coverage)
-        vars(self).update(learnt)
+        learnt |= _described(samples.sequences, coverage)
+        self._keep(net, history, random_state, learnt)
 
     def _train_once(self, training, validation, learnt, seed, *, max_epochs=None, **task):
         """A trained net, and the share of codes whose vectors were given."""
@@ -226,26 +229,26 @@ class BaseVisitLSTM(BaseEstimator):
     def _train_further(self, sequences, target, weight, **task):
         """One epoch more, on a net built the first time."""
         times = read_times(sequences, by_visit=False) if self.time_gaps else None
-        history = None
+        history, learnt = None, {}
         if hasattr(self, "net_"):
-            net, vocabulary, random_state = self.net_, self.vocabulary_, self._random_state
-            coverage, history = self.embedding_coverage_, self.history_
-            self._refuse_other_vocabulary(sequences)
+            net, random_state, history = self.net_, self._random_state, self.history_
+            self._refuse_other_input(sequences)
             sequences = self._known(sequences)
         else:
-            random_state, vocabulary = check_random_state(self.random_state), sequences.vocabulary
-            net = self._build_net(count_ids(sequences), **task)
+            random_state = check_random_state(self.random_state)
+            net = self._build_net(**size_of(sequences), **task)
         net.max_epochs = 1
         with own_randomness(random_state.randint(_LARGEST_SEED), net.device):
             if not net.initialized_:
-                coverage = self._initialize(net, vocabulary)
+                coverage = self._initialize(net, sequences.vocabulary)
+                learnt = _described(sequences, coverage)
             n_before = len(net.history)
             # Weights as they are: between calls, too, they say what counts for how much.
             net.partial_fit(VisitDataset(sequences, target, weight, times=times))
         refuse_untrained(net)
         new = epochs(net.history[n_before:], "partial_fit")
         history = pd.concat([history, new], ignore_index=True)
-        self._keep(net, history, vocabulary, random_state, coverage)
+        self._keep(net, history, random_state, learnt)
 
     def _initialize(self, net, vocabulary):
         """Initialise a net, with the vectors given; return the share of codes that have one."""
@@ -268,7 +271,7 @@ class BaseVisitLSTM(BaseEstimator):
             stacklevel=5,
         )
 
-    def _build_net(self, n_ids, *, net, criterion, output_dim, **criterion_params):
+    def _build_net(self, *, n_ids, n_features, net, criterion, output_dim, **criterion_params):
         callbacks = [] if self.callbacks is None else clone(list(self.callbacks), safe=False)
         check_callbacks(callbacks, self.refit)
         if self.average:
@@ -287,6 +290,7 @@ class BaseVisitLSTM(BaseEstimator):
             module__mlp_dim=int(self.mlp_dim),
             module__output_dim=output_dim,
             module__time_gaps=bool(self.time_gaps),
+            module__n_features=n_features,
             criterion=criterion,
             criterion__reduction="none",
             **{f"criterion__{name}": value for name, value in criterion_params.items()},
@@ -305,22 +309,21 @@ class BaseVisitLSTM(BaseEstimator):
             verbose=int(self.verbose),
         )
 
-    def _keep(self, net, history, vocabulary, random_state, coverage):
+    def _keep(self, net, history, random_state, learnt):
         """Keep the trained net, without the log of every batch."""
         warn_if_interrupted(net)
         for epoch in net.history:
             epoch["batches"] = []
         self.net_ = net
-        self.vocabulary_ = vocabulary
-        self.embedding_coverage_ = coverage
         self.history_ = history
         self._random_state = random_state
+        vars(self).update(learnt)
 
     def _outputs(self, X, entry=VisitLSTM.forward):
         """What an entry of the module answers for each sample or visit, ndarray (n, ...)."""
         check_is_fitted(self)
         X = as_sequences(X)
-        self._refuse_other_vocabulary(X)
+        self._refuse_other_input(X)
         return self._forward(X, entry)
 
     def _forward(self, sequences, entry):
@@ -343,6 +346,7 @@ class BaseVisitLSTM(BaseEstimator):
 
     def _outputs_by_visit(self, sequences):
         """Logits as of the end of each visit, ndarray (n_visits, n_outputs)."""
+        refuse_features(sequences, "Predictions as of each visit")
         whole = with_earlier(sequences)
         refuse_overlaps(whole)
         outputs = self._outputs(sequences, VisitLSTM.forward_by_visit)
@@ -352,9 +356,10 @@ class BaseVisitLSTM(BaseEstimator):
             outputs[histories.visits[part]] = self._forward(histories[part], VisitLSTM.forward)
         return outputs
 
-    def _refuse_other_vocabulary(self, sequences):
+    def _refuse_other_input(self, sequences):
         name = type(self).__name__
         _refuse_other_vocabulary("X", sequences.vocabulary, self.vocabulary_, name)
+        _refuse_other_features("X", sequences.feature_names, self.feature_names_, name)
 
     def _known(self, sequences):
         """Sequences whose tokens the fitted module knows; those beyond become unknown."""
@@ -367,10 +372,27 @@ class BaseVisitLSTM(BaseEstimator):
         return tags
 
 
+def _described(sequences, coverage):
+    """Attributes of a fitted estimator that say what its input is."""
+    return {
+        "vocabulary_": sequences.vocabulary,
+        "feature_names_": sequences.feature_names,
+        "embedding_coverage_": coverage,
+    }
+
+
 def _refuse_other_vocabulary(name, vocabulary, fitted, estimator):
     if None not in (vocabulary, fitted) and vocabulary != fitted:
         raise ValueError(
             f"{name} has another vocabulary (size {vocabulary.size}) than this {estimator} was "
             f"fitted with (size {fitted.size}). Transform {name} with the transformer that was "
             f"fitted with it, best in one Pipeline."
+        )
+
+
+def _refuse_other_features(name, features, fitted, estimator):
+    if features != fitted:
+        raise ValueError(
+            f"{name} has the features {features}, but this {estimator} was fitted with {fitted}. "
+            f"Transform {name} with the transformer that was fitted with it, best in one Pipeline."
         )

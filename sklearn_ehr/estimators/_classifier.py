@@ -103,6 +103,9 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         The fitted net; ``net_.module_`` is the torch module.
     vocabulary_ : Vocabulary or None
         Vocabulary of the sequences that the model was fitted on.
+    feature_names_ : list of str or None
+        Names of the features of the sequences, which are read beside the codes: a linear map of
+        them is added to the last state.
     embedding_coverage_ : float
         Share of the codes whose initial embedding was given by `embedding_init`.
     history_ : DataFrame

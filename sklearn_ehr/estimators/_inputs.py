@@ -36,11 +36,13 @@ def as_sequences(X):
     return X
 
 
-def count_ids(sequences):
-    """Number of token ids, from the vocabulary or else the largest token."""
+def size_of(sequences):
+    """Number of token ids (of the vocabulary, or else up to the largest token) and of features."""
+    n_ids = int(sequences.tokens.max(initial=UNKNOWN)) + 1
     if sequences.vocabulary is not None:
-        return sequences.vocabulary.size
-    return int(sequences.tokens.max(initial=UNKNOWN)) + 1
+        n_ids = sequences.vocabulary.size
+    features = sequences.features
+    return {"n_ids": n_ids, "n_features": 0 if features is None else features.shape[1]}
 
 
 def known_tokens(sequences, n_ids):
@@ -52,6 +54,16 @@ def known_tokens(sequences, n_ids):
     return other
 
 
+def refuse_features(sequences, what):
+    """Raise for sequences with features, which are known at the prediction, not at a visit."""
+    if sequences.features is not None:
+        raise ValueError(
+            f"{what} would look ahead: the features {sequences.feature_names} are known at the "
+            f"prediction time, not at each visit. Leave them out of Cohort(..., features=[...]); "
+            f"what never changes can be a static event."
+        )
+
+
 def as_batch(sequences, times=None):
     """A `VisitBatch` of sequences, with the times of their visits where they are read."""
     return VisitBatch(
@@ -59,6 +71,7 @@ def as_batch(sequences, times=None):
         torch.from_numpy(sequences.visit_offsets),
         torch.from_numpy(sequences.sample_offsets),
         times,
+        None if sequences.features is None else torch.from_numpy(sequences.features),
     )
 
 

@@ -35,7 +35,10 @@ class VisitDataset(torch.utils.data.Dataset):
     def __init__(self, sequences, target, weight, by_visit=False, times=None):
         # Neither times nor patients: they would be indexed with every batch, and nobody asks.
         self.sequences = VisitSequences(
-            sequences.tokens, sequences.visit_offsets, sequences.sample_offsets
+            sequences.tokens,
+            sequences.visit_offsets,
+            sequences.sample_offsets,
+            features=sequences.features,
         )
         self.target = torch.as_tensor(target)
         self.weight = torch.as_tensor(weight, dtype=torch.float32)

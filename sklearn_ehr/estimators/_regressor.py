@@ -32,7 +32,7 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
     ----------
     net_ : skorch.NeuralNet
         The fitted net, which predicts on the scale of training.
-    vocabulary_, embedding_coverage_, history_
+    vocabulary_, feature_names_, embedding_coverage_, history_
         As in `LSTMVisitClassifier`.
 
     See Also

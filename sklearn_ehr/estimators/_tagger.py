@@ -9,7 +9,7 @@ from ..nn import VisitLSTM
 from ..utils import offsets_from_lengths, split_by_sample
 from ..visits import count_static, refuse_late_facts
 from ._base import BaseVisitLSTM
-from ._inputs import as_sequences
+from ._inputs import as_sequences, refuse_features
 from ._net import VisitTaggerNet
 from .targets import (
     LabelCoding,
@@ -168,6 +168,7 @@ dropout, lr, weight_decay, batch_size, max_epochs
             (`known_time`).
         """
         X = as_sequences(X)
+        refuse_features(X, type(self).__name__)
         refuse_late_facts(X)
         labels, is_labelled = read_labels(flatten_labels(X, y, type(self).__name__))
         coding = LabelCoding.of(labels)

@@ -37,6 +37,8 @@ class VisitBatch:
     times : Tensor of float32, shape (n_visits, 2), default=None
         For a network with `time_gaps`: the time from the visit before to a visit, and from a visit
         to the prediction made after it. Both are at least 0.
+    features : Tensor of float32, shape (n_samples, n_features), default=None
+        For a network with `n_features`: numbers of each sample.
 
     Raises
     ------
@@ -66,6 +68,7 @@ class VisitBatch:
     visit_offsets: Tensor
     sample_offsets: Tensor
     times: Tensor | None = None
+    features: Tensor | None = None
 
     def __post_init__(self):
         for name in ("tokens", "visit_offsets", "sample_offsets"):
@@ -75,6 +78,10 @@ class VisitBatch:
         if self.times is not None and self.times.shape != (self.n_visits, 2):
             raise ValueError(
                 f"times has shape {tuple(self.times.shape)}; {(self.n_visits, 2)} is needed."
+            )
+        if self.features is not None and len(self.features) != len(self):
+            raise ValueError(
+                f"features has {len(self.features)} rows; one per sample, {len(self)}, is needed."
             )
         if self.tokens.device.type == "cpu" and (self.tokens < 1).any():
             raise ValueError(
@@ -115,6 +122,7 @@ class VisitBatch:
             self.visit_offsets.to(device),
             self.sample_offsets.to(device),
             None if self.times is None else self.times.to(device),
+            None if self.features is None else self.features.to(device),
         )
 
     def last_visits(self):

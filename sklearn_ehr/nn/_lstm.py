@@ -46,6 +46,9 @@ class VisitLSTM(nn.Module):
         Read the times of a batch too: ``log1p`` of the gap before a visit beside its vector, and of
         the time from the last visit to the prediction beside the state given to the head. Beside
         every visit the latter would tell how much history is still to come.
+    n_features : int, default=0
+        Number of features of a sample, such as its age: a linear map of them is added to the state
+        given to the head.
 
     Raises
     ------
@@ -87,6 +90,7 @@ class VisitLSTM(nn.Module):
         mlp_dim=0,
         output_dim=1,
         time_gaps=False,
+        n_features=0,
     ):
         super().__init__()
         if vocab_size < 2:
@@ -109,7 +113,9 @@ class VisitLSTM(nn.Module):
             dropout=dropout if num_layers > 1 else 0.0,
             bidirectional=bidirectional,
         )
-        self.head = nn.Linear(hidden_dim * (2 if bidirectional else 1) + time_gaps, output_dim)
+        state_dim = hidden_dim * (2 if bidirectional else 1)
+        self.features = nn.Linear(n_features, state_dim) if n_features else None
+        self.head = nn.Linear(state_dim + time_gaps, output_dim)
 
     def forward(self, batch):
         """Return the logits of ragged samples.
@@ -128,7 +134,7 @@ class VisitLSTM(nn.Module):
             seen, last = batch.last_visits()
             waits = _times_of(batch)[:, 1].index_select(0, last)
             wait = waits.new_zeros(len(batch)).index_copy(0, seen, waits)
-        return self._answer(self.encode(batch), wait)
+        return self._answer(self.encode(batch), wait, batch.features)
 
     def forward_by_visit(self, batch):
         """Return the logits after each visit, which depend on no later one.
@@ -146,12 +152,17 @@ class VisitLSTM(nn.Module):
         Raises
         ------
         ValueError
-            If the network is bidirectional: it would read visits to come.
+            If the network is bidirectional or has features: it would read what is known later.
         """
         if self.lstm.bidirectional:
             raise ValueError(
                 "A bidirectional network reads visits from the last one on, so it has no logits "
                 "as of an earlier visit; build it with bidirectional=False."
+            )
+        if self.features is not None:
+            raise ValueError(
+                "Features are known at the prediction, not at an earlier visit, so a network with "
+                "n_features has no logits after each visit; build it with n_features=0."
             )
         wait = _times_of(batch)[:, 1] if self.time_gaps else None
         return self._answer(self._states(batch)[0], wait)
@@ -177,7 +188,7 @@ class VisitLSTM(nn.Module):
         state = torch.cat([states.index_select(0, end) for states, end in ways], dim=1)
         return self._zero_state(len(batch)).index_copy(0, seen, state)
 
-    def forward_padded(self, codes, mask=None, visit_mask=None, times=None):
+    def forward_padded(self, codes, mask=None, visit_mask=None, times=None, features=None):
         """Return the logits of padded samples: the readable reference of `forward`.
 
         Parameters
@@ -191,6 +202,8 @@ class VisitLSTM(nn.Module):
             may be empty. None: all visits up to the last one with a real code.
         times : Tensor, shape (n_samples, n_visits, 2), default=None
             As in `VisitBatch`, padded; needed with `time_gaps`.
+        features : Tensor, shape (n_samples, n_features), default=None
+            As in `VisitBatch`; needed with `n_features`.
 
         Returns
         -------
@@ -225,15 +238,19 @@ class VisitLSTM(nn.Module):
                 visits[seen], lengths[seen].cpu(), batch_first=True, enforce_sorted=False
             )
             state[seen] = self._last_state(packed)
-        return self._answer(state, wait)
+        return self._answer(state, wait, features)
 
     def _combine(self, visits):
         """Pooled visits with dropout, and what the MLP makes of their codes together."""
         visits = self.dropout(visits)
         return visits if self.mlp is None else visits + self.mlp(visits)
 
-    def _answer(self, state, wait):
-        """Logits of states, and with `time_gaps` of the time from there to the prediction."""
+    def _answer(self, state, wait, features=None):
+        """Logits of states, of the time from there to the prediction, and of features."""
+        if self.features is not None:
+            if features is None:
+                raise ValueError("A network with n_features reads features; give the batch some.")
+            state = state + self.features(features)
         state = self.dropout(state)
         if self.time_gaps:
             state = torch.cat([state, wait.log1p().unsqueeze(1)], dim=1)
