@@ -224,6 +224,28 @@ def test_network_that_reads_times_needs_them():
         network(time_gaps=True)(replace(to_batch(MIXED), times=None))
 
 
+def test_features_are_mapped_and_added_to_the_state():
+    net, batch = network(n_features=3), to_batch(MIXED)
+    features = torch.linspace(-1, 1, 3 * len(MIXED)).view(-1, 3)
+    state = net.encode(batch) + features @ net.features.weight.T + net.features.bias
+    expected = state @ net.head.weight.T + net.head.bias
+    given_some = replace(batch, features=features)
+    torch.testing.assert_close(net(given_some), expected)
+    codes, mask, visit_mask = to_padded(MIXED)[:3]
+    padded = net.forward_padded(codes, mask, visit_mask, features=features)
+    torch.testing.assert_close(padded, expected)
+
+
+def test_network_with_features_needs_them_and_has_no_logits_by_visit():
+    net, batch = network(n_features=3), to_batch(MIXED)
+    with pytest.raises(ValueError, match="n_features reads features"):
+        net(batch)
+    with pytest.raises(ValueError, match="known at the prediction"):
+        net.forward_by_visit(batch)
+    with pytest.raises(ValueError, match="one per sample"):
+        replace(batch, features=torch.zeros(1, 3))
+
+
 def test_bidirectional_network_has_no_logits_by_visit():
     with pytest.raises(ValueError, match="bidirectional=False"):
         network(bidirectional=True).forward_by_visit(to_batch(MIXED))
