@@ -37,7 +37,7 @@ from ._net import (
     stopping_early,
     warn_if_interrupted,
 )
-from ._samples import Samples, warn_if_few
+from ._samples import Samples, warn_if_few, warn_if_shared
 from ._scoring import score_of, warn_if_constant
 
 _LARGEST_SEED = 2**31 - 1
@@ -158,6 +158,7 @@ class BaseVisitLSTM(BaseEstimator):
         if not self.early_stopping:
             raise ValueError("X_val is for early stopping; set early_stopping=True.")
         X_val = as_sequences(X_val)
+        warn_if_shared(X_val.groups, X.groups)
         name = type(self).__name__
         _refuse_other_vocabulary("X_val", X_val.vocabulary, X.vocabulary, name)
         _refuse_other_features("X_val", X_val.feature_names, X.feature_names, name)
@@ -172,6 +173,7 @@ class BaseVisitLSTM(BaseEstimator):
         random_state = check_random_state(self.random_state)
         split_seed, seed = map(int, random_state.randint(_LARGEST_SEED, size=2))
         task |= size_of(samples.sequences)
+        learnt |= _described(samples.sequences)
         samples, is_split = samples.weighted(), False
         training = samples
         if self.early_stopping and validation is None:
@@ -186,8 +188,7 @@ class BaseVisitLSTM(BaseEstimator):
         warn_if_constant(history, self.scoring)
         if self.refit and is_split and is_complete(net.history[-1]):
             net, history = self._train_again(net, history, samples, learnt, seed, **task)
-        learnt |= _described(samples.sequences, coverage)
-        self._keep(net, history, random_state, learnt)
+        self._keep(net, history, random_state, learnt | {"embedding_coverage_": coverage})
 
     def _train_once(self, training, validation, learnt, seed, *, max_epochs=None, **task):
         """A trained net, and the share of codes whose vectors were given."""
@@ -241,7 +242,7 @@ class BaseVisitLSTM(BaseEstimator):
         with own_randomness(random_state.randint(_LARGEST_SEED), net.device):
             if not net.initialized_:
                 coverage = self._initialize(net, sequences.vocabulary)
-                learnt = _described(sequences, coverage)
+                learnt = _described(sequences) | {"embedding_coverage_": coverage}
             n_before = len(net.history)
             # Weights as they are: between calls, too, they say what counts for how much.
             net.partial_fit(VisitDataset(sequences, target, weight, times=times))
@@ -372,12 +373,11 @@ class BaseVisitLSTM(BaseEstimator):
         return tags
 
 
-def _described(sequences, coverage):
+def _described(sequences):
     """Attributes of a fitted estimator that say what its input is."""
     return {
         "vocabulary_": sequences.vocabulary,
         "feature_names_": sequences.feature_names,
-        "embedding_coverage_": coverage,
     }
 
 

@@ -88,3 +88,16 @@ def warn_if_few(samples, estimator):
             UserWarning,
             stacklevel=5,
         )
+
+
+def warn_if_shared(groups_val, groups):
+    """Warn that patients of the validation set are trained on."""
+    if groups is None or groups_val is None:
+        return
+    if n_shared := len(np.intersect1d(groups_val, groups)):
+        warnings.warn(
+            f"X_val and X share {n_shared} patient(s), so early stopping sees patients that the "
+            f"model is trained on, and stops too late. Leave them out of X_val.",
+            UserWarning,
+            stacklevel=5,
+        )

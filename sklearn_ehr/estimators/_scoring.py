@@ -22,7 +22,7 @@ def score_of(estimator, samples, learnt):
 
     def score(net):
         fitted = copy(estimator)
-        vars(fitted).update(learnt, net_=net, vocabulary_=X.vocabulary)
+        vars(fitted).update(learnt, net_=net)
         net.module_.eval()
         try:
             value = scorer(fitted, X, y, **weights)
