@@ -1,6 +1,5 @@
 """Survival model of patient histories with censored outcomes."""
 
-from importlib.util import find_spec
 from numbers import Integral
 
 import numpy as np
@@ -10,32 +9,43 @@ from sklearn.utils._param_validation import Interval
 
 from ..nn import DiscreteHazardLoss
 from ._base import BaseVisitLSTM
+from ._curves import (
+    as_curves,
+    cumulative_incidence,
+    given_survival_to,
+    import_survival,
+    log_survival,
+    read_conditional_after,
+)
 from ._inputs import as_sequences
 from ._net import VisitNet
 from .targets import (
     check_weight,
     common_log_odds,
     cut_time,
+    end_of_follow_up,
     place_in_intervals,
     read_survival,
+    warn_if_new_events,
+    warn_if_none_censored,
 )
 
 
 class LSTMVisitSurvival(BaseVisitLSTM):
-    """Predict times to an event, or to competing events, from histories of visits.
+    """Predict the time to an event, or to competing events, from histories of visits.
 
-    The network of `LSTMVisitClassifier` with discrete-time hazards as outputs [1]_, [2]_: the
-    probability of the event in each interval of time for who is still at risk. Who is censored
-    counts while at risk. With competing events (death before readmission) each has a hazard of its
-    own, and who had one is no longer at risk of the others.
+    The network is that of `LSTMVisitClassifier`. Its outputs are discrete-time hazards [1]_, [2]_:
+    the probability of the event in each interval of time, for patients still at risk. Censored
+    patients count for as long as they are at risk. With competing events, such as readmission and
+    death, each kind of event has its own hazard, and a patient who has had one event is no longer
+    at risk of the others.
 
     Parameters
     ----------
     n_intervals : int, default=10
-        Number of intervals, at most: they end at quantiles of the training samples' event times.
-        With many intervals and few samples the loss of the validation split may be lowest before
-        anything was learnt (`history_` shows it); fewer intervals, or a larger
-        `n_iter_no_change`, help.
+        Maximum number of intervals, which end at quantiles of the event times of the training
+        samples. With many intervals and few samples, the validation loss may be lowest before
+        anything is learnt (see `history_`); fewer intervals, or a larger `n_iter_no_change`, help.
     embedding_dim, embedding_init, hidden_dim, num_layers, aggregation, mlp_dim, bidirectional, \
 time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         As in `LSTMVisitClassifier`.
@@ -50,9 +60,12 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
     Attributes
     ----------
     unique_times_ : ndarray of shape (n_times,)
-        Ends of the intervals, in the unit of `y`.
+        Ends of the intervals, in the unit of `y`; the last one is the time of the last event.
+    max_time_ : float
+        End of follow-up: the longest time of the training samples, rounded up to two digits. Step
+        functions are flat from the last event to this time.
     event_types_ : ndarray of shape (n_events,)
-        The events of `y`, ascending, without 0 for censored.
+        Kinds of events in `y`, ascending, without 0 for censored.
     net_ : skorch.NeuralNet
         The fitted net; ``net_.module_`` is the torch module.
     vocabulary_ : Vocabulary or None
@@ -64,11 +77,22 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
 
     See Also
     --------
-    LSTMVisitClassifier : For whether an event happens within one horizon.
+    LSTMVisitClassifier : Predicts whether an event happens within one horizon.
+    make_samples : Draws samples with an event and a duration from a table of events.
 
     Notes
     -----
-    Methods are named as scikit-survival's [3]_, whose metrics take what they return.
+    Methods have the names of scikit-survival's [3]_, whose metrics and scorers take the estimator
+    where the event is boolean.
+
+    `make_samples` returns `y` as columns. Pass it ``incomplete="mark"`` to keep samples that are
+    censored before the horizon, then take the outcome and competing events, or the outcome alone::
+
+        y = samples[["event", "duration"]].to_records(index=False)
+        y = sksurv.util.Surv.from_arrays(samples["event"] == 1, samples["duration"])
+
+    The fitted model holds the ends of the intervals: where events are few, these are the event
+    times of single patients, and the last one always is.
 
     References
     ----------
@@ -98,6 +122,14 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
     >>> sequences = model[0].transform(X[150:])
     >>> model[1].predict_survival_function(sequences, return_array=True).shape
     (50, 6)
+
+    Survival of patients who have had no event in the first 30 days:
+
+    >>> curves = model[1].predict_survival_function(
+    ...     sequences, return_array=True, conditional_after=30
+    ... )
+    >>> bool((curves[:, model[1].unique_times_ <= 30] == 1).all())
+    True
     """
 
     _parameter_constraints = {
@@ -168,11 +200,12 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         Parameters
         ----------
         X : VisitSequences or array-like of shape (n_samples, n_visits, n_codes)
-            Padded codes are integers, 0 is padding, and each sample is a patient of its own.
+            Histories. Padded codes are integers with 0 for padding, each sample a patient.
         y : structured array of shape (n_samples,)
-            Two fields: whether the event happened, or which one as an integer from 1 on (0:
-            censored), and the time until then, from the prediction on. As of
-            ``sksurv.util.Surv.from_arrays``.
+            Two fields, the event first, then the time, as ``sksurv.util.Surv.from_arrays`` returns
+            them. The event is a boolean, or an integer that is 0 if censored and 1, 2, ... for
+            competing events. The time runs from the prediction to the event, or to the end of
+            follow-up, in any unit.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples. A sample with weight 0 is left out.
         X_val : VisitSequences or array-like of shape (n_val, n_visits, n_codes), default=None
@@ -187,13 +220,19 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         Raises
         ------
         ValueError
-            If `y` is not such an array, has no event, or negative or infinite times, or weights are
-            negative or all 0.
+            If `y` is not such an array, has no event, has negative or infinite times, or has more
+            different events than times, as if swapped; or if weights are negative or all 0.
+
+        Warns
+        -----
+        UserWarning
+            If there are competing events and no sample is censored, as in R's coding from 1 on.
         """
         X = as_sequences(X)
         event, time = read_survival(X, y, type(self).__name__)
         weight = check_weight(sample_weight, X)
         used = weight > 0
+        warn_if_none_censored(y, event[used])
         ends = cut_time(event[used], time[used], self.n_intervals)
         event_types = np.unique(event[used & (event > 0)])
         samples = self._encode(X, y, event_types, ends, weight)
@@ -206,7 +245,11 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         self._train(
             samples,
             validation,
-            {"unique_times_": ends, "event_types_": event_types},
+            {
+                "unique_times_": ends,
+                "max_time_": end_of_follow_up(time[used]),
+                "event_types_": event_types,
+            },
             net=VisitNet,
             criterion=DiscreteHazardLoss,
             output_dim=offset.size,
@@ -222,7 +265,7 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         return self._samples(X, y, place_in_intervals(cause, time, ends), weight, cause)
 
     def predict(self, X):
-        """Return risk scores: the larger, the sooner an event is expected.
+        """Predict risk scores: the higher the score, the sooner the event is expected.
 
         Parameters
         ----------
@@ -231,23 +274,28 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_events), float64
-            The sum over `unique_times_` of the cumulative hazard; with competing events of the
-            cumulative incidence of each.
+            The sum of the cumulative hazard over `unique_times_`. With competing events, the sum of
+            the cumulative incidence of each event.
         """
         log_hazards = self._log_hazards(X)
         if len(self.event_types_) > 1:
-            return _incidence(log_hazards).sum(axis=2)
-        return -_log_survival(log_hazards).sum(axis=1)
+            return cumulative_incidence(log_hazards).sum(axis=2)
+        return -log_survival(log_hazards).sum(axis=1)
 
-    def predict_survival_function(self, X, return_array=None):
-        """Return the probability of no event until each of `unique_times_`.
+    def predict_survival_function(self, X, return_array=None, *, conditional_after=None):
+        """Predict the probability that no event has happened by each time.
 
         Parameters
         ----------
         X : VisitSequences or array-like of shape (n_samples, n_visits, n_codes)
         return_array : bool, default=None
-            False returns scikit-survival's step functions, which begin with 1 at time 0; None does
-            so where it is installed, as its scorers expect.
+            Whether to return an array of probabilities at `unique_times_`, rather than step
+            functions from 0 to `max_time_`. By default, return step functions where scikit-survival
+            is installed, as its scorers expect.
+        conditional_after : float or array-like of shape (n_samples,), default=None
+            Time without an event, from the prediction on, that is already known for the samples.
+            Probabilities are then conditional on it: 1 up to that time `t0`, and ``S(t) / S(t0)``
+            after it.
 
         Returns
         -------
@@ -257,34 +305,33 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         ------
         ImportError
             If ``return_array=False`` and scikit-survival is not installed.
+        ValueError
+            If `conditional_after` has negative or NaN times, times beyond `max_time_`, or not one
+            for each sample.
         """
-        survival = np.exp(_log_survival(self._log_hazards(X)))
-        return self._curves(survival, 1.0, return_array)
+        curves = log_survival(self._log_hazards(X))
+        if conditional_after is not None:
+            after = read_conditional_after(conditional_after, len(curves), self.max_time_)
+            curves = given_survival_to(after, curves, self.unique_times_)
+        return self._curves(np.exp(curves), 1.0, return_array)
 
     def predict_cumulative_hazard_function(self, X, return_array=None):
-        """Return the cumulative hazard of any event, minus the logarithm of survival.
+        """Predict the cumulative hazard of any event: minus the logarithm of survival.
 
         Parameters
         ----------
         X : VisitSequences or array-like of shape (n_samples, n_visits, n_codes)
         return_array : bool, default=None
-            False returns scikit-survival's step functions, which begin with 0 at time 0; None does
-            so where it is installed.
+            As in `predict_survival_function`.
 
         Returns
         -------
         ndarray of shape (n_samples, n_times), or (n_samples,) of StepFunction
-
-        Raises
-        ------
-        ImportError
-            If ``return_array=False`` and scikit-survival is not installed.
         """
-        hazard = -_log_survival(self._log_hazards(X))
-        return self._curves(hazard, 0.0, return_array)
+        return self._curves(-log_survival(self._log_hazards(X)), 0.0, return_array)
 
     def predict_cumulative_incidence(self, X):
-        """Return the probability that each event has happened by each of `unique_times_`.
+        """Predict the probability that each event has happened by each of `unique_times_`.
 
         Parameters
         ----------
@@ -293,19 +340,20 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         Returns
         -------
         ndarray of shape (n_samples, n_events, n_times)
-            In the order of `event_types_`. With the survival function they add up to 1.
+            Events are in the order of `event_types_`. Together with the survival function, they
+            add up to 1.
         """
-        return _incidence(self._log_hazards(X))
+        return cumulative_incidence(self._log_hazards(X))
 
     def score(self, X, y):
-        """Return Harrell's concordance index of the risk scores, with scikit-survival.
+        """Return Harrell's concordance index of the risk scores, computed by scikit-survival.
 
         Parameters
         ----------
         X : VisitSequences or array-like of shape (n_samples, n_visits, n_codes)
         y : structured array of shape (n_samples,)
-            As in `fit`. With competing events the index is that of the first of `event_types_`, the
-            others being censored.
+            As in `fit`. With competing events, the index is that of the first of `event_types_`,
+            and the others count as censored.
 
         Returns
         -------
@@ -315,10 +363,16 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         ------
         ImportError
             If scikit-survival is not installed.
+
+        Warns
+        -----
+        UserWarning
+            If `y` has events that `fit` did not have. They count as censored.
         """
         risk = self.predict(X)
         event, time = read_survival(X, y, type(self).__name__)
-        concordance_index = _import_survival("score").metrics.concordance_index_censored
+        warn_if_new_events(y, event, self.event_types_)
+        concordance_index = import_survival("score").metrics.concordance_index_censored
         risk = risk[:, 0] if risk.ndim == 2 else risk
         return concordance_index(event == self.event_types_[0], time, risk)[0]
 
@@ -331,41 +385,9 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
 
     def _curves(self, values, start, return_array):
         """Values as they are, or as step functions that begin with `start` at time 0."""
-        if return_array is None:
-            return_array = find_spec("sksurv") is None
-        if return_array:
-            return values
-        StepFunction = _import_survival("return_array=False").functions.StepFunction
-        times = self.unique_times_
-        if times[0] > 0:
-            times = np.append(0.0, times)
-            values = np.column_stack([np.full(len(values), start), values])
-        return np.array([StepFunction(times, row) for row in values], dtype=object)
+        return as_curves(values, self.unique_times_, start, self.max_time_, return_array)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         return tags
-
-
-def _log_survival(log_hazards):
-    return log_hazards[:, :, 0].cumsum(axis=1)
-
-
-def _incidence(log_hazards):
-    log_survival = _log_survival(log_hazards)
-    before = np.column_stack([np.zeros(len(log_survival)), log_survival[:, :-1]])
-    happened = np.exp(before[:, :, None] + log_hazards[:, :, 1:])
-    return happened.cumsum(axis=1).transpose(0, 2, 1)
-
-
-def _import_survival(what):
-    try:
-        import sksurv.functions
-        import sksurv.metrics
-    except ImportError as error:
-        raise ImportError(
-            f"{what} needs scikit-survival, which is not installed: pip install "
-            f"sklearn_ehr[survival]."
-        ) from error
-    return sksurv

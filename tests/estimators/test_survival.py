@@ -1,4 +1,5 @@
 import sys
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -8,9 +9,22 @@ from scipy.special import expit
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 
-from sklearn_ehr import LSTMVisitSurvival, PatientKFold, VisitSequenceTransformer
+from sklearn_ehr import (
+    CodeCountVectorizer,
+    Cohort,
+    LSTMVisitSurvival,
+    PatientKFold,
+    VisitSequenceTransformer,
+    make_samples,
+)
 from sklearn_ehr.datasets import make_visits
-from sklearn_ehr.estimators.targets import common_log_odds, cut_time, place_in_intervals
+from sklearn_ehr.estimators.targets import (
+    common_log_odds,
+    cut_time,
+    end_of_follow_up,
+    place_in_intervals,
+    read_survival,
+)
 from sklearn_ehr.nn import DiscreteHazardLoss
 
 N = 1500
@@ -180,6 +194,93 @@ def test_event_at_time_0_is_in_the_step_function():
     np.testing.assert_array_equal([f(2) for f in functions], survival[:, 0])
 
 
+def test_step_functions_are_flat_from_the_last_event_to_the_end_of_follow_up():
+    pytest.importorskip("sksurv.functions")
+    y = outcome(Y.event & (Y.time < 60), Y.time)
+    fitted = tiny().fit(X, y)
+    last, longest = y.time[y.event].max(), y.time.max()
+    assert fitted.unique_times_[-1] == last < 60 < longest <= fitted.max_time_
+    for predict in (fitted.predict_survival_function, fitted.predict_cumulative_hazard_function):
+        array, functions = predict(X[:3], return_array=True), predict(X[:3], return_array=False)
+        for values, function in zip(array, functions, strict=True):
+            assert function.domain == (0, fitted.max_time_)
+            assert function(np.linspace(last, fitted.max_time_, 5)).tolist() == [values[-1]] * 5
+
+
+@pytest.mark.parametrize(
+    ("longest", "end"), [(0, 0), (7, 7), (90, 90), (365, 370), (1001, 1100), (0.1234, 0.13)]
+)
+def test_end_of_follow_up_is_rounded_up_to_two_digits(longest, end):
+    assert end_of_follow_up(np.array([0.0, longest])) == pytest.approx(end)
+
+
+@pytest.mark.parametrize("longest", [0.07, 0.3, 1e-300, 29.0, 1e22, 1.7e308])
+def test_end_of_follow_up_is_no_earlier_than_the_longest_time(longest):
+    assert longest <= end_of_follow_up(np.array([longest])) <= longest * 1.11
+
+
+def fixed_hazards(*hazards, ends):
+    """A model whose patients all have these hazards in intervals that end at these times."""
+    y = outcome(np.ones(len(ends), bool), np.array(ends))
+    fitted = untrained(n_intervals=len(ends)).fit(X[: len(ends)], y)
+    fitted.unique_times_ = np.array(ends)
+    with torch.no_grad():
+        for weights in fitted.net_.module_.parameters():
+            weights.zero_()
+    fitted.net_.criterion_.offset[:] = torch.tensor(hazards).double().logit()[:, None]
+    return fitted
+
+
+def test_survival_given_survival_so_far_is_that_of_a_case_by_hand():
+    # Survival 0.8, 0.4 and 0.1 from days 10, 20 and 30 on.
+    fitted = fixed_hazards(0.2, 0.5, 0.75, ends=[10.0, 20.0, 30.0])
+
+    def survival(after):
+        return fitted.predict_survival_function(X[:5], return_array=True, conditional_after=after)
+
+    wanted = [[0.8, 0.4, 0.1], [1, 0.5, 0.125], [1, 0.5, 0.125], [1, 1, 0.25], [1, 1, 1]]
+    np.testing.assert_allclose(survival([0, 10, 19.9, 20, 30]), wanted, rtol=1e-6)
+    np.testing.assert_array_equal(survival(None), survival(0))
+    np.testing.assert_array_equal(survival(pd.Series([15] * 5)), survival(15.0))
+
+
+def test_conditional_curves_are_ratios_of_the_step_functions(model):
+    pytest.importorskip("sksurv.functions")
+    rows = slice(0, 40)
+    after = np.linspace(0, model.max_time_, 40)
+    days = np.linspace(0, model.max_time_, 97)
+    curves = model.predict_survival_function(X[rows])
+    given = model.predict_survival_function(X[rows], conditional_after=after)
+    for curve, conditional, t0 in zip(curves, given, after, strict=True):
+        wanted = np.where(days < t0, 1, curve(days) / curve(t0))
+        np.testing.assert_allclose(conditional(days), wanted)
+
+
+def test_survival_given_what_has_no_probability_is_no_nan():
+    fitted = fixed_hazards(0.5, 0.5, 0.5, ends=[10.0, 20.0, 30.0])
+    fitted.net_.criterion_.offset[:2] = 3e4
+    assert (fitted.predict_survival_function(X[:1], return_array=True) == 0).all()
+    survival = fitted.predict_survival_function(X[:1], return_array=True, conditional_after=25)
+    np.testing.assert_allclose(survival, [[1, 1, 0.5]])
+
+
+@pytest.mark.parametrize(
+    ("after", "message"),
+    [
+        (-1, r"has 1 time\(s\) that are negative"),
+        ([1, np.nan, np.inf], r"has 2 time\(s\) that are negative, NaN or infinite"),
+        ([1, 1e9, 2], r"has 1 time\(s\) beyond 150, where the follow-up"),
+        ([1, 2], r"one for each of the 3 samples of X; got an array of shape \(2,\)"),
+        ([[1], [2], [3]], r"got an array of shape \(3, 1\)"),
+        ("30 days", "conditional_after must hold a number"),
+        (pd.to_timedelta(["1D"] * 3), r"dividing by pandas.Timedelta\('1D'\)"),
+    ],
+)
+def test_times_that_nobody_can_have_survived_raise(model, after, message):
+    with pytest.raises(ValueError, match=message):
+        model.predict_survival_function(X[:3], conditional_after=after)
+
+
 def test_without_scikit_survival_arrays_are_there_and_the_rest_names_the_extra(model, monkeypatch):
     monkeypatch.setitem(sys.modules, "sksurv", None)
     monkeypatch.setitem(sys.modules, "sksurv.functions", None)
@@ -305,6 +406,11 @@ def test_sample_weights_of_zero_hide_events_and_times():
         (outcome(Y.event, np.where(Y.event, np.nan, 1)), "NaN or infinite"),
         (outcome(np.zeros(N, bool), Y.time), "every sample is censored"),
         (outcome(-Y.event.astype(int), Y.time), "negative event"),
+        (outcome(Y.event.astype(float), Y.time), r"'event' \(float64\).*astype"),
+        (outcome(Y.time.astype(int), Y.event.astype(int)), "fields of y look swapped"),
+        (outcome(Y.time.astype(int), 2 * Y.event.astype(int)), "fields of y look swapped"),
+        (outcome(Y.time.astype(int), Y.event.astype(float)), "fields of y look swapped"),
+        (outcome(Y.time.astype(int) // 50, Y.event.astype(int)), "fields of y look swapped"),
     ],
 )
 def test_bad_outcomes_raise(y, message):
@@ -333,3 +439,117 @@ def test_scale_of_sample_weights_does_not_matter():
 def test_column_of_outcomes_raises():
     with pytest.raises(ValueError, match="y must have one dimension"):
         tiny().fit(X, Y.reshape(-1, 1))
+
+
+def test_scorers_of_scikit_survival_run_in_cross_validation_beside_its_own_models():
+    metrics = pytest.importorskip("sksurv.metrics")
+    from sksurv.ensemble import RandomSurvivalForest
+    from sksurv.linear_model import CoxPHSurvivalAnalysis
+
+    X, _ = make_visits(150, random_state=0)
+    event_day = np.random.default_rng(0).exponential(30 / X.samples["risk"])
+    lost_day = np.random.default_rng(1).uniform(60, 100, 150)
+    # No event in the last days, which the scorers ask for too.
+    y = outcome((event_day <= lost_day) & (event_day < 40), np.minimum(event_day, lost_day))
+    times = [10, 30, 50, 55]
+    counts = CodeCountVectorizer(min_frequency=5, sparse_output=False)
+    models = [
+        make_pipeline(VisitSequenceTransformer(min_frequency=5), tiny()),
+        make_pipeline(counts, CoxPHSurvivalAnalysis(alpha=10)),
+        make_pipeline(counts, RandomSurvivalForest(10, min_samples_leaf=15, random_state=0)),
+    ]
+    for model in models:
+        for scorer in (
+            metrics.as_concordance_index_ipcw_scorer(model, tau=55),
+            metrics.as_cumulative_dynamic_auc_scorer(model, times=times),
+            metrics.as_integrated_brier_score_scorer(model, times=times),
+        ):
+            scores = cross_val_score(scorer, X, y, cv=PatientKFold(3), error_score="raise")
+            assert np.isfinite(scores).all()
+
+
+@pytest.mark.parametrize(
+    ("event", "time"),
+    [
+        ([True, False, True], [1, 1, 1]),
+        (np.array([0, 1, 1, 0], dtype=np.uint8), [5, 5, 5, 5]),
+        ([0, 1, 2, 3, 2], [1, 1, 2, 3, 4]),
+        ([1, 2, 1, 2], [1, 2, 1, 2]),
+        ([3, 0, 7], [1.5, 2.5, 1e4]),
+    ],
+)
+def test_events_and_times_of_few_values_are_read(event, time):
+    y = outcome(np.asarray(event), np.asarray(time))
+    read = read_survival(y, y, "LSTMVisitSurvival")
+    np.testing.assert_array_equal(read, [np.asarray(event).astype(int), time])
+
+
+@pytest.mark.parametrize("kinds", [("boolean", "Float64"), ("Int64", "Int64"), ("uint8", "int16")])
+def test_columns_of_any_type_make_records(kinds):
+    frame = pd.DataFrame({"event": [1, 0, 1], "days": [3, 4, 5]})
+    y = frame.astype(dict(zip(frame, kinds, strict=True))).to_records(index=False)
+    read = read_survival(y, y, "LSTMVisitSurvival")
+    np.testing.assert_array_equal(read, [[1, 0, 1], [3, 4, 5]])
+
+
+def test_competing_events_without_censoring_are_told():
+    with pytest.warns(UserWarning, match=r"'event' of y is never 0.*y\['event'\] == 2"):
+        fitted = tiny(max_epochs=1).fit(X, outcome(1 + Y.event, Y.time))
+    assert fitted.event_types_.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("event", "weight"),
+    [
+        (Y.event, None),
+        (np.ones(N, bool), None),
+        (np.full(N, 2), None),
+        (np.where(Y.event, 2, 0), None),
+        (1 + Y.event, 1.0 - Y.event),
+    ],
+    ids=["bool", "all", "all of one kind", "censored", "one kind with weight"],
+)
+def test_outcomes_with_censoring_or_one_event_are_quiet(event, weight):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tiny(max_epochs=1, early_stopping=False).fit(X, outcome(event, Y.time), weight)
+
+
+def test_events_that_fit_did_not_have_are_told_in_score(model):
+    pytest.importorskip("sksurv")
+    assert model.score(X, outcome(Y.event.astype(int), Y.time)) == model.score(X, Y)
+    with pytest.warns(UserWarning, match="not among the event_types_ of fit"):
+        model.score(X, outcome(1 + Y.event, Y.time))
+
+
+def test_samples_of_make_samples_feed_straight_in():
+    rng = np.random.default_rng(0)
+    start = pd.Timestamp("2020-01-01")
+    days = {"DIABETES": np.zeros(60), "STROKE": rng.integers(1, 400, 60), "DEATH": [200] * 60}
+    events = pd.concat(
+        pd.DataFrame({"patient_id": range(60), "time": start + pd.to_timedelta(day, "D")}).assign(
+            code=code
+        )
+        for code, day in days.items()
+    )
+    ends = start + pd.to_timedelta(np.where(np.arange(60) < 20, 30, 300), "D")
+    samples, _ = make_samples(
+        events,
+        index=["DIABETES"],
+        outcome_codes=["STROKE"],
+        competing_codes=["DEATH"],
+        horizon="365D",
+        observation_end=pd.Series(ends, index=range(60)),
+        incomplete="mark",
+    )
+    y = samples[["event", "duration"]].to_records(index=False)
+    stroke = days["STROKE"]
+    lost = np.where(np.arange(60) < 20, 30, 300)
+    first = np.minimum(np.minimum(stroke, 200), lost)
+    assert set(y.event) == {0, 1, 2}
+    np.testing.assert_array_equal(y.duration, first)
+    np.testing.assert_array_equal(y.event, np.select([first == stroke, first == 200], [1, 2]))
+    X = Cohort(events, samples)
+    fitted = make_pipeline(VisitSequenceTransformer(), tiny(max_epochs=1)).fit(X, y)
+    assert fitted[-1].event_types_.tolist() == [1, 2]
+    assert fitted[-1].max_time_ == 200

@@ -11,13 +11,22 @@ from ._labels import (
     weigh_classes,
 )
 from ._numbers import NumberScaling, check_numbers
-from ._survival import common_log_odds, cut_time, place_in_intervals, read_survival
+from ._survival import (
+    common_log_odds,
+    cut_time,
+    end_of_follow_up,
+    place_in_intervals,
+    read_survival,
+    warn_if_new_events,
+    warn_if_none_censored,
+)
 from ._visits import flatten_labels, read_labels
-from ._weights import check_weight
+from ._weights import as_floats, check_weight
 
 __all__ = [
     "LabelCoding",
     "NumberScaling",
+    "as_floats",
     "as_labels",
     "check_labels",
     "check_numbers",
@@ -26,11 +35,14 @@ __all__ = [
     "coding_given",
     "common_log_odds",
     "cut_time",
+    "end_of_follow_up",
     "flatten_labels",
     "place_in_intervals",
     "read_labels",
     "read_survival",
     "refuse_other_labels",
     "strata_of_labels",
+    "warn_if_new_events",
+    "warn_if_none_censored",
     "weigh_classes",
 ]
