@@ -54,7 +54,7 @@ def untrained(**params):
 
 @pytest.fixture(scope="module")
 def model():
-    return tiny(max_epochs=15, lr=0.01, early_stopping=False, n_intervals=10).fit(X, Y)
+    return tiny(max_epochs=30, lr=0.01, early_stopping=False, n_intervals=10).fit(X, Y)
 
 
 def test_events_and_the_censored_are_at_risk_in_these_intervals():
