@@ -15,7 +15,8 @@ from sklearn.utils.validation import check_is_fitted, check_random_state
 from ..nn import VisitLSTM
 from ..visits import N_SPECIAL, TruncatedHistories, refuse_overlaps, with_earlier
 from ._code_vectors import vectors_given
-from ._device import choose_device, own_randomness
+from ._dataset import VisitDataset
+from ._device import choose_device, plain_torch
 from ._inputs import (
     as_batch,
     as_sequences,
@@ -27,8 +28,6 @@ from ._inputs import (
 )
 from ._net import (
     AverageWeights,
-    VisitDataset,
-    as_is,
     best_epoch,
     check_callbacks,
     epochs,
@@ -196,7 +195,7 @@ class BaseVisitLSTM(BaseEstimator):
         if max_epochs is not None:
             net.max_epochs = max_epochs
         data = training.data.weighted_to_one()
-        with own_randomness(seed, net.device):
+        with plain_torch(net.device), net.seeded(seed):
             coverage = self._initialize(net, training.sequences.vocabulary)
             if validation is None:
                 net.partial_fit(data)
@@ -239,7 +238,8 @@ class BaseVisitLSTM(BaseEstimator):
             random_state = check_random_state(self.random_state)
             net = self._build_net(**size_of(sequences), **task)
         net.max_epochs = 1
-        with own_randomness(random_state.randint(_LARGEST_SEED), net.device):
+        seed = random_state.randint(_LARGEST_SEED)
+        with plain_torch(net.device), net.seeded(seed):
             if not net.initialized_:
                 coverage = self._initialize(net, sequences.vocabulary)
                 learnt = _described(sequences) | {"embedding_coverage_": coverage}
@@ -304,7 +304,6 @@ class BaseVisitLSTM(BaseEstimator):
             batch_size=int(self.batch_size),
             max_epochs=int(self.max_epochs),
             train_split=None,
-            iterator_valid__collate_fn=as_is,
             callbacks=callbacks,
             device=choose_device(self.device),
             verbose=int(self.verbose),
@@ -338,8 +337,8 @@ class BaseVisitLSTM(BaseEstimator):
             read = None if times is None else times[known.visits_of(part)]
             return entry(module, as_batch(known[part], read).to(device)).cpu()
 
-        with torch.inference_mode():
-            outputs = torch.cat(list(map(answer, batches)))
+        with plain_torch(device), torch.inference_mode():
+            outputs = torch.cat(list(map(answer, batches))).numpy()
         rows = np.concatenate(batches)
         in_order = np.empty_like(outputs)
         in_order[sequences.visits_of(rows) if by_visit else rows] = outputs

@@ -1,11 +1,8 @@
-"""Device and random seed of a network."""
+"""Device of a network, and the state of torch that it runs in."""
 
-import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
-
-_TRAINING = threading.RLock()
 
 
 def choose_device(device):
@@ -16,22 +13,46 @@ def choose_device(device):
         torch.empty(0, device=device).cpu()
     except (RuntimeError, AssertionError) as error:
         raise ValueError(
-            f"device={device!r} is not to be had here ({type(error).__name__}). Use 'auto', 'cpu', "
-            f"or a device that torch sees."
+            f"device={device!r} is not available on this machine ({type(error).__name__}). Use "
+            f"'auto', 'cpu', or a device that torch sees."
         ) from error
     return device
 
 
 @contextmanager
-def own_randomness(seed, device):
-    """Seed torch for the block and leave its global state as it was found.
+def plain_torch(device="cpu"):
+    """State of torch for training and prediction, whatever the user has set.
 
-    The state is one for all threads, so those of a joblib pool train one after the other.
+    One thread, gradients, no autocast on the device, and new tensors on the CPU. All of it is the
+    calling thread's own, so fits in several threads do not disturb each other. The default dtype is
+    not, so code in here must name the types of what it makes.
     """
-    is_cuda = torch.device(device).type == "cuda"
-    with _TRAINING, torch.random.fork_rng(devices=[torch.device(device)] if is_cuda else []):
-        torch.default_generator.manual_seed(int(seed))
-        if is_cuda:
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(int(seed))
+    # A default device costs time in every call of torch.
+    is_cpu = torch.get_default_device().type == "cpu"
+    with (
+        one_thread(),
+        nullcontext() if is_cpu else torch.device("cpu"),
+        torch.autocast(torch.device(device).type, enabled=False),
+        torch.inference_mode(False),
+        torch.enable_grad(),
+    ):
         yield
+
+
+@contextmanager
+def one_thread():
+    """One thread for torch's operations on a CPU.
+
+    OpenMP's threads spin while they wait for each other: beside another busy process several of
+    them can take a hundred times as long as one. Small networks gain little by them.
+    """
+    found = torch.get_num_threads()
+    if found == 1:
+        # Perhaps from another fit: a thread begins with the number that another one set last.
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(found)

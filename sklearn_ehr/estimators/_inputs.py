@@ -70,7 +70,7 @@ def as_batch(sequences, times=None):
         torch.from_numpy(sequences.tokens.astype(np.int64)),
         torch.from_numpy(sequences.visit_offsets),
         torch.from_numpy(sequences.sample_offsets),
-        times,
+        None if times is None else torch.from_numpy(times),
         None if sequences.features is None else torch.from_numpy(sequences.features),
     )
 
@@ -97,7 +97,7 @@ def batches_by_length(lengths, batch_size):
 
 
 def read_times(sequences, by_visit):
-    """Gap before each visit, and time to the prediction after it: Tensor (n_visits, 2).
+    """Gap before each visit, and time to the prediction after it: float32 ndarray (n_visits, 2).
 
     `by_visit` says whether predictions are made as of every visit.
 
@@ -114,4 +114,4 @@ def read_times(sequences, by_visit):
             f"floats; X has {n_beyond} visit(s) with times beyond what these hold. Give times in a "
             f"coarser unit, such as days, or set time_gaps=False."
         )
-    return torch.from_numpy(times.astype(np.float32))
+    return times.astype(np.float32)

@@ -14,72 +14,6 @@ from skorch.helper import predefined_split
 from torch.optim.swa_utils import AveragedModel
 
 from ..nn import LengthBucketSampler
-from ..visits import VisitSequences
-from ._inputs import as_batch
-
-
-class VisitDataset(torch.utils.data.Dataset):
-    """Sequences with their targets and weights; hands out whole batches.
-
-    Parameters
-    ----------
-    sequences : VisitSequences
-    target : ndarray of shape (n_samples, ...), or (n_visits, ...) with `by_visit`
-    weight : ndarray of shape (n_samples,)
-    by_visit : bool, default=False
-        Whether a target belongs to a visit, not to a sample.
-    times : Tensor of shape (n_visits, 2), default=None
-        What a network with `time_gaps` reads.
-    """
-
-    def __init__(self, sequences, target, weight, by_visit=False, times=None):
-        # Neither times nor patients: they would be indexed with every batch, and nobody asks.
-        self.sequences = VisitSequences(
-            sequences.tokens,
-            sequences.visit_offsets,
-            sequences.sample_offsets,
-            features=sequences.features,
-        )
-        self.target = torch.as_tensor(target)
-        self.weight = torch.as_tensor(weight, dtype=torch.float32)
-        self.by_visit = by_visit
-        self.times = times
-
-    def __len__(self):
-        return len(self.sequences)
-
-    def __getitems__(self, indices):
-        part = self.take(np.asarray(indices))
-        # Weights go with the input: scoring callbacks take the target for nothing but outcomes.
-        return (as_batch(part.sequences, part.times), part.weight), part.target
-
-    @property
-    def is_weighted(self):
-        """Whether the weight of each sample is not 0, ndarray of bool, shape (n_samples,)."""
-        return self.weight.numpy() > 0
-
-    def take(self, samples):
-        """The dataset of the samples at these positions."""
-        visits = self.sequences.visits_of(samples)
-        return VisitDataset(
-            self.sequences[samples],
-            self.target[visits if self.by_visit else samples],
-            self.weight[samples],
-            self.by_visit,
-            None if self.times is None else self.times[visits],
-        )
-
-    def weighted_to_one(self):
-        """The dataset with weights under which its loss is a weighted mean of its targets'."""
-        n_targets = self._n_labelled() if self.by_visit else torch.ones(len(self))
-        weight = self.weight / (self.weight * n_targets).mean()
-        return VisitDataset(self.sequences, self.target, weight, self.by_visit, self.times)
-
-    def _n_labelled(self):
-        """Labelled visits of each sample; one with some of several labels counts in part."""
-        share = _mean_over_outcomes((self.target >= 0).float())
-        until = torch.cat([share.new_zeros(1), share.cumsum(0)])
-        return until[self.sequences.sample_offsets].diff()
 
 
 class AverageWeights(Callback):
@@ -132,11 +66,37 @@ class AverageWeights(Callback):
 
 
 def _polynomial_decay(average, weights, n_averaged):
-    return torch.lerp(average, weights, 9 / (n_averaged + 9))
+    return torch.lerp(average, weights, 9 / (n_averaged.to(average.dtype) + 9))
 
 
 class VisitNet(NeuralNet):
-    """A skorch net that takes a `VisitBatch` with weights, and weighs each sample's loss."""
+    """A skorch net that takes a `VisitBatch` with weights, and weighs each sample's loss.
+
+    Attributes
+    ----------
+    generator_ : torch.Generator or None
+        What its initial weights and the order of samples are drawn from, and on other devices than
+        the CPU the seed of what drops units. None is torch's global generator.
+    """
+
+    generator_ = None
+
+    @contextmanager
+    def seeded(self, seed):
+        """Draw from generators of its own; torch's global ones are neither used nor changed."""
+        self.generator_ = torch.Generator("cpu").manual_seed(int(seed))
+        try:
+            yield
+        finally:
+            del self.generator_
+
+    def initialize_module(self):
+        """Build the module of 32-bit floats, with weights drawn from the net's generator."""
+        # On this device there is nothing to draw: torch's layers would do it from the global one.
+        with torch.device("meta"):
+            super().initialize_module()
+        self.module_.float().to_empty(device="cpu").reset_parameters(self.generator_)
+        return self
 
     def infer(self, x, **fit_params):
         """Return the module's output for a batch; of one dimension where it is one number."""
@@ -145,16 +105,37 @@ class VisitNet(NeuralNet):
 
     def get_iterator(self, dataset, training=False):
         """Return the batches: of samples of similar length in training, else in their order."""
-        if not training:
-            return super().get_iterator(dataset)
-        batches = LengthBucketSampler(torch.from_numpy(dataset.sequences.lengths), self.batch_size)
-        return torch.utils.data.DataLoader(dataset, batch_sampler=batches, collate_fn=as_is)
+        # Every loader draws a seed for workers that it does not have.
+        options = {"collate_fn": _as_is, "generator": torch.Generator("cpu")}
+        if training:
+            lengths = torch.from_numpy(dataset.sequences.lengths)
+            options["batch_sampler"] = LengthBucketSampler(
+                lengths, self.batch_size, generator=self.generator_
+            )
+        else:
+            options["batch_size"] = self.batch_size
+        return torch.utils.data.DataLoader(dataset, **options)
 
     def get_loss(self, y_pred, y_true, X, training=False):
         """Return the mean of the samples' weighted losses."""
         _, weight = X
         loss = _mean_over_outcomes(self.criterion_(y_pred, y_true.to(self.device)))
         return (loss * weight.to(self.device)).mean()
+
+    def on_train_begin(self, net, **kwargs):
+        """Have the module draw which units it drops from a generator on its device."""
+        super().on_train_begin(net, **kwargs)
+        generator = self.generator_
+        if generator is not None and torch.device(self.device).type != "cpu":
+            generator = torch.Generator(self.device).manual_seed(generator.initial_seed())
+        self.module_.drop_by(generator)
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        """Stop a training that diverges."""
+        super().on_batch_end(net, training=training, **kwargs)
+        loss = self.history[-1]["batches"][-1]["train_loss" if training else "valid_loss"]
+        if not np.isfinite(loss):
+            raise ValueError(_diverged(self, f"the loss is {loss}"))
 
     def on_epoch_begin(self, net, **kwargs):
         """Record the learning rate that an epoch starts with."""
@@ -167,7 +148,7 @@ class VisitNet(NeuralNet):
             return super().partial_fit(X, y, classes, **fit_params)
         finally:
             if self.initialized_:
-                self.module_.eval()
+                self.module_.eval().drop_by(None)
 
 
 class VisitClassifierNet(ClassifierMixin, VisitNet):
@@ -290,10 +271,14 @@ def refuse_untrained(net):
     if not any(map(is_complete, net.history)):
         raise KeyboardInterrupt
     if not all(parameter.isfinite().all() for parameter in net.module_.parameters()):
-        raise ValueError(
-            f"Training diverged: the network's weights are no longer finite with lr={net.lr}. "
-            f"Lower lr, or look for a sample_weight or class_weight that is far too large."
-        )
+        raise ValueError(_diverged(net, "the network's weights are no longer finite"))
+
+
+def _diverged(net, how):
+    return (
+        f"Training diverged in epoch {len(net.history)}: {how}, with lr={net.lr}. Lower lr, or "
+        f"look for a sample_weight or class_weight that is far too large."
+    )
 
 
 def warn_if_interrupted(net, stacklevel=6):
@@ -327,5 +312,5 @@ def _mean_over_outcomes(values):
     return values.flatten(start_dim=1).mean(dim=1) if values.ndim > 1 else values
 
 
-def as_is(batch):
+def _as_is(batch):
     return batch

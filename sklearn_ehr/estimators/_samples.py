@@ -8,7 +8,7 @@ from sklearn.utils import _safe_indexing
 
 from ..model_selection import split_off_patients
 from ..visits import VisitSequences
-from ._net import VisitDataset
+from ._dataset import VisitDataset
 
 # With fewer samples, counts and a regression predict as well in `benchmarks/signals.py`.
 _FEW_SAMPLES = 500

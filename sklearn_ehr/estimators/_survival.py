@@ -236,7 +236,7 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         ends = cut_time(event[used], time[used], self.n_intervals)
         event_types = np.unique(event[used & (event > 0)])
         samples = self._encode(X, y, event_types, ends, weight)
-        target = samples.weighted().data.target.numpy()
+        target = samples.weighted().data.target
         offset = common_log_odds(target, weight[used] / weight[used].mean(), len(event_types))
         X_val = self._check_validation(X, X_val, y_val)
         validation = None

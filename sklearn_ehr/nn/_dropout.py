@@ -9,7 +9,12 @@ class ByteDropout(nn.Dropout):
 
     Drawing these numbers is much of a small network's training step. A byte tells shares of 256
     apart: the share dropped is the multiple of 1/256 next to `p`, and what is left is scaled by
-    just that. On other devices it is torch's own.
+    just that. On other devices it takes a number too.
+
+    Attributes
+    ----------
+    generator : torch.Generator or None
+        The generator that it draws from, on the device of its input. None is torch's global one.
 
     References
     ----------
@@ -25,6 +30,8 @@ class ByteDropout(nn.Dropout):
     tensor([0., 2.])
     """
 
+    generator = None
+
     def forward(self, input):
         """Return the units, in training a share of them set to zero.
 
@@ -36,16 +43,21 @@ class ByteDropout(nn.Dropout):
         -------
         Tensor of the same shape
         """
-        if not self.training or self.p in (0, 1) or input.device.type != "cpu":
+        if not self.training or self.p in (0, 1):
             return super().forward(input)
-        n_kept = max(1, 256 - round(256 * self.p))
-        is_kept = _random_bytes(input.shape) <= n_kept - 1
-        return input * is_kept.to(input.dtype).mul_(256 / n_kept)
+        if input.device.type == "cpu":
+            n_kept = max(1, 256 - round(256 * self.p))
+            is_kept = _random_bytes(input.shape, self.generator) <= n_kept - 1
+            return input * is_kept.to(input.dtype).mul_(256 / n_kept)
+        if self.generator is None:
+            return super().forward(input)
+        is_kept = torch.empty_like(input).bernoulli_(1 - self.p, generator=self.generator)
+        return input * is_kept.div_(1 - self.p)
 
 
-def _random_bytes(shape):
+def _random_bytes(shape, generator):
     n_bytes = shape.numel()
     # Eight a number. random_ without bounds leaves the sign's bit at zero; with these it does not.
-    numbers = torch.empty(-(-n_bytes // 8), dtype=torch.int64)
-    numbers.random_(torch.iinfo(torch.int64).min, None)
+    numbers = torch.empty(-(-n_bytes // 8), dtype=torch.int64, device="cpu")
+    numbers.random_(torch.iinfo(torch.int64).min, None, generator=generator)
     return numbers.view(torch.uint8)[:n_bytes].view(shape)

@@ -167,6 +167,24 @@ def check_mask(mask, name, shape):
         )
 
 
+def complete_masks(codes, mask, visit_mask):
+    """Masks of codes and of visits, made of the codes where they are None, and checked."""
+    mask = codes != 0 if mask is None else mask
+    check_mask(mask, "mask", codes.shape)
+    if (mask & (codes == 0)).any():
+        raise ValueError("mask is True where codes is 0, which is padding; make it False there.")
+
+    has_code = mask.any(dim=2)
+    if visit_mask is None:
+        return mask, has_code.flip(1).cumsum(dim=1).flip(1) > 0
+    check_mask(visit_mask, "visit_mask", codes.shape[:2])
+    if (has_code & ~visit_mask).any():
+        raise ValueError("visit_mask is False for visits with codes; make it True, or mask these.")
+    if (visit_mask[:, 1:] & ~visit_mask[:, :-1]).any():
+        raise ValueError("visit_mask has padding before a real visit; move it to the end.")
+    return mask, visit_mask
+
+
 def _scoring_network(embedding_dim):
     bottleneck = max(embedding_dim // 2, 1)
     return nn.Sequential(nn.Linear(embedding_dim, bottleneck), nn.Tanh(), nn.Linear(bottleneck, 1))

@@ -3,10 +3,11 @@
 import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
-from torch.utils.checkpoint import checkpoint
 
 from ._dropout import ByteDropout
-from ._encoder import VisitEncoder, check_mask
+from ._encoder import VisitEncoder, complete_masks
+from ._generators import draw_weights, redrawing
+from ._layers import lay_out, recomputed, run_layers
 
 # Largest number of visits in a batch whose intermediate results are all kept for the backward
 # pass. In a larger batch it computes most of them again, which takes less memory and more time.
@@ -117,6 +118,31 @@ class VisitLSTM(nn.Module):
         self.features = nn.Linear(n_features, state_dim) if n_features else None
         self.head = nn.Linear(state_dim + time_gaps, output_dim)
 
+    def reset_parameters(self, generator=None):
+        """Draw new weights, from the distributions that torch's own layers draw theirs from.
+
+        Parameters
+        ----------
+        generator : torch.Generator, default=None
+            The generator to draw from, on the device of the weights. None is torch's global one.
+        """
+        draw_weights(self, generator)
+        with torch.no_grad():
+            self.embedding.weight[:2] = 0
+
+    def drop_by(self, generator):
+        """Draw from a generator which units to drop in training.
+
+        Parameters
+        ----------
+        generator : torch.Generator or None
+            The generator, on the device of the weights. None is torch's global one, which
+            `forward_padded` draws from between LSTM layers in any case.
+        """
+        for module in self.modules():
+            if isinstance(module, ByteDropout):
+                module.generator = generator
+
     def forward(self, batch):
         """Return the logits of ragged samples.
 
@@ -219,7 +245,7 @@ class VisitLSTM(nn.Module):
             raise ValueError(
                 f"codes has shape {tuple(codes.shape)}; (n_samples, n_visits, n_codes) is needed."
             )
-        mask, visit_mask = _complete_masks(codes, mask, visit_mask)
+        mask, visit_mask = complete_masks(codes, mask, visit_mask)
 
         embedded = self.embedding(codes).flatten(0, 1)
         visits = self.encoder.forward_padded(embedded, mask.flatten(0, 1))
@@ -277,7 +303,9 @@ class VisitLSTM(nn.Module):
             ends = offsets[start : start + _MOST_VISITS + 1]
             tokens = batch.tokens[ends[0] : ends[-1]]
             of_part = None if gaps is None else gaps[start : start + _MOST_VISITS]
-            parts.append(_recomputed(self._vectors_of, tokens, ends - ends[0], of_part))
+            drawing = redrawing(self.dropout.generator)
+            arguments = tokens, ends - ends[0], of_part
+            parts.append(recomputed(self._vectors_of, *arguments, **drawing))
         return torch.cat(parts)
 
     def _vectors_of(self, tokens, visit_offsets, gaps):
@@ -286,8 +314,11 @@ class VisitLSTM(nn.Module):
 
     def _run_packed(self, batch, visits):
         packed, visit = batch.pack(visits)
-        output, _ = self.lstm(packed)
-        states = torch.empty_like(output.data).index_copy(0, visit, output.data)
+        if self.training and self.lstm.num_layers > 1 and self.dropout.p:
+            output = run_layers(self.lstm, self.dropout, *packed[:2])
+        else:
+            output = self.lstm(packed)[0].data
+        states = torch.empty_like(output).index_copy(0, visit, output)
         return states.split(self.lstm.hidden_size, dim=1)
 
     def _run_dense(self, batch, visits):
@@ -314,9 +345,9 @@ class VisitLSTM(nn.Module):
             return torch.lstm(steps, state, weights, *options)
 
         is_large, outputs = len(place) > _MOST_VISITS, []
-        for steps in _lay_out(visits, stretches):
+        for steps in lay_out(visits, stretches):
             arguments = [steps, *(s[:, : steps.shape[1]] for s in state)]
-            output, *state = _recomputed(run, *arguments) if is_large else run(*arguments)
+            output, *state = recomputed(run, *arguments) if is_large else run(*arguments)
             outputs.append(output.flatten(0, 1))
         return nn.functional.embedding(place, torch.cat(outputs))
 
@@ -328,24 +359,6 @@ class VisitLSTM(nn.Module):
     def _zero_state(self, n_samples):
         directions = 2 if self.lstm.bidirectional else 1
         return self.head.weight.new_zeros(n_samples, self.lstm.hidden_size * directions)
-
-
-def _lay_out(visits, stretches):
-    """Vectors of the visits of each stretch, of shape (n_steps, n_samples, n_features)."""
-    if not torch.is_grad_enabled():
-        return (nn.functional.embedding(stretch, visits) for stretch in stretches)
-    # Together, as each lookup would have a gradient of the size of all visits.
-    rows = torch.cat([stretch.flatten() for stretch in stretches])
-    parts = nn.functional.embedding(rows, visits).split([s.numel() for s in stretches])
-    return (part.view(*s.shape, -1) for part, s in zip(parts, stretches, strict=True))
-
-
-def _recomputed(function, *arguments):
-    """Call a function now, and again in the backward pass instead of keeping what it computes."""
-    if not torch.is_grad_enabled():
-        return function(*arguments)
-    # With the state of the random generator preserved, dropout drops the same units again.
-    return checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=True)
 
 
 def _mlp(dim, hidden_dim, dropout):
@@ -361,20 +374,3 @@ def _times_of(batch):
     if batch.times is None:
         raise ValueError("A network with time_gaps=True reads the times of a batch; give it times.")
     return batch.times
-
-
-def _complete_masks(codes, mask, visit_mask):
-    mask = codes != 0 if mask is None else mask
-    check_mask(mask, "mask", codes.shape)
-    if (mask & (codes == 0)).any():
-        raise ValueError("mask is True where codes is 0, which is padding; make it False there.")
-
-    has_code = mask.any(dim=2)
-    if visit_mask is None:
-        return mask, has_code.flip(1).cumsum(dim=1).flip(1) > 0
-    check_mask(visit_mask, "visit_mask", codes.shape[:2])
-    if (has_code & ~visit_mask).any():
-        raise ValueError("visit_mask is False for visits with codes; make it True, or mask these.")
-    if (visit_mask[:, 1:] & ~visit_mask[:, :-1]).any():
-        raise ValueError("visit_mask has padding before a real visit; move it to the end.")
-    return mask, visit_mask

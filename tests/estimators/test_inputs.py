@@ -7,8 +7,8 @@ import pytest
 
 from sklearn_ehr import VisitSequences
 from sklearn_ehr.estimators import _inputs
+from sklearn_ehr.estimators._dataset import VisitDataset
 from sklearn_ehr.estimators._inputs import batches_by_length
-from sklearn_ehr.estimators._net import VisitDataset
 
 
 def test_batches_hold_samples_of_similar_length():

@@ -117,9 +117,7 @@ def test_final_net_has_the_least_validation_loss_of_history(n_classes, seed, lr)
         batch_size=16,
         callbacks=[KeepValidation()],
     ).fit(X, y)
-    loss = validation_loss(
-        model, KeepValidation.valid.sequences, KeepValidation.valid.target.numpy()
-    )
+    loss = validation_loss(model, KeepValidation.valid.sequences, KeepValidation.valid.target)
     assert loss == pytest.approx(model.history_["valid_loss"].min(), abs=1e-6)
 
 
@@ -486,7 +484,7 @@ def test_epoch_scoring_by_name(n_classes, scoring, lower_is_better):
     model = tiny(callbacks=scores, max_epochs=1, validation_fraction=0.5, dropout=0.0)
     model.set_params(callbacks=[*scores, KeepValidation()]).fit(X, y)
     valid = KeepValidation.valid
-    encoded = valid.target.numpy().astype(int)
+    encoded = valid.target.astype(int)
     assert {"apart", "seen"} <= set(model.history_)
     if scoring == "accuracy":
         assert model.history_["apart"][0] == model.score(valid.sequences, encoded)

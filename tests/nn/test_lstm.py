@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import pad
 
-from sklearn_ehr.nn import VisitBatch, VisitLSTM, _batch, _lstm
+from sklearn_ehr.nn import VisitBatch, VisitLSTM, _batch, _layers, _lstm
 
 AGGREGATIONS = ["mean", "sum", "max", "attention"]
 VOCAB_SIZE = 8
@@ -148,7 +148,7 @@ def test_computing_again_drops_the_same_units(options, monkeypatch):
             return [*logits_and_gradients(net, net(batch)), torch.rand(4)]
 
     again = train(1)
-    with mock.patch.object(_lstm, "checkpoint", side_effect=_lstm.checkpoint) as checkpoint:
+    with mock.patch.object(_layers, "checkpoint", side_effect=_layers.checkpoint) as checkpoint:
         train(1)
     assert checkpoint.call_count > 3
     monkeypatch.setattr(_lstm, "checkpoint", lambda function, *arguments, **_: function(*arguments))
