@@ -17,6 +17,7 @@ from ..visits import N_SPECIAL, TruncatedHistories, refuse_overlaps, with_earlie
 from ._code_vectors import vectors_given
 from ._dataset import VisitDataset
 from ._device import choose_device, plain_torch
+from ._further import fixed_parameters, refuse_changes, refuse_unscaled, warn_of_unknown
 from ._inputs import (
     as_batch,
     as_sequences,
@@ -24,6 +25,8 @@ from ._inputs import (
     known_tokens,
     read_times,
     refuse_features,
+    refuse_other_input,
+    refuse_unfinite,
     size_of,
 )
 from ._net import (
@@ -159,8 +162,7 @@ class BaseVisitLSTM(BaseEstimator):
         X_val = as_sequences(X_val)
         warn_if_shared(X_val.groups, X.groups)
         name = type(self).__name__
-        _refuse_other_vocabulary("X_val", X_val.vocabulary, X.vocabulary, name)
-        _refuse_other_features("X_val", X_val.feature_names, X.feature_names, name)
+        refuse_other_input("X_val", X_val, X.vocabulary, X.feature_names, name)
         return known_tokens(X_val, size_of(X)["n_ids"])
 
     def _train(self, samples, validation, learnt, **task):
@@ -172,7 +174,7 @@ class BaseVisitLSTM(BaseEstimator):
         random_state = check_random_state(self.random_state)
         split_seed, seed = map(int, random_state.randint(_LARGEST_SEED, size=2))
         task |= size_of(samples.sequences)
-        learnt |= _described(samples.sequences)
+        learnt |= self._described(samples.sequences)
         samples, is_split = samples.weighted(), False
         training = samples
         if self.early_stopping and validation is None:
@@ -228,12 +230,18 @@ class BaseVisitLSTM(BaseEstimator):
 
     def _train_further(self, sequences, target, weight, **task):
         """One epoch more, on a net built the first time."""
+        refuse_unscaled(weight)
         times = read_times(sequences, by_visit=False) if self.time_gaps else None
         history, learnt = None, {}
         if hasattr(self, "net_"):
             net, random_state, history = self.net_, self._random_state, self.history_
+            refuse_changes(self, self._started_with)
             self._refuse_other_input(sequences)
+            n_ids = net.module_.embedding.num_embeddings
+            if not self._has_told and warn_of_unknown(sequences, n_ids):
+                learnt = {"_has_told": True}
             sequences = self._known(sequences)
+            net.retune(**self._tunable())
         else:
             random_state = check_random_state(self.random_state)
             net = self._build_net(**size_of(sequences), **task)
@@ -242,7 +250,7 @@ class BaseVisitLSTM(BaseEstimator):
         with plain_torch(net.device), net.seeded(seed):
             if not net.initialized_:
                 coverage = self._initialize(net, sequences.vocabulary)
-                learnt = _described(sequences) | {"embedding_coverage_": coverage}
+                learnt = self._described(sequences) | {"embedding_coverage_": coverage}
             n_before = len(net.history)
             # Weights as they are: between calls, too, they say what counts for how much.
             net.partial_fit(VisitDataset(sequences, target, weight, times=times))
@@ -285,7 +293,6 @@ class BaseVisitLSTM(BaseEstimator):
             module__embedding_dim=int(self.embedding_dim),
             module__hidden_dim=int(self.hidden_dim),
             module__num_layers=int(self.num_layers),
-            module__dropout=float(self.dropout),
             module__bidirectional=bool(self.bidirectional),
             module__aggregation=str(self.aggregation),
             module__mlp_dim=int(self.mlp_dim),
@@ -296,18 +303,25 @@ class BaseVisitLSTM(BaseEstimator):
             criterion__reduction="none",
             **{f"criterion__{name}": value for name, value in criterion_params.items()},
             optimizer=torch.optim.AdamW,
-            optimizer__weight_decay=float(self.weight_decay),
             # Codes too rare to be learnt much about would lose what tells them apart.
             optimizer__param_groups=[("embedding.weight", {"weight_decay": 0.0})],
             optimizer__fused=True,
-            lr=float(self.lr),
-            batch_size=int(self.batch_size),
             max_epochs=int(self.max_epochs),
             train_split=None,
             callbacks=callbacks,
             device=choose_device(self.device),
             verbose=int(self.verbose),
+            **self._tunable(),
         )
+
+    def _tunable(self):
+        """Parameters of the net that may change between calls of `partial_fit`."""
+        return {
+            "module__dropout": float(self.dropout),
+            "optimizer__weight_decay": float(self.weight_decay),
+            "lr": float(self.lr),
+            "batch_size": int(self.batch_size),
+        }
 
     def _keep(self, net, history, random_state, learnt):
         """Keep the trained net, without the log of every batch."""
@@ -318,6 +332,15 @@ class BaseVisitLSTM(BaseEstimator):
         self.history_ = history
         self._random_state = random_state
         vars(self).update(learnt)
+
+    def _described(self, sequences):
+        """Attributes of a fitted estimator that say what its input is, and how it was built."""
+        return {
+            "vocabulary_": sequences.vocabulary,
+            "feature_names_": sequences.feature_names,
+            "_started_with": fixed_parameters(self),
+            "_has_told": False,
+        }
 
     def _outputs(self, X, entry=VisitLSTM.forward):
         """What an entry of the module answers for each sample or visit, ndarray (n, ...)."""
@@ -339,6 +362,7 @@ class BaseVisitLSTM(BaseEstimator):
 
         with plain_torch(device), torch.inference_mode():
             outputs = torch.cat(list(map(answer, batches))).numpy()
+        refuse_unfinite(outputs)
         rows = np.concatenate(batches)
         in_order = np.empty_like(outputs)
         in_order[sequences.visits_of(rows) if by_visit else rows] = outputs
@@ -358,8 +382,7 @@ class BaseVisitLSTM(BaseEstimator):
 
     def _refuse_other_input(self, sequences):
         name = type(self).__name__
-        _refuse_other_vocabulary("X", sequences.vocabulary, self.vocabulary_, name)
-        _refuse_other_features("X", sequences.feature_names, self.feature_names_, name)
+        refuse_other_input("X", sequences, self.vocabulary_, self.feature_names_, name)
 
     def _known(self, sequences):
         """Sequences whose tokens the fitted module knows; those beyond become unknown."""
@@ -370,28 +393,3 @@ class BaseVisitLSTM(BaseEstimator):
         tags.input_tags.two_d_array = False
         tags.input_tags.three_d_array = True
         return tags
-
-
-def _described(sequences):
-    """Attributes of a fitted estimator that say what its input is."""
-    return {
-        "vocabulary_": sequences.vocabulary,
-        "feature_names_": sequences.feature_names,
-    }
-
-
-def _refuse_other_vocabulary(name, vocabulary, fitted, estimator):
-    if None not in (vocabulary, fitted) and vocabulary != fitted:
-        raise ValueError(
-            f"{name} has another vocabulary (size {vocabulary.size}) than this {estimator} was "
-            f"fitted with (size {fitted.size}). Transform {name} with the transformer that was "
-            f"fitted with it, best in one Pipeline."
-        )
-
-
-def _refuse_other_features(name, features, fitted, estimator):
-    if features != fitted:
-        raise ValueError(
-            f"{name} has the features {features}, but this {estimator} was fitted with {fitted}. "
-            f"Transform {name} with the transformer that was fitted with it, best in one Pipeline."
-        )

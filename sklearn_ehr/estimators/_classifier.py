@@ -91,7 +91,9 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         called in both trainings if `refit` is True; the second one has no validation loss.
     random_state : int, RandomState instance or None, default=None
         Controls the validation split, the initial weights, dropout and the order of samples. Pass
-        an int for the same model on every call, to the bit on the same CPU.
+        an int for the same model on every call: on a CPU to the bit, whatever number of threads
+        torch is set to, given the same kind of CPU and the same versions of torch and numpy.
+        torch's global generator is neither used nor changed.
     verbose : int, default=0
         1 prints a line per epoch.
 
@@ -235,7 +237,8 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         ------
         ValueError
             If lengths differ, labels are null or of one class only, weights are negative or all 0,
-            `class_weight` is given for several labels, or the validation set has other labels.
+            `class_weight` is given for several labels, the validation set has other labels, or the
+            training diverges.
         """
         X = as_sequences(X)
         y = check_labels(X, y, type(self).__name__)
@@ -264,6 +267,10 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train for one more epoch, on all samples and without early stopping.
 
+        Between calls `lr`, `weight_decay`, `batch_size`, `dropout`, `class_weight` and `verbose`
+        may be changed. A change of the network, `average`, `device`, `callbacks` or `random_state`
+        raises an error; all other parameters are ignored here.
+
         Parameters
         ----------
         X : VisitSequences or array-like of shape (n_samples, n_visits, n_codes)
@@ -271,7 +278,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         classes : array-like of shape (n_classes,), default=None
             All the classes there will be, or the positions of the labels. Needed in the first call.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples.
+            Weights of the samples, which also say how much a call counts beside others.
 
         Returns
         -------
@@ -280,8 +287,8 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         Raises
         ------
         ValueError
-            If `classes` is missing in the first call or another in a later one, or a label is none
-            of them.
+            If `classes` is missing in the first call or another in a later one, a label is none of
+            them, a parameter was changed that may not be, or the training diverges.
         """
         X = as_sequences(X)
         y = check_labels(X, y, type(self).__name__)
@@ -297,7 +304,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
                 "class_weight='balanced' needs all labels at once, which partial_fit never sees. "
                 "Give the weights as a dict."
             )
-        given = check_weight(sample_weight, X)
+        given = check_weight(sample_weight, X, is_scaled=False)
         weight = weigh_classes(self.class_weight, given, encoded, coding)
         self._train_further(X, coding.as_target(encoded), weight, **coding.task())
         vars(self).update(_learnt(coding))

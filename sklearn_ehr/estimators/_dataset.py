@@ -65,8 +65,15 @@ class VisitDataset(torch.utils.data.Dataset):
     def weighted_to_one(self):
         """The dataset with weights under which its loss is a weighted mean of its targets'."""
         # First of at most 1, as sums of large ones would be infinite.
-        weight = self.weight / self.weight.max()
-        weight = weight / (weight * self._n_labelled()).mean()
+        scaled = self._with(self.weight / self.weight.max())
+        return scaled._with(scaled.weight / scaled.mean_weight)
+
+    @property
+    def mean_weight(self):
+        """Weight of its targets for each sample, in the mean."""
+        return (self.weight * self._n_labelled()).mean()
+
+    def _with(self, weight):
         return VisitDataset(self.sequences, self.target, weight, self.by_visit, self.times)
 
     def _n_labelled(self):

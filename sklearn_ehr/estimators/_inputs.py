@@ -9,6 +9,8 @@ from ..nn import VisitBatch
 from ..utils import offsets_from_lengths
 from ..visits import UNKNOWN, VisitSequences
 
+# Embeddings of 256 numbers, and what their training keeps beside them, take 5 GiB.
+_MOST_IDS = 2**20
 # As many vectors of 256 numbers take 128 MiB.
 _MOST_VISITS = 2**17
 
@@ -37,10 +39,22 @@ def as_sequences(X):
 
 
 def size_of(sequences):
-    """Number of token ids (of the vocabulary, or else up to the largest token) and of features."""
+    """Number of token ids (of the vocabulary, or else up to the largest token) and of features.
+
+    Raises
+    ------
+    ValueError
+        If there is no vocabulary, and the largest token is far larger than codes are many.
+    """
     n_ids = int(sequences.tokens.max(initial=UNKNOWN)) + 1
     if sequences.vocabulary is not None:
         n_ids = sequences.vocabulary.size
+    elif n_ids > _MOST_IDS:
+        raise ValueError(
+            f"X has token ids up to {n_ids - 1}. Without a vocabulary every id up to the largest "
+            f"has an embedding, and ids below {_MOST_IDS} are accepted. Number the codes from 2 on "
+            f"without gaps, as VisitSequenceTransformer does."
+        )
     features = sequences.features
     return {"n_ids": n_ids, "n_features": 0 if features is None else features.shape[1]}
 
@@ -52,6 +66,31 @@ def known_tokens(sequences, n_ids):
     other = copy(sequences)
     other.tokens = np.where(sequences.tokens < n_ids, sequences.tokens, np.int32(UNKNOWN))
     return other
+
+
+def refuse_other_input(name, sequences, vocabulary, features, estimator):
+    """Raise for sequences of another vocabulary, or with other features, than those of a fit."""
+    if None not in (sequences.vocabulary, vocabulary) and sequences.vocabulary != vocabulary:
+        raise ValueError(
+            f"{name} has another vocabulary (size {sequences.vocabulary.size}) than this "
+            f"{estimator} was fitted with (size {vocabulary.size}). Transform {name} with the "
+            f"transformer that was fitted with it, best in one Pipeline."
+        )
+    if sequences.feature_names != features:
+        raise ValueError(
+            f"{name} has the features {sequences.feature_names}, but this {estimator} was fitted "
+            f"with {features}. Transform {name} with the transformer that was fitted with it, best "
+            f"in one Pipeline."
+        )
+
+
+def refuse_unfinite(outputs):
+    """Raise where a network answers no finite numbers."""
+    if not np.isfinite(outputs).all():
+        raise ValueError(
+            "The network's outputs are not finite: its weights are too large, or not finite, as "
+            "after a call to partial_fit that diverged. Fit it anew, with a lower lr."
+        )
 
 
 def refuse_features(sequences, what):

@@ -15,6 +15,10 @@ from torch.optim.swa_utils import AveragedModel
 
 from ..nn import LengthBucketSampler
 
+# A constant answer has a loss of about 1, or of 1 for each interval of time. An epoch with one of 10
+# may be the first of a good training; beyond 1,000, losses grow without bound.
+_ABSURD_LOSS = 1000
+
 
 class AverageWeights(Callback):
     """Average a net's weights over about the last tenth of its training steps [1]_.
@@ -136,6 +140,31 @@ class VisitNet(NeuralNet):
         loss = self.history[-1]["batches"][-1]["train_loss" if training else "valid_loss"]
         if not np.isfinite(loss):
             raise ValueError(_diverged(self, f"the loss is {loss}"))
+
+    def on_epoch_end(self, net, dataset_train=None, **kwargs):
+        """Stop a training whose losses are finite but absurd."""
+        super().on_epoch_end(net, dataset_train=dataset_train, **kwargs)
+        batches = [batch for batch in self.history[-1]["batches"] if "train_loss" in batch]
+        sizes = [batch["train_batch_size"] for batch in batches]
+        loss = np.average([batch["train_loss"] for batch in batches], weights=sizes)
+        if loss > _ABSURD_LOSS * dataset_train.mean_weight:
+            raise ValueError(_diverged(self, f"the mean loss is {loss:.3g}"))
+
+    def retune(self, *, lr, optimizer__weight_decay, batch_size, module__dropout):
+        """Change parameters of a net that is initialised, and go on with its weights."""
+        self.batch_size = batch_size
+        # The last group has all weights but the embedding's.
+        *_, group = groups = self.optimizer_.param_groups
+        group["weight_decay"] = self.optimizer__weight_decay = optimizer__weight_decay
+        if lr != self.lr:
+            # Otherwise it stays what a scheduler among the callbacks made of it.
+            self.lr = lr
+            for group in groups:
+                group["lr"] = lr
+        self.module__dropout = module__dropout
+        for module in self.module_.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = module__dropout
 
     def on_epoch_begin(self, net, **kwargs):
         """Record the learning rate that an epoch starts with."""

@@ -314,7 +314,7 @@ class VisitLSTM(nn.Module):
 
     def _run_packed(self, batch, visits):
         packed, visit = batch.pack(visits)
-        if self.training and self.lstm.num_layers > 1 and self.dropout.p:
+        if self.training and self.lstm.num_layers > 1:
             output = run_layers(self.lstm, self.dropout, *packed[:2])
         else:
             output = self.lstm(packed)[0].data

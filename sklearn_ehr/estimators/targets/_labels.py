@@ -114,6 +114,9 @@ def as_labels(y):
     # numpy first: scikit-learn makes floats of pandas' nullable and categorical bools.
     y = column_or_1d(np.asarray(y), warn=True)
     _refuse_null(y)
+    if y.dtype == np.float16:
+        # pandas has no index of these.
+        return y.astype(np.float32)
     if y.dtype != object:
         return y
     kind = pd.api.types.infer_dtype(y)
@@ -183,9 +186,10 @@ def weigh_classes(class_weight, weight, encoded, coding):
                 f"sklearn.multioutput.MultiOutputClassifier."
             )
         weight = weight * _weight_per_class(class_weight, weight, encoded, coding.classes)[encoded]
-    if (weight < 0).any():
+    if not ((weight >= 0) & (weight < np.inf)).all():
         raise ValueError(
-            f"class_weight={class_weight!r} has negative weights; they must be at least 0."
+            f"class_weight={class_weight!r} makes weights that are negative, NaN or infinite; they "
+            f"must be finite numbers of at least 0."
         )
     if not weight.any():
         raise ValueError("sample_weight and class_weight leave every sample a weight of zero.")

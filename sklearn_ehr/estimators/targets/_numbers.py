@@ -34,19 +34,30 @@ class NumberScaling:
     @classmethod
     def of(cls, y, weight, loss):
         """Scaling by weighted mean and standard deviation; of counts by the mean alone."""
-        center = np.average(y, axis=0, weights=weight)
+        with np.errstate(over="ignore", invalid="ignore"):
+            center = np.average(y, axis=0, weights=weight)
+            distance = np.abs(y - center)
+            # Relative to the largest, as the squares of tiny numbers are 0.
+            unit = np.where(distance.max(axis=0) > 0, distance.max(axis=0), 1.0)
+            scale = unit * np.sqrt(np.average((distance / unit) ** 2, axis=0, weights=weight))
+            if not np.isfinite(scale**2).all():
+                raise ValueError(_too_large("y", np.abs(y).max()))
         if loss == "poisson" and (center == 0).any():
             raise ValueError(
-                "loss='poisson' needs outcomes that are not all 0. Use another loss or outcome."
+                "loss='poisson' needs counts or rates that are not all 0. Use another loss or "
+                "outcome."
             )
         if loss == "poisson":
             return cls(loss, np.zeros_like(center), center)
-        scale = np.sqrt(np.average((y - center) ** 2, axis=0, weights=weight))
         return cls(loss, center, np.where(scale > 0, scale, 1.0))
 
-    def as_target(self, y):
-        """What the criterion takes."""
-        return ((y - self.center) / self.scale).astype(np.float32)
+    def as_target(self, y, name="y"):
+        """What the criterion takes: 32-bit floats."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            target = ((y - self.center) / self.scale).astype(np.float32)
+        if not np.isfinite(target).all():
+            raise ValueError(_too_large(name, np.abs(y).max()))
+        return target
 
     def to_numbers(self, outputs):
         """Predicted numbers: under "poisson" outputs are logarithms of rates."""
@@ -71,6 +82,14 @@ class NumberScaling:
             "criterion": _CRITERIA[self.loss],
             "output_dim": self.center.size,
         }
+
+
+def _too_large(name, largest):
+    return (
+        f"{name} has values up to {largest:.3g} in size, too large to scale by the standard "
+        f"deviation of the training outcomes. Look for a code such as 1e300 for a missing outcome, "
+        f"or give outcomes in a coarser unit."
+    )
 
 
 def check_numbers(X, y, estimator, loss):

@@ -3,6 +3,7 @@
 from numbers import Real
 
 import numpy as np
+import pandas as pd
 from sklearn.utils.validation import _check_sample_weight
 
 
@@ -15,21 +16,29 @@ def require_y(y, estimator):
         )
 
 
-def check_weight(sample_weight, X):
-    """Weight of each sample, of at least 0; all ones where none is given."""
+def check_weight(sample_weight, X, *, is_scaled=True):
+    """Weight of each sample, of at least 0; all equal where none is given.
+
+    Scaled, they are at most 1, so that sums of finite weights are finite.
+    """
     if sample_weight is not None and not isinstance(sample_weight, Real):
         sample_weight = as_floats(sample_weight, "sample_weight")
-    return _check_sample_weight(
+    weight = _check_sample_weight(
         sample_weight, X, dtype=np.float64, copy=True, ensure_non_negative=True
     )
+    # By a power of two, which leaves ratios and sums what they are to the last bit.
+    return np.ldexp(weight, -np.frexp(weight.max())[1]) if is_scaled else weight
 
 
 def as_floats(values, name):
     """Numbers as an array; the conversions of numpy and scikit-learn print what is no number."""
     try:
         array = np.asarray(values)
-        if array.dtype.kind in "mM":
+        if array.dtype.kind in "mMc":
             raise TypeError
+        if array.dtype == object:
+            # pandas.NA does not convert.
+            array = np.where(pd.isna(array), np.nan, array)
         return array.astype(np.float64, copy=False)
     except (TypeError, ValueError):
         raise ValueError(
