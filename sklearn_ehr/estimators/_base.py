@@ -231,7 +231,6 @@ class BaseVisitLSTM(BaseEstimator):
     def _train_further(self, sequences, target, weight, **task):
         """One epoch more, on a net built the first time."""
         refuse_unscaled(weight)
-        times = read_times(sequences, by_visit=False) if self.time_gaps else None
         history, learnt = None, {}
         if hasattr(self, "net_"):
             net, random_state, history = self.net_, self._random_state, self.history_
@@ -245,6 +244,7 @@ class BaseVisitLSTM(BaseEstimator):
         else:
             random_state = check_random_state(self.random_state)
             net = self._build_net(**size_of(sequences), **task)
+        times = read_times(sequences, by_visit=False) if self.time_gaps else None
         net.max_epochs = 1
         seed = random_state.randint(_LARGEST_SEED)
         with plain_torch(net.device), net.seeded(seed):

@@ -15,8 +15,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from ..nn import LengthBucketSampler
 
-# A constant answer has a loss of about 1, or of 1 for each interval of time. An epoch with one of 10
-# may be the first of a good training; beyond 1,000, losses grow without bound.
+# A constant answer has a loss of about 1, or of 1 for each interval of time. A good training may
+# begin with an epoch of 10; beyond 1,000, losses grow without bound.
 _ABSURD_LOSS = 1000
 
 

@@ -143,7 +143,8 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         Raises
         ------
         ValueError
-            If lengths differ, `y` is not as described, or weights are negative or all 0.
+            If lengths differ, `y` is not as described or too large to scale, weights are negative
+            or all 0, or the training diverges.
         """
         X = as_sequences(X)
         y = check_numbers(X, y, type(self).__name__, self.loss)
@@ -158,14 +159,14 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         if X_val is not None:
             y_val = check_numbers(X_val, y_val, type(self).__name__, self.loss)
             scaling.refuse_other_outcomes(y_val)
-            validation = self._encode(X_val, y_val, scaling, np.ones(len(y_val)))
+            validation = self._encode(X_val, y_val, scaling, np.ones(len(y_val)), "y_val")
         self._train(samples, validation, {"_scaling": scaling}, **scaling.task())
         return self
 
-    def _encode(self, X, y, scaling, weight):
+    def _encode(self, X, y, scaling, weight, name="y"):
         """Samples with scaled numbers."""
         strata = np.zeros(len(y), dtype=np.int64)
-        return self._samples(X, y, scaling.as_target(y), weight, strata)
+        return self._samples(X, y, scaling.as_target(y, name), weight, strata)
 
     def predict(self, X):
         """Predict the mean of each outcome, or with ``loss="absolute_error"`` its median.

@@ -151,7 +151,9 @@ def test_computing_again_drops_the_same_units(options, monkeypatch):
     with mock.patch.object(_layers, "checkpoint", side_effect=_layers.checkpoint) as checkpoint:
         train(1)
     assert checkpoint.call_count > 3
-    monkeypatch.setattr(_lstm, "checkpoint", lambda function, *arguments, **_: function(*arguments))
+    monkeypatch.setattr(
+        _layers, "checkpoint", lambda function, *arguments, **_: function(*arguments)
+    )
     kept, other = train(1), train(2)
     assert all(torch.equal(a, b) for a, b in zip(again, kept, strict=True))
     assert not torch.equal(other[0], kept[0])
@@ -182,7 +184,7 @@ def test_a_large_batch_keeps_less_for_the_backward_pass():
 
 
 def test_ordinary_batches_are_not_computed_again():
-    with mock.patch.object(_lstm, "checkpoint") as checkpoint:
+    with mock.patch.object(_layers, "checkpoint") as checkpoint:
         network()(to_batch(MIXED)).sum().backward()
     checkpoint.assert_not_called()
 

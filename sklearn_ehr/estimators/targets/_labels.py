@@ -114,9 +114,9 @@ def as_labels(y):
     # numpy first: scikit-learn makes floats of pandas' nullable and categorical bools.
     y = column_or_1d(np.asarray(y), warn=True)
     _refuse_null(y)
-    if y.dtype == np.float16:
+    if y.dtype in (np.float16, np.longdouble):
         # pandas has no index of these.
-        return y.astype(np.float32)
+        return y.astype(np.float64)
     if y.dtype != object:
         return y
     kind = pd.api.types.infer_dtype(y)
