@@ -40,12 +40,13 @@ def test_classes_are_of_any_dtype_of_numpy(dtype):
 def test_classes_are_of_any_dtype_of_pandas(dtype, method):
     y = pd.Series(Y.astype(bool) if "bool" in dtype else Y, dtype=dtype)
     options = {"classes": y[:2]} if method == "partial_fit" else {}
-    model = getattr(LSTMVisitClassifier(**TINY), method)(X, y, **options)
-    assert fitted_like(
-        model, getattr(LSTMVisitClassifier(**TINY), method)(X, np.asarray(y), **options)
+    one, other = (
+        getattr(LSTMVisitClassifier(**TINY), method)(X, labels, **options)
+        for labels in (y, Y.astype(np.asarray(y).dtype))
     )
-    np.testing.assert_array_equal(model.classes_, [0, 1])
-    assert model.classes_.dtype != object
+    assert fitted_like(one, other)
+    np.testing.assert_array_equal(one.classes_, [0, 1])
+    assert one.classes_.dtype != object
 
 
 @pytest.mark.parametrize("dtype", TEXT_DTYPES)
