@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, check_random_state
 
 from ..nn import VisitLSTM
+from ..utils import CallbackSupportMixin
 from ..visits import (
     N_SPECIAL,
     UNKNOWN,
@@ -33,16 +34,17 @@ from ._net import (
     epochs,
     is_complete,
     refuse_untrained,
-    stopping_early,
+    training_watched,
     warn_if_interrupted,
 )
+from ._progress import Progress, Stage
 from ._samples import Samples, warn_if_few
 from ._scoring import score_of, warn_if_constant
 
 _LARGEST_SEED = 2**31 - 1
 
 
-class BaseVisitLSTM(BaseEstimator):
+class BaseVisitLSTM(CallbackSupportMixin, BaseEstimator):
     """What every task's estimator shares: the hyper-parameters, training, and forward passes.
 
     A subclass brings `fit`, which encodes its target and calls `_train`, and `predict`, which reads
@@ -176,36 +178,38 @@ class BaseVisitLSTM(BaseEstimator):
             if not is_split:
                 self._warn_without_split(len(samples))
         warn_if_few(samples, type(self).__name__)
-        net, coverage = self._train_once(training, validation, learnt, seed, **task)
+        progress = Progress(self, samples, learnt, will_refit=self.refit and is_split)
+        patience = None if validation is None else self.n_iter_no_change
+        with progress.stage("fit", self.max_epochs, patience) as stage:
+            net, coverage = self._train_once(training, validation, learnt, seed, stage, **task)
         history = epochs(net.history, "fit")
         warn_if_constant(history, self.scoring)
         if self.refit and is_split and is_complete(net.history[-1]):
-            net, history = self._train_again(net, history, samples, learnt, seed, **task)
+            net, history = self._train_again(net, history, samples, learnt, seed, progress, **task)
         self._keep(net, history, samples.sequences.vocabulary, random_state, coverage)
         vars(self).update(learnt)
+        progress.finish(history)
 
-    def _train_once(self, training, validation, learnt, seed, *, max_epochs=None, **task):
+    def _train_once(self, training, validation, learnt, seed, stage, **task):
         """A trained net, and the share of codes whose vectors were given."""
         net = self._build_net(training.sequences, **task)
-        if max_epochs is not None:
-            net.max_epochs = max_epochs
+        net.max_epochs = stage.n_epochs
         data = training.data.weighted_to_one()
         with own_randomness(seed, net.device):
             coverage = self._initialize(net, training.sequences.vocabulary)
-            if validation is None:
-                net.partial_fit(data)
-            else:
-                score = score_of(self, validation, learnt)
-                if score is not None:
-                    # Before any training, as it may not fit the estimator.
-                    score(net)
+            apart = score = None
+            if validation is not None:
                 apart = validation.data.weighted_to_one()
-                with stopping_early(net, apart, self.n_iter_no_change, score):
-                    net.partial_fit(data)
+                score = score_of(self, validation, learnt)
+            if score is not None:
+                # Before any training, as it may not fit the estimator.
+                score(net)
+            with training_watched(net, stage, apart, self.n_iter_no_change, score):
+                net.partial_fit(data)
         refuse_untrained(net)
         return net, coverage
 
-    def _train_again(self, first, history, samples, learnt, seed, **task):
+    def _train_again(self, first, history, samples, learnt, seed, progress, **task):
         """A net trained on all samples for as many epochs as were best, or the first if cut short.
 
         Returns
@@ -215,7 +219,8 @@ class BaseVisitLSTM(BaseEstimator):
             Epochs of both trainings, or of the first if the second was cut short.
         """
         n_epochs = best_epoch(history)
-        net, _ = self._train_once(samples, None, learnt, seed, max_epochs=n_epochs, **task)
+        with progress.stage("refit", n_epochs) as stage:
+            net, _ = self._train_once(samples, None, learnt, seed, stage, **task)
         if len(net.history) < n_epochs or not is_complete(net.history[-1]):
             warn_if_interrupted(net)
             return first, history
@@ -239,7 +244,9 @@ class BaseVisitLSTM(BaseEstimator):
                 coverage = self._initialize(net, vocabulary)
             n_before = len(net.history)
             # Weights as they are: between calls, too, they say what counts for how much.
-            net.partial_fit(VisitDataset(sequences, target, weight, times=times))
+            data = VisitDataset(sequences, target, weight, times=times)
+            with training_watched(net, Stage("partial_fit", 1, self.verbose)):
+                net.partial_fit(data)
         refuse_untrained(net)
         new = epochs(net.history[n_before:], "partial_fit")
         history = pd.concat([history, new], ignore_index=True)
@@ -301,8 +308,9 @@ class BaseVisitLSTM(BaseEstimator):
             train_split=None,
             iterator_valid__collate_fn=as_is,
             callbacks=callbacks,
+            callbacks__print_log=None,
             device=choose_device(self.device),
-            verbose=int(self.verbose),
+            verbose=0,
         )
 
     def _keep(self, net, history, vocabulary, random_state, coverage):

@@ -2,6 +2,7 @@
 
 import warnings
 from contextlib import contextmanager
+from copy import deepcopy
 from numbers import Real
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import torch
 from sklearn.base import ClassifierMixin, RegressorMixin
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EarlyStopping
+from skorch.callbacks import Callback
 from skorch.helper import predefined_split
 from torch.optim.swa_utils import AveragedModel
 
@@ -232,36 +233,103 @@ def check_callbacks(callbacks):
             )
 
 
-class ValidationScore(Callback):
-    """Record in each epoch what a function of the net returns, such as a score of other samples."""
+class BestEpoch(Callback):
+    """Keep the weights of the best epoch, and stop after `patience` epochs without a better one.
 
-    def __init__(self, score):
+    The best has the lowest validation loss, or the highest `score`, a function of the net whose
+    value is recorded.
+    """
+
+    def __init__(self, patience, score=None):
+        self.patience = patience
         self.score = score
 
+    def on_train_begin(self, net, **kwargs):
+        """Start anew."""
+        self.n_seen_, self.epoch_, self.best_, self.weights_ = 0, 0, -np.inf, None
+
     def on_epoch_end(self, net, **kwargs):
-        """Record it."""
-        net.history.record("valid_score", float(self.score(net)))
+        """Compare the epoch with the best, and stop as skorch's callbacks do."""
+        self._see(net)
+        if self.n_seen_ - self.epoch_ >= self.patience:
+            raise KeyboardInterrupt
+
+    def on_train_end(self, net, **kwargs):
+        """Compare an epoch after which another callback stopped training."""
+        if self.n_seen_ < len(net.history) and is_complete(net.history[-1]):
+            self._see(net)
+
+    def restore(self, net):
+        """Put the weights into the net."""
+        if self.weights_ is not None:
+            net.module_.load_state_dict(self.weights_)
+
+    def _see(self, net):
+        self.n_seen_ = len(net.history)
+        if self.score is None:
+            value = -net.history[-1, "valid_loss"]
+        else:
+            value = float(self.score(net))
+            net.history.record("valid_score", value)
+        if value > self.best_:
+            self.best_, self.epoch_ = value, self.n_seen_
+            self.weights_ = deepcopy(net.module_.state_dict())
+
+
+class EpochWatcher(Callback):
+    """Tell a watcher when each epoch begins and ends; it says whether to stop there."""
+
+    def __init__(self, watcher):
+        self.watcher = watcher
+
+    def on_train_begin(self, net, **kwargs):
+        """Ignore earlier trainings."""
+        self.n_told_ = len(net.history)
+
+    def on_epoch_begin(self, net, **kwargs):
+        """Tell of it."""
+        self.watcher.begin_epoch(net)
+
+    def on_epoch_end(self, net, **kwargs):
+        """Tell of it."""
+        self.n_told_ = len(net.history)
+        if self.watcher.end_epoch(net):
+            raise KeyboardInterrupt
+
+    def on_train_end(self, net, **kwargs):
+        """Tell of an epoch in which, or after which, training was stopped."""
+        if self.n_told_ < len(net.history):
+            self.watcher.end_epoch(net)
 
 
 @contextmanager
-def stopping_early(net, validation, patience, score=None):
-    """Validate a net on data that it lets go of afterwards, and restore its best weights.
+def training_watched(net, watcher, validation=None, patience=None, score=None):
+    """Tell a watcher of the epochs of a net, which are validated on data that is let go afterwards.
 
-    The best are those of the lowest loss, or of the highest `score`, a function of the net.
+    With `validation`, training stops early, and the net is left with its best weights.
     """
-    callbacks = [EarlyStopping(patience=patience, threshold=0, load_best=True)]
-    if score is not None:
-        callbacks[0].set_params(monitor="valid_score", lower_is_better=False)
-        callbacks.insert(0, ValidationScore(score))
+    callbacks = [EpochWatcher(watcher)]
+    if validation is not None:
+        callbacks.insert(0, BestEpoch(patience, score))
+        net.train_split = predefined_split(validation)
     named = [(type(callback).__name__, callback.initialize()) for callback in callbacks]
     net.callbacks_.extend(named)
-    net.train_split = predefined_split(validation)
     try:
         yield
+        if validation is not None:
+            callbacks[0].restore(net)
     finally:
         net.train_split = None
         for callback in named:
             net.callbacks_.remove(callback)
+
+
+def frozen_copy(net):
+    """A net that goes on predicting as this one does now, when this one is trained further."""
+    frozen = object.__new__(type(net))
+    module = deepcopy(net.module_).eval()
+    vars(frozen).update(vars(net), module_=module, callbacks_=[], train_split=None)
+    return frozen
 
 
 def best_epoch(history):
