@@ -7,17 +7,25 @@ from numbers import Integral, Real
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, check_random_state
 
 from ..nn import VisitLSTM
-from ..visits import N_SPECIAL, TruncatedHistories, refuse_overlaps, with_earlier
-from ._code_vectors import vectors_given
+from ..utils import CallbackSupportMixin
+from ..visits import TruncatedHistories, refuse_overlaps, with_earlier
+from ._building import build_net, initialize, tunable
 from ._dataset import VisitDataset
-from ._device import choose_device, plain_torch
+from ._device import plain_torch
 from ._further import fixed_parameters, refuse_changes, refuse_unscaled, warn_of_unknown
+from ._history import (
+    best_epoch,
+    epochs,
+    is_complete,
+    refuse_untrained,
+    warn_if_interrupted,
+)
 from ._inputs import (
     as_batch,
     as_sequences,
@@ -29,23 +37,15 @@ from ._inputs import (
     refuse_unfinite,
     size_of,
 )
-from ._net import (
-    AverageWeights,
-    best_epoch,
-    check_callbacks,
-    epochs,
-    is_complete,
-    refuse_untrained,
-    stopping_early,
-    warn_if_interrupted,
-)
+from ._net import training_watched
+from ._progress import Progress, Stage
 from ._samples import Samples, warn_if_few, warn_if_shared
 from ._scoring import score_of, warn_if_constant
 
 _LARGEST_SEED = 2**31 - 1
 
 
-class BaseVisitLSTM(BaseEstimator):
+class BaseVisitLSTM(CallbackSupportMixin, BaseEstimator):
     """What every task's estimator shares: the hyper-parameters, training, and forward passes.
 
     A subclass brings `fit`, which encodes its target and calls `_train`, and `predict`, which reads
@@ -169,7 +169,7 @@ class BaseVisitLSTM(BaseEstimator):
         """Train a net with early stopping, if any, and then on all samples, if it is refitted.
 
         `validation` is None, or the samples that were given for it. `learnt` holds the attributes
-        that the estimator needs to predict, and `task` the arguments of `_build_net`.
+        that the estimator needs to predict, and `task` the arguments of `build_net`.
         """
         random_state = check_random_state(self.random_state)
         split_seed, seed = map(int, random_state.randint(_LARGEST_SEED, size=2))
@@ -183,35 +183,37 @@ class BaseVisitLSTM(BaseEstimator):
             if not is_split:
                 self._warn_without_split(len(samples))
         warn_if_few(samples, type(self).__name__)
-        net, coverage = self._train_once(training, validation, learnt, seed, **task)
+        progress = Progress(self, samples, learnt, will_refit=self.refit and is_split)
+        patience = None if validation is None else self.n_iter_no_change
+        with progress.stage("fit", self.max_epochs, patience) as stage:
+            net, coverage = self._train_once(training, validation, learnt, seed, stage, **task)
         refuse_untrained(net)
         history = epochs(net.history, "fit")
         warn_if_constant(history, self.scoring)
         if self.refit and is_split and is_complete(net.history[-1]):
-            net, history = self._train_again(net, history, samples, learnt, seed, **task)
+            net, history = self._train_again(net, history, samples, learnt, seed, progress, **task)
         self._keep(net, history, random_state, learnt | {"embedding_coverage_": coverage})
+        progress.finish(history)
 
-    def _train_once(self, training, validation, learnt, seed, *, max_epochs=None, **task):
+    def _train_once(self, training, validation, learnt, seed, stage, **task):
         """A trained net, and the share of codes whose vectors were given."""
-        net = self._build_net(**task)
-        if max_epochs is not None:
-            net.max_epochs = max_epochs
+        net = build_net(self, **task)
+        net.max_epochs = stage.n_epochs
         data = training.data.weighted_to_one()
         with plain_torch(net.device), net.seeded(seed):
-            coverage = self._initialize(net, training.sequences.vocabulary)
-            if validation is None:
-                net.partial_fit(data)
-            else:
-                score = score_of(self, validation, learnt)
-                if score is not None:
-                    # Before any training, as it may not fit the estimator.
-                    score(net)
+            coverage = initialize(net, self.embedding_init, training.sequences.vocabulary)
+            apart = score = None
+            if validation is not None:
                 apart = validation.data.weighted_to_one()
-                with stopping_early(net, apart, self.n_iter_no_change, score):
-                    net.partial_fit(data)
+                score = score_of(self, validation, learnt)
+            if score is not None:
+                # Before any training, as it may not fit the estimator.
+                score(net)
+            with training_watched(net, stage, apart, self.n_iter_no_change, score):
+                net.partial_fit(data)
         return net, coverage
 
-    def _train_again(self, first, history, samples, learnt, seed, **task):
+    def _train_again(self, first, history, samples, learnt, seed, progress, **task):
         """A net trained on all samples for as many epochs as were best, or the first if cut short.
 
         Returns
@@ -221,7 +223,8 @@ class BaseVisitLSTM(BaseEstimator):
             Epochs of both trainings, or of the first if the second was cut short.
         """
         n_epochs = best_epoch(history)
-        net, _ = self._train_once(samples, None, learnt, seed, max_epochs=n_epochs, **task)
+        with progress.stage("refit", n_epochs) as stage:
+            net, _ = self._train_once(samples, None, learnt, seed, stage, **task)
         if len(net.history) < n_epochs or not is_complete(net.history[-1]):
             warn_if_interrupted(net)
             return first, history
@@ -240,35 +243,26 @@ class BaseVisitLSTM(BaseEstimator):
             if not self._has_told and warn_of_unknown(sequences, n_ids):
                 learnt = {"_has_told": True}
             sequences = self._known(sequences)
-            net.retune(**self._tunable())
+            net.retune(**tunable(self))
         else:
             random_state = check_random_state(self.random_state)
-            net = self._build_net(**size_of(sequences), **task)
+            net = build_net(self, **size_of(sequences), **task)
         times = read_times(sequences, by_visit=False) if self.time_gaps else None
         net.max_epochs = 1
         seed = random_state.randint(_LARGEST_SEED)
         with plain_torch(net.device), net.seeded(seed):
             if not net.initialized_:
-                coverage = self._initialize(net, sequences.vocabulary)
+                coverage = initialize(net, self.embedding_init, sequences.vocabulary)
                 learnt = self._described(sequences) | {"embedding_coverage_": coverage}
             n_before = len(net.history)
             # Weights as they are: between calls, too, they say what counts for how much.
-            net.partial_fit(VisitDataset(sequences, target, weight, times=times))
+            data = VisitDataset(sequences, target, weight, times=times)
+            with training_watched(net, Stage("partial_fit", 1, self.verbose)):
+                net.partial_fit(data)
         refuse_untrained(net)
         new = epochs(net.history[n_before:], "partial_fit")
         history = pd.concat([history, new], ignore_index=True)
         self._keep(net, history, random_state, learnt)
-
-    def _initialize(self, net, vocabulary):
-        """Initialise a net, with the vectors given; return the share of codes that have one."""
-        net.initialize()
-        if self.embedding_init is None:
-            return 0.0
-        embedding = net.module_.embedding
-        tokens, vectors = vectors_given(self.embedding_init, vocabulary, embedding.embedding_dim)
-        with torch.no_grad():
-            embedding.weight[tokens] = torch.from_numpy(vectors).to(embedding.weight.device)
-        return len(tokens) / max(1, embedding.num_embeddings - N_SPECIAL)
 
     def _warn_without_split(self, n_samples):
         warnings.warn(
@@ -279,49 +273,6 @@ class BaseVisitLSTM(BaseEstimator):
             UserWarning,
             stacklevel=5,
         )
-
-    def _build_net(self, *, n_ids, n_features, net, criterion, output_dim, **criterion_params):
-        callbacks = [] if self.callbacks is None else clone(list(self.callbacks), safe=False)
-        check_callbacks(callbacks, self.refit)
-        if self.average:
-            # First, so that the others are called with the average weights in the net.
-            callbacks.insert(0, AverageWeights())
-        # torch takes no numpy scalars, which a search may draw: hence int, float and bool.
-        return net(
-            VisitLSTM,
-            module__vocab_size=n_ids,
-            module__embedding_dim=int(self.embedding_dim),
-            module__hidden_dim=int(self.hidden_dim),
-            module__num_layers=int(self.num_layers),
-            module__bidirectional=bool(self.bidirectional),
-            module__aggregation=str(self.aggregation),
-            module__mlp_dim=int(self.mlp_dim),
-            module__output_dim=output_dim,
-            module__time_gaps=bool(self.time_gaps),
-            module__n_features=n_features,
-            criterion=criterion,
-            criterion__reduction="none",
-            **{f"criterion__{name}": value for name, value in criterion_params.items()},
-            optimizer=torch.optim.AdamW,
-            # Codes too rare to be learnt much about would lose what tells them apart.
-            optimizer__param_groups=[("embedding.weight", {"weight_decay": 0.0})],
-            optimizer__fused=True,
-            max_epochs=int(self.max_epochs),
-            train_split=None,
-            callbacks=callbacks,
-            device=choose_device(self.device),
-            verbose=int(self.verbose),
-            **self._tunable(),
-        )
-
-    def _tunable(self):
-        """Parameters of the net that may change between calls of `partial_fit`."""
-        return {
-            "module__dropout": float(self.dropout),
-            "optimizer__weight_decay": float(self.weight_decay),
-            "lr": float(self.lr),
-            "batch_size": int(self.batch_size),
-        }
 
     def _keep(self, net, history, random_state, learnt):
         """Keep the trained net, without the log of every batch."""

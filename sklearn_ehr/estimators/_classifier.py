@@ -95,7 +95,9 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         torch is set to, given the same kind of CPU and the same versions of torch and numpy.
         torch's global generator is neither used nor changed.
     verbose : int, default=0
-        1 prints a line per epoch.
+        1 prints a line per epoch: its losses, its score, the best epoch so far, and the time left,
+        from that of stopping with no better epoch to that of all `max_epochs`. A last line says
+        which epoch's weights were kept.
 
     Attributes
     ----------
@@ -124,6 +126,9 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     -----
     A history without visits has a zero state, so its prediction is that of the last layer's bias,
     not the base rate.
+
+    With scikit-learn 1.9 or later, `set_callbacks` takes its callbacks, such as ``ProgressBar`` and
+    ``ScoringMonitor``. Each epoch of `fit` is a task, with a fitted model for those that want one.
 
     On CUDA, cuDNN rounds as ``torch.backends.cudnn.allow_tf32`` says, by default more coarsely than
     a CPU.

@@ -1,19 +1,18 @@
 """Training of networks on visits: the only module that uses skorch."""
 
-import warnings
 from contextlib import contextmanager
-from numbers import Real
+from copy import deepcopy
 
 import numpy as np
-import pandas as pd
 import torch
 from sklearn.base import ClassifierMixin, RegressorMixin
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EarlyStopping
+from skorch.callbacks import Callback
 from skorch.helper import predefined_split
 from torch.optim.swa_utils import AveragedModel
 
 from ..nn import LengthBucketSampler
+from ._history import diverged, is_complete
 
 # A constant answer has a loss of about 1, or of 1 for each interval of time. A good training may
 # begin with an epoch of 10; beyond 1,000, losses grow without bound.
@@ -139,7 +138,7 @@ class VisitNet(NeuralNet):
         super().on_batch_end(net, training=training, **kwargs)
         loss = self.history[-1]["batches"][-1]["train_loss" if training else "valid_loss"]
         if not np.isfinite(loss):
-            raise ValueError(_diverged(self, f"the loss is {loss}"))
+            raise ValueError(diverged(self, f"the loss is {loss}"))
 
     def on_epoch_end(self, net, dataset_train=None, **kwargs):
         """Stop a training whose losses are finite but absurd."""
@@ -148,7 +147,7 @@ class VisitNet(NeuralNet):
         sizes = [batch["train_batch_size"] for batch in batches]
         loss = np.average([batch["train_loss"] for batch in batches], weights=sizes)
         if loss > _ABSURD_LOSS * dataset_train.mean_weight:
-            raise ValueError(_diverged(self, f"the mean loss is {loss:.3g}"))
+            raise ValueError(diverged(self, f"the mean loss is {loss:.3g}"))
 
     def retune(self, *, lr, optimizer__weight_decay, batch_size, module__dropout):
         """Change parameters of a net that is initialised, and go on with its weights."""
@@ -252,88 +251,103 @@ def check_callbacks(callbacks, refit):
             )
 
 
-class ValidationScore(Callback):
-    """Record in each epoch what a function of the net returns, such as a score of other samples."""
+class BestEpoch(Callback):
+    """Keep the weights of the best epoch, and stop after `patience` epochs without a better one.
 
-    def __init__(self, score):
+    The best has the lowest validation loss, or the highest `score`, a function of the net whose
+    value is recorded.
+    """
+
+    def __init__(self, patience, score=None):
+        self.patience = patience
         self.score = score
 
+    def on_train_begin(self, net, **kwargs):
+        """Start anew."""
+        self.n_seen_, self.epoch_, self.best_, self.weights_ = 0, 0, -np.inf, None
+
     def on_epoch_end(self, net, **kwargs):
-        """Record it."""
-        net.history.record("valid_score", float(self.score(net)))
+        """Compare the epoch with the best, and stop as skorch's callbacks do."""
+        self._see(net)
+        if self.n_seen_ - self.epoch_ >= self.patience:
+            raise KeyboardInterrupt
+
+    def on_train_end(self, net, **kwargs):
+        """Compare an epoch after which another callback stopped training."""
+        if self.n_seen_ < len(net.history) and is_complete(net.history[-1]):
+            self._see(net)
+
+    def restore(self, net):
+        """Put the weights into the net."""
+        if self.weights_ is not None:
+            net.module_.load_state_dict(self.weights_)
+
+    def _see(self, net):
+        self.n_seen_ = len(net.history)
+        if self.score is None:
+            value = -net.history[-1, "valid_loss"]
+        else:
+            value = float(self.score(net))
+            net.history.record("valid_score", value)
+        if value > self.best_:
+            self.best_, self.epoch_ = value, self.n_seen_
+            self.weights_ = deepcopy(net.module_.state_dict())
+
+
+class EpochWatcher(Callback):
+    """Tell a watcher when each epoch begins and ends; it says whether to stop there."""
+
+    def __init__(self, watcher):
+        self.watcher = watcher
+
+    def on_train_begin(self, net, **kwargs):
+        """Ignore earlier trainings."""
+        self.n_told_ = len(net.history)
+
+    def on_epoch_begin(self, net, **kwargs):
+        """Tell of it."""
+        self.watcher.begin_epoch(net)
+
+    def on_epoch_end(self, net, **kwargs):
+        """Tell of it."""
+        self.n_told_ = len(net.history)
+        if self.watcher.end_epoch(net):
+            raise KeyboardInterrupt
+
+    def on_train_end(self, net, **kwargs):
+        """Tell of an epoch in which, or after which, training was stopped."""
+        if self.n_told_ < len(net.history):
+            self.watcher.end_epoch(net)
 
 
 @contextmanager
-def stopping_early(net, validation, patience, score=None):
-    """Validate a net on data that it lets go of afterwards, and restore its best weights.
+def training_watched(net, watcher, validation=None, patience=None, score=None):
+    """Tell a watcher of the epochs of a net, which are validated on data that is let go afterwards.
 
-    The best are those of the lowest loss, or of the highest `score`, a function of the net.
+    With `validation`, training stops early, and the net is left with its best weights.
     """
-    callbacks = [EarlyStopping(patience=patience, threshold=0, load_best=True)]
-    if score is not None:
-        callbacks[0].set_params(monitor="valid_score", lower_is_better=False)
-        callbacks.insert(0, ValidationScore(score))
+    callbacks = [EpochWatcher(watcher)]
+    if validation is not None:
+        callbacks.insert(0, BestEpoch(patience, score))
+        net.train_split = predefined_split(validation)
     named = [(type(callback).__name__, callback.initialize()) for callback in callbacks]
     net.callbacks_.extend(named)
-    net.train_split = predefined_split(validation)
     try:
         yield
+        if validation is not None:
+            callbacks[0].restore(net)
     finally:
         net.train_split = None
         for callback in named:
             net.callbacks_.remove(callback)
 
 
-def best_epoch(history):
-    """Number of the epoch with the highest validation score, or else the lowest loss."""
-    if "valid_score" in history:
-        return int(history["valid_score"].argmax()) + 1
-    return int(history["valid_loss"].argmin()) + 1
-
-
-def refuse_untrained(net):
-    """Refuse a net that learnt nothing of use.
-
-    skorch ends training quietly on a KeyboardInterrupt, which its callbacks raise to stop after an
-    epoch; in the middle of one it comes from the user.
-    """
-    if not any(map(is_complete, net.history)):
-        raise KeyboardInterrupt
-    if not all(parameter.isfinite().all() for parameter in net.module_.parameters()):
-        raise ValueError(_diverged(net, "the network's weights are no longer finite"))
-
-
-def _diverged(net, how):
-    return (
-        f"Training diverged in epoch {len(net.history)}: {how}, with lr={net.lr}. Lower lr, or "
-        f"look for a sample_weight or class_weight that is far too large."
-    )
-
-
-def warn_if_interrupted(net, stacklevel=6):
-    """Tell of a net that the user kept from being trained further."""
-    if not is_complete(net.history[-1]):
-        warnings.warn("Training interrupted by user.", UserWarning, stacklevel=stacklevel)
-
-
-def is_complete(epoch):
-    """Whether an epoch of the history was not interrupted."""
-    return "dur" in epoch
-
-
-def epochs(history, stage):
-    """The figures of each complete epoch, one row each, after the stage that they belong to."""
-    figures = [
-        {"stage": stage}
-        | {
-            name: value
-            for name, value in epoch.items()
-            if isinstance(value, Real) and not name.endswith(("_best", "_batch_count"))
-        }
-        for epoch in history
-        if is_complete(epoch)
-    ]
-    return pd.DataFrame(figures)
+def frozen_copy(net):
+    """A net that goes on predicting as this one does now, when this one is trained further."""
+    frozen = object.__new__(type(net))
+    module = deepcopy(net.module_).eval()
+    vars(frozen).update(vars(net), module_=module, callbacks_=[], train_split=None)
+    return frozen
 
 
 def _mean_over_outcomes(values):

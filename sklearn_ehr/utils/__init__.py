@@ -1,4 +1,4 @@
-"""Tools for ragged arrays, sorting, threads, and columns of frames."""
+"""Tools for ragged arrays, sorting, threads, columns of frames, and versions of scikit-learn."""
 
 from ._frames import (
     check_keys,
@@ -24,10 +24,12 @@ from ._ragged import (
     slices_of_about,
     split_by_sample,
 )
+from ._sklearn_compat import CallbackSupportMixin, start_callbacks
 from ._sorting import as_integers, counting_sort, deal, is_ascending, is_last_of_equals, order_by
 from ._threads import map_in_threads
 
 __all__ = [
+    "CallbackSupportMixin",
     "SampleIndexing",
     "as_integers",
     "check_keys",
@@ -55,4 +57,5 @@ __all__ = [
     "shown",
     "slices_of_about",
     "split_by_sample",
+    "start_callbacks",
 ]

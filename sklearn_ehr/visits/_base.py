@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ..cohort import as_cohort
+from ..utils import CallbackSupportMixin, start_callbacks
 from ._checks import (
     kind_of_times,
     refuse_other_resolution,
@@ -28,7 +29,7 @@ from ._value_bins import ValueBins
 from ._vocabulary import Vocabulary, frequent_codes, least_patients
 
 
-class CodeTransformer(TransformerMixin, BaseEstimator):
+class CodeTransformer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     """Base class of transformers that learn a vocabulary and make visits of its tokens."""
 
     _parameter_constraints = {
@@ -103,6 +104,8 @@ class CodeTransformer(TransformerMixin, BaseEstimator):
         if cohort is not X and y is not None:
             refuse_unordered_target(y, cohort.groups)
         self._check_fit(cohort)
+        task = {"estimator": self, "X": X, "y": y}
+        callbacks = start_callbacks(self).call_on_fit_task_begin(**task)
         table, bins = cohort.event_table, None
         check_visits(table, self.visits)
         least = least_patients(cohort, self.min_frequency)
@@ -122,6 +125,7 @@ class CodeTransformer(TransformerMixin, BaseEstimator):
         self._scale_of_times = scale_of_times(cohort)
         self._has_visit_ids = table.visit is not None
         self._has_known_times = table.known_time is not None
+        callbacks.call_on_fit_task_end(**task, reconstruction_attributes={})
         return self
 
     def _check_fit(self, cohort):

@@ -20,7 +20,7 @@ from skorch.callbacks import (
 )
 
 from sklearn_ehr import LSTMVisitClassifier, VisitSequences
-from sklearn_ehr.estimators._net import best_epoch
+from sklearn_ehr.estimators._history import best_epoch
 
 TINY = {
     "embedding_dim": 8,
@@ -430,23 +430,6 @@ def test_history_is_a_frame_with_a_row_an_epoch():
     assert history["stage"].tolist() == ["fit"] * 3
     assert history["epoch"].tolist() == [1, 2, 3]
     assert np.isfinite(history.drop(columns="stage")).all(axis=None)
-
-
-@pytest.mark.parametrize("verbose", [0, False])
-def test_nothing_is_printed_when_not_verbose(verbose, capfd):
-    y = np.random.default_rng(0).permutation(Y)
-    model = tiny(max_epochs=20, lr=0.3, n_iter_no_change=1, verbose=verbose).fit(X, y)
-    model.partial_fit(X, y).predict(X)
-    assert capfd.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize("verbose", [1, True])
-def test_verbose_prints_a_line_an_epoch(verbose, capsys):
-    tiny(max_epochs=3, verbose=verbose).fit(X, Y)
-    header, rule, *lines = capsys.readouterr().out.strip().splitlines()
-    assert "valid_loss" in header
-    assert set(rule) == {"-", " "}
-    assert [line.split()[0] for line in lines] == ["1", "2", "3"]
 
 
 def test_callbacks_are_cloned():
