@@ -32,7 +32,7 @@ from sklearn_ehr.datasets import make_visits
 # Recency is about time, which is shown to no model, and then to all.
 WITH_TIMES = "recency and times"
 SIGNALS = ("bag", "recency", WITH_TIMES, "order", "gaps", "values", "groups")
-# Those that are about order, and those with a learning curve; the last ones are stacked, too.
+# Signals that are about order; those with a learning curve; those that a stack is fitted to.
 ORDERED = ("recency", "order")
 GROWING = ("bag", *ORDERED)
 STACKED = ("bag", "order")
@@ -179,10 +179,12 @@ def add_difference(report, place, name, draws, bar):
     draws = draws[draws[name].notna()]
     best = draws.filter(like="regression, ").mean().idxmax()
     difference = draws[name] - draws[best]
+    n_draws = len(draws)
+    error = f"s.e. of the difference {difference.sem():.4f}" if n_draws > 1 else "one draw"
     report.add(
         f"{place}: ROC AUC of {name}, less that of tuned regression",
         f"{draws[name].mean():.4f}",
-        f"{draws[best].mean():.4f} ({best}; s.e. of the difference {difference.sem():.4f})",
+        f"{draws[best].mean():.4f} ({best}; {error})",
         difference.mean(),
         bar,
     )
@@ -224,7 +226,7 @@ def main(n_draws=N_DRAWS, n_test=N_TEST, n_jobs=-1, picture=None):
     report = Report("signals")
     add_tables(report, scores, slopes)
     add_rows(report, scores, slopes)
-    report.publish(save=picture is not None)
+    report.publish(save=n_draws == N_DRAWS)
     if picture is not None:
         draw(scores, picture)
     return report

@@ -84,7 +84,7 @@ cohorts = {
 }
 fig, axes = plt.subplots(1, 3, figsize=(12, 3.2), sharex=True, sharey=True)
 for ax, (title, (X, y)) in zip(axes, cohorts.items(), strict=True):
-    scores = scores_of(X, y.to_numpy(), n_labelled=1000, n_draws=6)
+    scores = scores_of(X, y.to_numpy(), n_labelled=1000, n_draws=4)
     print(f"{title}: ROC AUC, and the difference to a random start with its standard error")
     for place, (name, values) in enumerate(scores.items()):
         gain = values - scores["at random"]
