@@ -102,9 +102,10 @@ fig.savefig("code_vectors.png", dpi=100)
 # What to make of it
 # ------------------
 #
-# Where codes share visits for a reason, vectors are worth more than any tuning of a network that
-# has few patients. On real stays those of unlabelled patients gain about a point of ROC AUC; those
-# of the few training patients alone gain nothing that could be told from chance (with 500, 1,000
-# and 2,000 patients, 64 and 128 dimensions, 16 draws each: between -0.007 and +0.009, those of
-# unlabelled ones between +0.002 and +0.024). Where codes are together by chance vectors hold noise,
-# and frozen they do harm. Each dot is a draw of a thousand labelled patients.
+# Where codes share visits for a reason, a network with a thousand patients hardly predicts at all
+# from a random start, and vectors help it more than any tuning could, even those of the training
+# patients alone. On real stays, vectors of unlabelled patients gain about a point of ROC AUC; those
+# of the training patients gain no more than chance might. Where codes share visits by chance,
+# vectors hold noise: they gain nothing, and to freeze them may do harm. Elsewhere, frozen vectors
+# are as good as trained ones: few patients can hardly improve on what many have taught. Each dot is
+# a draw of a thousand labelled patients.

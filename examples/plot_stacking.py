@@ -62,14 +62,19 @@ models = [
 # that the model was not fitted on. If a patient had stays in the fold and outside it, the models
 # would know the patient, and the stack would trust them too much. The stack passes no groups to
 # its splitter, so scikit-learn's own ones cannot prevent this; those of sklearn_ehr read them from
-# `X`.
+# `X`. How many patients are on both sides otherwise depends on the order of the rows.
 
 cv = StratifiedPatientKFold(5)
-for splitter in (StratifiedKFold(5), cv):
+splitters = {
+    "StratifiedKFold": StratifiedKFold(5),
+    "StratifiedKFold, shuffled": StratifiedKFold(5, shuffle=True, random_state=0),
+    "StratifiedPatientKFold": cv,
+}
+groups = X[train].groups
+for name, splitter in splitters.items():
     inside, outside = next(splitter.split(X[train], y[train]))
-    groups = X[train].groups
     n_shared = len(np.intersect1d(groups[inside], groups[outside]))
-    print(f"{type(splitter).__name__:24}{n_shared:6} patients on both sides of the first fold")
+    print(f"{name:28}{n_shared:5} patients on both sides of the first fold")
 
 # %%
 # One fit for all

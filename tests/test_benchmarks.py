@@ -93,6 +93,7 @@ def test_quality(load, few_epochs, tmp_path, capsys):
     assert results["mean risk / base rate"].between(0.3, 4).all()
 
 
+@pytest.mark.slow
 def test_quality_votes_as_scikit_learn_does(load, few_epochs):
     pytest.importorskip("matplotlib")
     quality = load("quality")
@@ -243,6 +244,7 @@ def test_signals(load, few_epochs, monkeypatch, tmp_path):
     assert [row[-1] != "" for row in tables[1][1:]].count(True) == 2
 
 
+@pytest.mark.slow
 def test_stacked_model_is_the_one_fitted_alone(load, few_epochs):
     pytest.importorskip("matplotlib")
     signals = load("signals")
