@@ -138,11 +138,11 @@ fig.savefig("stacking.png", dpi=100)
 # What to make of it
 # ------------------
 #
-# The three are about level, and their vote and their stack are ahead of each by about a point of ROC
-# AUC. Smaller differences may be chance on one test set of this size. The vote gains as much as the
-# stack here, for a sixth of the time: it does well where its models are about equally good. A model
-# that is much worse than the others, as an LSTM is with a few hundred patients, spoils the vote; a
-# stack gives it little weight.
+# The three are about level, and their vote and their stack are ahead of each by about a point of
+# ROC AUC. Smaller differences may be chance on one test set of this size. The vote gains as much as
+# the stack here, for a sixth of the time: it does well where its models are about equally good. A
+# model that is much worse than the others, as an LSTM is with a few hundred patients, spoils the
+# vote; a stack gives it little weight.
 #
 # Log-odds are needed: the regression of a stack is penalised, and probabilities, which lie between
 # 0 and 1, would need far larger weights than log-odds do. With few patients, a stack on
