@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.ensemble import VotingClassifier
 
-from sklearn_ehr import VisitSequenceTransformer
+from sklearn_ehr import LSTMVisitClassifier, VisitSequenceTransformer
 from sklearn_ehr.datasets import load_diabetes_readmission
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -77,13 +78,53 @@ def test_bucketing(load):
 def test_quality(load, few_epochs, tmp_path, capsys):
     pytest.importorskip("matplotlib")
     quality = load("quality")
-    results = quality.main(n_patients=1200, n_folds=2, picture=tmp_path / "quality.png")
+    picture = tmp_path / "quality.png"
+    results = quality.main(n_patients=1200, n_folds=2, n_jobs=1, picture=picture)
     n_rows = results.groupby("model", sort=False).size()
-    assert n_rows.tolist() == [2, 2, 4, 4, 4, 4, 4, 2]
-    assert (tmp_path / "quality.png").stat().st_size > 5000
-    # A table of them all; two scores, each against all others; time and calibration.
-    assert capsys.readouterr().out.count("\n| ") == 2 + 8 + 2 + 2 * 7 + 3
+    # Two folds, two seeds: of regressions and of the stack one.
+    assert n_rows.tolist() == [2, 2, 4, 4, 4, 4, 2, 4, 4]
+    assert picture.stat().st_size > 5000
+    out = capsys.readouterr().out
+    # Each fit, votes aside, is told as it ends.
+    assert out.count("\nfold ") + out.startswith("fold ") == 2 * 3 + 4 * 4
+    # A table of them all; two scores, each against all others and against a limit; calibration.
+    assert out.count("\n| ") == 2 + 9 + 2 + 2 * 8 + 2 + 2
     assert results["ROC AUC"].between(0.3, 0.8).all()
+    assert results["mean risk / base rate"].between(0.3, 4).all()
+
+
+@pytest.mark.slow
+def test_quality_votes_as_scikit_learn_does(load, few_epochs):
+    pytest.importorskip("matplotlib")
+    quality = load("quality")
+    X, y = load_diabetes_readmission(return_X_y=True)
+    X, y = X[:1000], y[:1000].to_numpy()
+    train, test = np.split(np.arange(1000), [700])
+    models = quality.make_models()
+    assert list(quality.VOTES) == ["vote of LSTM and regression", "vote of LSTM and trees"]
+    for members in quality.VOTES.values():
+        given = [(name, models[name]) for name in members]
+        voting = VotingClassifier(given, voting="soft").fit(X[train], y[train])
+        told = [quality.fit_and_predict(name, 0, 0, X, y, [(train, test)])[-2:] for name in members]
+        risk, seconds = quality.mean_of(*told)
+        np.testing.assert_allclose(risk, voting.predict_proba(X[test])[:, 1], rtol=1e-12)
+        assert seconds == sum(seconds for _, seconds in told)
+
+
+def test_plain_network_is_the_walkthroughs(load):
+    pytest.importorskip("matplotlib")
+    quality = load("quality")
+    network = quality.make_models()[quality.PLAIN][-1]
+    assert network.get_params() == LSTMVisitClassifier(random_state=0).get_params() | {
+        "embedding_dim": 128,
+        "hidden_dim": 256,
+        "num_layers": 2,
+        "mlp_dim": 0,
+        "dropout": 0.3,
+        "weight_decay": 0.0,
+        "average": False,
+        "refit": False,
+    }
 
 
 @pytest.mark.slow
@@ -92,14 +133,14 @@ def test_quality_on_patients_set_aside(load, few_epochs, monkeypatch, capsys):
     quality = load("quality")
     monkeypatch.setattr(quality, "N_BOOTSTRAPS", 10)
     monkeypatch.setattr(quality, "SUBGROUPS", {"male": ["SEX//Male"], "female": ["SEX//Female"]})
-    scores, intervals, subgroups = quality.main(n_patients=1200, held_out=True)
-    assert len(scores) == 6
-    assert len(intervals) == 2 * 5
+    scores, intervals, subgroups = quality.main(n_patients=1200, n_jobs=1, held_out=True)
+    assert len(scores) == 9
+    assert len(intervals) == 2 * 8
     assert (intervals["low"] <= intervals["high"]).all()
     # Each sample of a patient set aside, in one of the two groups.
     groups = load_diabetes_readmission(return_X_y=True)[0].groups
     assert subgroups["samples"].sum() == (~quality.is_development(groups[groups < 1200])).sum()
-    assert capsys.readouterr().out.count("\n| ") == 2 + 6 + 2 + 2 + 2 + 2 * 5 + 3
+    assert capsys.readouterr().out.count("\n| ") == 2 + 9 + 2 + 2 + 2 + 2 * 8 + 2
 
 
 def test_bootstrap_draws_patients_not_samples(load):
@@ -118,16 +159,16 @@ def test_bootstrap_draws_patients_not_samples(load):
     assert (drawn(difference, y, ours, ours, np.arange(40)) == 0).all()
 
 
-def test_quality_measures_calibration(load):
-    measure = load("quality").measure
+def test_scores_measure_calibration(load):
+    measure = load("_scores").measure
     rng = np.random.default_rng(0)
     log_odds = rng.normal(-1, 1, 200_000)
     y = rng.random(len(log_odds)) < 1 / (1 + np.exp(-log_odds))
     for slope, shift in [(1, 0), (2, 0), (1, 0.5)]:
         told = measure(y, 1 / (1 + np.exp(-(slope * log_odds + shift))))
         assert told["calibration slope"] == pytest.approx(1 / slope, rel=0.02)
-        if slope == 1:
-            assert told["calibration intercept"] == pytest.approx(-shift, abs=0.02)
+        mean_risk = (1 / (1 + np.exp(-(slope * log_odds + shift)))).mean()
+        assert told["mean risk / base rate"] == pytest.approx(mean_risk / y.mean())
 
 
 def test_a_fifth_of_the_patients_is_set_aside(load):
@@ -170,20 +211,44 @@ def test_report_holds_ratios_against_bars(load, capsys, monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-def test_signals(load, few_epochs, monkeypatch):
+def test_signals(load, few_epochs, monkeypatch, tmp_path):
     pytest.importorskip("matplotlib")
     signals = load("signals")
-    shown = ("recency", signals.WITH_TIMES, "gaps", "values")
+    shown = ("bag", "recency", signals.WITH_TIMES, "values")
     monkeypatch.setattr(signals, "SIGNALS", shown)
-    monkeypatch.setattr(signals, "GROWING", ("recency",))
+    monkeypatch.setattr(signals, "GROWING", ("bag", "recency"))
     monkeypatch.setattr(signals, "N_PATIENTS", 200)
-    report = signals.main(n_seeds={200: 1, 300: 2}, n_test=200, n_jobs=1)
-    by_signal = {row["what"].split(":")[0]: row["bar"] for row in report.rows}
-    assert by_signal == {
-        "gaps, 200 patients": ">= -0.005",
-        "recency, 200 patients": None,
-        "recency, 300 patients": ">= 0.5",
-        "recency and times, 200 patients": ">= -0.005",
-        "values, 200 patients": ">= -0.005",
+    monkeypatch.setattr(signals, "N_DRAWS_OF_STACKS", {200: 1, 300: 1})
+    picture = tmp_path / "signals.png"
+    report = signals.main(n_draws={200: 1, 300: 2}, n_test=200, n_jobs=1, picture=picture)
+    assert picture.stat().st_size > 5000
+    ours = f"ROC AUC of {signals.OURS}, less that of tuned regression"
+    stack = f"ROC AUC of {signals.STACK}, less that of tuned regression"
+    slope = f"calibration slope of the {signals.STACK}, or its inverse if larger"
+    way = "share of the way from the best other to the true risk"
+    assert {row["what"]: row["bar"] for row in report.rows} == {
+        f"bag, 200 patients: {ours}": None,
+        f"bag, 200 patients: {stack}": ">= -0.005",
+        f"bag, 200 patients: {slope}": "<= 1.25",
+        f"bag, 300 patients: {stack}": ">= -0.005",
+        f"bag, 300 patients: {slope}": "<= 1.25",
+        f"recency, 200 patients: {ours}": ">= -0.005",
+        f"recency, 200 patients: {way}": None,
+        f"recency, 300 patients: {way}": ">= 0.5",
+        f"recency and times, 200 patients: {ours}": ">= -0.005",
+        f"values, 200 patients: {ours}": ">= -0.005",
     }
-    assert len(report.rows) == 6
+    # Two tables, a row a signal and size, of which two are stacked.
+    tables = [table["cells"] for table in report.tables]
+    assert [len(cells) for cells in tables] == [1 + 6, 1 + 6]
+    assert [row[-1] != "" for row in tables[1][1:]].count(True) == 2
+
+
+@pytest.mark.slow
+def test_stacked_model_is_the_one_fitted_alone(load, few_epochs):
+    pytest.importorskip("matplotlib")
+    signals = load("signals")
+    alone = signals.score_models("bag", 300, 3, 200, is_stacked=False)
+    stacked = signals.score_models("bag", 300, 3, 200, is_stacked=True)
+    assert set(stacked) - set(alone) == {signals.STACK}
+    assert {name: stacked[name] for name in alone} == alone

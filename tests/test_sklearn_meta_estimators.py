@@ -28,7 +28,14 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_limits
 
-from sklearn_ehr import CodeCountVectorizer, Cohort, PatientKFold, StratifiedPatientKFold
+from sklearn_ehr import (
+    CodeCountVectorizer,
+    Cohort,
+    LSTMVisitClassifier,
+    PatientKFold,
+    StratifiedPatientKFold,
+    VisitSequenceTransformer,
+)
 
 CV = StratifiedPatientKFold(3)
 GRID = {"logisticregression__C": [0.01, 1.0]}
@@ -238,6 +245,80 @@ def test_calibration_is_fitted_on_the_folds_of_patients(data):
     alone = make_model().fit(cohort[train], y[train])
     inner = model.calibrated_classifiers_[0].estimator
     np.testing.assert_allclose(inner.predict_proba(cohort), alone.predict_proba(cohort))
+
+
+class Recorder(DummyClassifier):
+    """A classifier that records the patients of each fit and of each prediction after it."""
+
+    splits = []
+
+    def fit(self, X, y):
+        self.patients_ = X.groups
+        return super().fit(X, y)
+
+    def predict_proba(self, X):
+        self.splits.append((self.patients_, X.groups))
+        return super().predict_proba(X)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        StackingClassifier([("inner", Recorder())], cv=CV),
+        StackingClassifier([("inner", make_pipeline("passthrough", Recorder()))], cv=CV),
+        CalibratedClassifierCV(Recorder(), cv=CV),
+        CalibratedClassifierCV(Recorder(), cv=CV, ensemble=False),
+        VotingClassifier([("inner", CalibratedClassifierCV(Recorder(), cv=CV))], voting="soft"),
+        StackingClassifier(
+            [("inner", CalibratedClassifierCV(Recorder(), cv=CV))], cv=StratifiedPatientKFold(2)
+        ),
+    ],
+    ids=["stacking", "pipeline", "calibration", "one calibration", "voting", "both"],
+)
+def test_no_patient_is_on_both_sides_of_an_inner_split(data, model, monkeypatch):
+    cohort, y = data
+    splits = []
+    monkeypatch.setattr(Recorder, "splits", splits)
+    model.fit(cohort, y)
+    for fitted, predicted in splits:
+        assert not set(fitted) & set(predicted)
+    # The splits are there, and each of the patients was predicted.
+    assert len(splits) >= CV.n_splits
+    assert {patient for _, predicted in splits for patient in predicted} == set(cohort.groups)
+
+
+@pytest.mark.parametrize(
+    "make_meta",
+    [
+        lambda lstm: VotingClassifier([("lstm", lstm), ("counts", make_model())], voting="soft"),
+        lambda lstm: StackingClassifier([("lstm", lstm), ("counts", make_model())], cv=CV),
+        lambda lstm: CalibratedClassifierCV(lstm, cv=CV),
+    ],
+    ids=["voting", "stacking", "calibration"],
+)
+@pytest.mark.filterwarnings("ignore:LSTMVisitClassifier has .* samples to learn from")
+def test_early_stopping_inside_keeps_patients_whole(data, make_meta):
+    cohort, y = data
+    validated = []
+
+    def score(model, X, y):
+        validated.append(X.groups)
+        return 0.0
+
+    lstm = make_pipeline(
+        VisitSequenceTransformer(min_frequency=1, visits="time"),
+        LSTMVisitClassifier(
+            embedding_dim=2, hidden_dim=2, max_epochs=1, scoring=score, random_state=0
+        ),
+    )
+    make_meta(lstm).fit(cohort, y)
+    n_samples = pd.Series(cohort.groups).value_counts()
+    assert validated
+    for groups in validated:
+        assert 0 < len(groups) < 60
+        # All samples of a patient are among those to validate with, so none is trained on.
+        n_validated = pd.Series(groups).value_counts()
+        assert (n_validated == n_samples[n_validated.index]).all()
 
 
 def test_stacking_learns_from_out_of_fold_predictions(data):
