@@ -19,15 +19,18 @@ def require_y(y, estimator):
 def check_weight(sample_weight, X, *, is_scaled=True):
     """Weight of each sample, of at least 0; all equal where none is given.
 
-    Scaled, they are at most 1, so that sums of finite weights are finite.
+    With `is_scaled`, weights so large or small that their sums would not be finite or not be above
+    0 are brought to at most 1.
     """
     if sample_weight is not None and not isinstance(sample_weight, Real):
         sample_weight = as_floats(sample_weight, "sample_weight")
     weight = _check_sample_weight(
         sample_weight, X, dtype=np.float64, copy=True, ensure_non_negative=True
     )
-    # By a power of two, which leaves ratios and sums what they are to the last bit.
-    return np.ldexp(weight, -np.frexp(weight.max())[1]) if is_scaled else weight
+    if is_scaled and not 1e-100 < weight.max() < 1e100:
+        # By a power of two, which leaves ratios what they are to the last bit.
+        weight = np.ldexp(weight, -np.frexp(weight.max())[1])
+    return weight
 
 
 def as_floats(values, name):
