@@ -218,9 +218,9 @@ def test_bad_labels_raise(y, message):
     assert not hasattr(model, "net_")
 
 
-def test_bidirectional_tagging_raises():
-    with pytest.raises(ValueError, match=r"LSTMVisitTagger needs bidirectional=False"):
-        tiny(bidirectional=True).fit(X, Y)
+def test_tagger_reads_in_one_direction_only():
+    assert "bidirectional" not in LSTMVisitTagger().get_params()
+    assert not tiny().fit(X, Y).net_.module_.lstm.bidirectional
 
 
 def test_weights_of_zero_where_labels_are_raise():

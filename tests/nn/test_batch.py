@@ -46,7 +46,7 @@ def test_batch_that_is_on_the_device_already_is_not_copied(three_samples):
 
 
 def test_to_moves_every_field_and_leaves_the_original(three_samples):
-    three_samples = replace(three_samples, times=torch.ones(4, 2))
+    three_samples = replace(three_samples, times=torch.ones(4, 2), features=torch.ones(3, 5))
     moved = three_samples.to("meta")
     assert {t.device.type for t in vars(moved).values()} == {"meta"}
     assert {t.device.type for t in vars(three_samples).values()} == {"cpu"}
