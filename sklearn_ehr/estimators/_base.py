@@ -195,13 +195,13 @@ class BaseVisitLSTM(CallbackSupportMixin, BaseEstimator):
         self._keep(net, history, random_state, learnt | {"embedding_coverage_": coverage})
         progress.finish(history)
 
-    def _train_once(self, training, validation, learnt, seed, stage, **task):
+    def _train_once(self, training, validation, learnt, seed, stage, *, start=0.0, **task):
         """A trained net, and the share of codes whose vectors were given."""
         net = build_net(self, **task)
         net.max_epochs = stage.n_epochs
         data = training.data.weighted_to_one()
         with plain_torch(net.device), net.seeded(seed):
-            coverage = initialize(net, self.embedding_init, training.sequences.vocabulary)
+            coverage = initialize(net, start, self.embedding_init, training.sequences.vocabulary)
             apart = score = None
             if validation is not None:
                 apart = validation.data.weighted_to_one()
@@ -231,7 +231,7 @@ class BaseVisitLSTM(CallbackSupportMixin, BaseEstimator):
         refuse_untrained(net)
         return net, pd.concat([history, epochs(net.history, "refit")], ignore_index=True)
 
-    def _train_further(self, sequences, target, weight, **task):
+    def _train_further(self, sequences, target, weight, *, start=0.0, **task):
         """One epoch more, on a net built the first time."""
         refuse_unscaled(weight)
         history, learnt = None, {}
@@ -252,7 +252,7 @@ class BaseVisitLSTM(CallbackSupportMixin, BaseEstimator):
         seed = random_state.randint(_LARGEST_SEED)
         with plain_torch(net.device), net.seeded(seed):
             if not net.initialized_:
-                coverage = initialize(net, self.embedding_init, sequences.vocabulary)
+                coverage = initialize(net, start, self.embedding_init, sequences.vocabulary)
                 learnt = self._described(sequences) | {"embedding_coverage_": coverage}
             n_before = len(net.history)
             # Weights as they are: between calls, too, they say what counts for how much.

@@ -59,9 +59,15 @@ def tunable(estimator):
     }
 
 
-def initialize(net, embedding_init, vocabulary):
-    """Initialize a net, with the vectors given; return the share of codes that have one."""
+def initialize(net, start, embedding_init, vocabulary):
+    """Initialize a net; return the share of codes whose vectors are given.
+
+    At first it predicts about `start` for every sample, a number per output: with few samples,
+    training would end before it got there.
+    """
     net.initialize()
+    with torch.no_grad():
+        net.module_.head.bias.copy_(torch.as_tensor(start))
     if embedding_init is None:
         return 0.0
     embedding = net.module_.embedding

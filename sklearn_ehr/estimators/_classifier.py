@@ -7,6 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..utils import split_by_sample
 from ._base import BaseVisitLSTM
+from ._dataset import VisitDataset
 from ._inputs import as_sequences
 from .targets import (
     LabelCoding,
@@ -257,7 +258,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
             y_val = check_labels(X_val, y_val, type(self).__name__)
             refuse_other_labels(coding, y_val)
             validation = self._encode(X_val, y_val, coding)
-        self._train(samples, validation, _learnt(coding), **coding.task())
+        self._train(samples, validation, _learnt(coding), **coding.task(samples.data))
         return self
 
     def _encode(self, X, y, coding, sample_weight=None):
@@ -311,7 +312,9 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
             )
         given = check_weight(sample_weight, X, is_scaled=False)
         weight = weigh_classes(self.class_weight, given, encoded, coding)
-        self._train_further(X, coding.as_target(encoded), weight, **coding.task())
+        target = coding.as_target(encoded)
+        task = coding.task(VisitDataset(X, target, weight))
+        self._train_further(X, target, weight, **task)
         vars(self).update(_learnt(coding))
         return self
 

@@ -186,7 +186,8 @@ dropout, lr, weight_decay, batch_size, max_epochs
             refuse_other_labels(coding, labels)
             validation = self._encode(X_val, y_val, labels, is_labelled, coding).weighted()
         learnt = {"_coding": coding, "classes_": coding.classes}
-        self._train(samples, validation, learnt, **coding.task() | {"net": VisitTaggerNet})
+        task = coding.task(samples.data) | {"net": VisitTaggerNet}
+        self._train(samples, validation, learnt, **task)
         return self
 
     def _encode(self, X, y, labels, is_labelled, coding, sample_weight=None):
