@@ -86,15 +86,15 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         Weights of the classes, as in scikit-learn. Not for multilabel outcomes. Any other value
         than None distorts the predicted probabilities.
     device : str, default="auto"
-        Device of torch. "auto" means CUDA if it is available, otherwise the CPU.
+        Device of torch. "auto" means CUDA if it is available, otherwise the CPU. On a CPU, a fit or
+        a prediction uses one thread; run several side by side with `n_jobs`.
     callbacks : list, default=None
         Callbacks of skorch, or tuples of a name and a callback. They are cloned before use, and are
         called in both trainings if `refit` is True; the second one has no validation loss.
     random_state : int, RandomState instance or None, default=None
         Controls the validation split, the initial weights, dropout and the order of samples. Pass
-        an int for the same model on every call: on a CPU to the bit, whatever number of threads
-        torch is set to, given the same kind of CPU and the same versions of torch and numpy.
-        torch's global generator is neither used nor changed.
+        an int for the same model on every call: on a CPU to the bit, given the same kind of CPU and
+        version of torch, whatever its number of threads. Its global generator is not used.
     verbose : int, default=0
         1 prints a line per epoch: its losses, its score, the best epoch so far, and the time left,
         from that of stopping with no better epoch to that of all `max_epochs`. A last line says
