@@ -40,7 +40,16 @@ TASKS = {"diabetes": ("diabetes", 0), "death": ("death", FIVE_YEARS)}
 OURS, BAR = "LSTM", "regression, windows"
 WINDOWS = [(365,), (365, FIVE_YEARS)]
 # An LSTM alone, of a size for some thousands of people.
-NETWORK = {"linear_skip": False, "mlp_dim": 0, "time_gaps": True}
+NETWORK = {
+    "embedding_dim": 16,
+    "hidden_dim": 16,
+    "mlp_dim": 0,
+    "linear_skip": False,
+    "time_gaps": True,
+    "batch_size": 32,
+    "lr": 3e-3,
+    "weight_decay": 0.01,
+}
 
 
 def load_people():
