@@ -336,7 +336,8 @@ def best_epoch(history):
     """Number of the epoch with the highest validation score, or else the lowest loss."""
     if "valid_score" in history:
         return int(history["valid_score"].argmax()) + 1
-    return int(history["valid_loss"].argmin()) + 1
+    # Not finite where training diverges.
+    return int(history["valid_loss"].fillna(np.inf).argmin()) + 1
 
 
 def refuse_untrained(net):
