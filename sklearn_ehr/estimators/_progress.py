@@ -167,8 +167,7 @@ def epoch_line(history, seconds, n_epochs, patience=None):
         n_least = min(n_left, patience - (len(history) - best))
     if n_least > 0:
         pace = seconds / len(history)
-        times = dict.fromkeys(_duration(pace * n) for n in (n_least, n_left))
-        told.append(f"{' to '.join(times)} left")
+        told.append(f"{_durations(pace * n_least, pace * n_left)} left")
     stage = "Refit epoch" if last["stage"] == "refit" else "Epoch"
     return f"{stage} {len(history):{len(str(n_epochs))}}/{n_epochs}: {', '.join(told)}"
 
@@ -191,6 +190,13 @@ def _duration(seconds):
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02} h" if hours else f"{minutes}:{seconds:02} min"
+
+
+def _durations(least, most):
+    """A range of durations, with their unit once where it is the same."""
+    least, most = _duration(least), _duration(most)
+    unit = most[most.index(" ") :]
+    return most if least == most else f"{least.removesuffix(unit)} to {most}"
 
 
 def _print(line):

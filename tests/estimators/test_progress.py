@@ -117,6 +117,13 @@ def test_without_validation_no_epoch_is_best(capsys):
     assert "kept the weights of epoch 2/2." in last
 
 
+@pytest.mark.filterwarnings("ignore:(invalid|overflow)")
+def test_training_that_diverges_is_told_of_until_it_raises(capsys):
+    with pytest.raises(ValueError, match="diverged"):
+        tiny(lr=1e38, verbose=1).fit(X, Y)
+    assert printed_by(capsys)[0].startswith("Epoch 1/3: train_loss ")
+
+
 def test_refit_is_told_from_the_first_training(capsys):
     model = tiny(refit=True, lr=0.1, verbose=1).fit(X, Y)
     lines = printed_by(capsys)
@@ -187,6 +194,7 @@ def history_of(stage="fit", **columns):
         # 4 s an epoch: 5 epochs of patience, 47 to the last.
         ([0.5, 0.4, 0.3], 12, 5, "best epoch 3, 20 s to 3:08 min left"),
         ([0.5, 0.3, 0.4], 12, 5, "best epoch 2, 16 s to 3:08 min left"),
+        ([0.5, 0.3, 0.3], 60, 5, "best epoch 2, 1:20 to 15:40 min left"),
         ([0.5, 0.3, 0.3], 360, 5, "best epoch 2, 8:00 min to 1:34:00 h left"),
         ([0.5, 0.3, 0.4, 0.5], 4, 2, "best epoch 2"),
         ([0.5] + [0.4] * 48, 4.9, 50, "best epoch 2, 0.1 s left"),
