@@ -117,13 +117,6 @@ def test_without_validation_no_epoch_is_best(capsys):
     assert "kept the weights of epoch 2/2." in last
 
 
-@pytest.mark.filterwarnings("ignore:(invalid|overflow)")
-def test_training_that_diverges_is_told_of_until_it_raises(capsys):
-    with pytest.raises(ValueError, match="diverged"):
-        tiny(lr=1e38, verbose=1).fit(X, Y)
-    assert printed_by(capsys)[0].startswith("Epoch 1/3: train_loss ")
-
-
 def test_refit_is_told_from_the_first_training(capsys):
     model = tiny(refit=True, lr=0.1, verbose=1).fit(X, Y)
     lines = printed_by(capsys)
@@ -164,9 +157,9 @@ def test_epoch_after_which_a_callback_stops_is_printed(capsys):
 
 @pytest.mark.parametrize("scoring", [None, "neg_log_loss"])
 def test_epoch_after_which_a_callback_stops_can_be_the_best(scoring):
-    model = tiny(max_epochs=9, lr=0.03, scoring=scoring, callbacks=[StopAfter(2)]).fit(X, Y)
+    model = tiny(max_epochs=9, lr=0.1, scoring=scoring, callbacks=[StopAfter(2)]).fit(X, Y)
     assert model.history_["valid_loss"].argmin() == 1
-    expected = tiny(max_epochs=2, lr=0.03, scoring=scoring).fit(X, Y)
+    expected = tiny(max_epochs=2, lr=0.1, scoring=scoring).fit(X, Y)
     np.testing.assert_array_equal(model.predict_proba(X), expected.predict_proba(X))
     pd.testing.assert_frame_equal(
         model.history_.drop(columns="dur"), expected.history_.drop(columns="dur")
@@ -175,7 +168,7 @@ def test_epoch_after_which_a_callback_stops_can_be_the_best(scoring):
 
 @pytest.mark.filterwarnings("ignore:Training interrupted")
 def test_epoch_that_was_interrupted_is_not_printed(capsys):
-    tiny(max_epochs=9, lr=0.03, verbose=1, callbacks=[StopAfter(3, "batch")]).fit(X, Y)
+    tiny(max_epochs=9, lr=0.1, verbose=1, callbacks=[StopAfter(3, "batch")]).fit(X, Y)
     *epochs, last = printed_by(capsys)
     assert [line[:9] for line in epochs] == ["Epoch 1/9", "Epoch 2/9"]
     assert "kept the weights of epoch 2/2." in last
