@@ -157,9 +157,11 @@ def test_epoch_after_which_a_callback_stops_is_printed(capsys):
 
 @pytest.mark.parametrize("scoring", [None, "neg_log_loss"])
 def test_epoch_after_which_a_callback_stops_can_be_the_best(scoring):
-    model = tiny(max_epochs=9, lr=0.1, scoring=scoring, callbacks=[StopAfter(2)]).fit(X, Y)
+    model = tiny(
+        max_epochs=9, lr=0.03, random_state=1, scoring=scoring, callbacks=[StopAfter(2)]
+    ).fit(X, Y)
     assert model.history_["valid_loss"].argmin() == 1
-    expected = tiny(max_epochs=2, lr=0.1, scoring=scoring).fit(X, Y)
+    expected = tiny(max_epochs=2, lr=0.03, random_state=1, scoring=scoring).fit(X, Y)
     np.testing.assert_array_equal(model.predict_proba(X), expected.predict_proba(X))
     pd.testing.assert_frame_equal(
         model.history_.drop(columns="dur"), expected.history_.drop(columns="dur")
@@ -168,7 +170,9 @@ def test_epoch_after_which_a_callback_stops_can_be_the_best(scoring):
 
 @pytest.mark.filterwarnings("ignore:Training interrupted")
 def test_epoch_that_was_interrupted_is_not_printed(capsys):
-    tiny(max_epochs=9, lr=0.1, verbose=1, callbacks=[StopAfter(3, "batch")]).fit(X, Y)
+    tiny(max_epochs=9, lr=0.03, random_state=1, verbose=1, callbacks=[StopAfter(3, "batch")]).fit(
+        X, Y
+    )
     *epochs, last = printed_by(capsys)
     assert [line[:9] for line in epochs] == ["Epoch 1/9", "Epoch 2/9"]
     assert "kept the weights of epoch 2/2." in last
