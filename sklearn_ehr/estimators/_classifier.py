@@ -56,9 +56,9 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     dropout : float, default=0.5
         Share of units that are dropped in training: of the vectors of visits, in the MLP, between
         LSTM layers, and of the last state.
-    lr : float, default=1e-3
+    lr : float, default=2e-3
         Learning rate of the AdamW optimizer [2]_.
-    weight_decay : float, default=0.3
+    weight_decay : float, default=0.01
         Decoupled weight decay of AdamW, for all weights except the embeddings.
     batch_size : int, default=128
         Number of samples per training step, and per forward pass in prediction.
@@ -72,7 +72,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     average : bool, default=True
         Whether to use an average of the weights over about the last tenth of the training steps
         [3]_ for validation and prediction.
-    refit : bool, default=False
+    refit : bool, default=True
         Whether to train anew on all samples, for as many epochs as were best, after early stopping
         on a validation set that was split off.
     scoring : str or callable, default=None
@@ -173,13 +173,13 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         bidirectional=False,
         time_gaps=False,
         dropout=0.5,
-        lr=1e-3,
-        weight_decay=0.3,
+        lr=2e-3,
+        weight_decay=0.01,
         batch_size=128,
         max_epochs=50,
         early_stopping=True,
         average=True,
-        refit=False,
+        refit=True,
         scoring=None,
         validation_fraction=0.1,
         n_iter_no_change=5,
