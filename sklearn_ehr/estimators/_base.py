@@ -85,12 +85,12 @@ class BaseVisitLSTM(CallbackSupportMixin, BaseEstimator):
         embedding_init=None,
         hidden_dim=128,
         num_layers=1,
-        aggregation="mean",
+        aggregation="sum",
         mlp_dim=0,
         bidirectional=False,
         time_gaps=False,
         dropout=0.5,
-        lr=2e-3,
+        lr=1e-3,
         weight_decay=0.01,
         batch_size=128,
         max_epochs=50,
@@ -195,13 +195,13 @@ class BaseVisitLSTM(CallbackSupportMixin, BaseEstimator):
         self._keep(net, history, random_state, learnt | {"embedding_coverage_": coverage})
         progress.finish(history)
 
-    def _train_once(self, training, validation, learnt, seed, stage, *, start=0.0, **task):
+    def _train_once(self, training, validation, learnt, seed, stage, **task):
         """A trained net, and the share of codes whose vectors were given."""
         net = build_net(self, **task)
         net.max_epochs = stage.n_epochs
         data = training.data.weighted_to_one()
         with plain_torch(net.device), net.seeded(seed):
-            coverage = initialize(net, start, self.embedding_init, training.sequences.vocabulary)
+            coverage = initialize(net, self.embedding_init, training.sequences)
             apart = score = None
             if validation is not None:
                 apart = validation.data.weighted_to_one()
@@ -211,6 +211,8 @@ class BaseVisitLSTM(CallbackSupportMixin, BaseEstimator):
                 score(net)
             with training_watched(net, stage, apart, self.n_iter_no_change, score):
                 net.partial_fit(data)
+            if any(map(is_complete, net.history)):
+                net.fit_bias(data)
         return net, coverage
 
     def _train_again(self, first, history, samples, learnt, seed, progress, **task):
@@ -231,7 +233,7 @@ class BaseVisitLSTM(CallbackSupportMixin, BaseEstimator):
         refuse_untrained(net)
         return net, pd.concat([history, epochs(net.history, "refit")], ignore_index=True)
 
-    def _train_further(self, sequences, target, weight, *, start=0.0, **task):
+    def _train_further(self, sequences, target, weight, **task):
         """One epoch more, on a net built the first time."""
         refuse_unscaled(weight)
         history, learnt = None, {}
@@ -252,7 +254,7 @@ class BaseVisitLSTM(CallbackSupportMixin, BaseEstimator):
         seed = random_state.randint(_LARGEST_SEED)
         with plain_torch(net.device), net.seeded(seed):
             if not net.initialized_:
-                coverage = initialize(net, start, self.embedding_init, sequences.vocabulary)
+                coverage = initialize(net, self.embedding_init, sequences)
                 learnt = self._described(sequences) | {"embedding_coverage_": coverage}
             n_before = len(net.history)
             # Weights as they are: between calls, too, they say what counts for how much.

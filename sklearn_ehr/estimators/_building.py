@@ -1,5 +1,6 @@
 """Nets built from the parameters of an estimator."""
 
+import numpy as np
 import torch
 from sklearn.base import clone
 
@@ -59,19 +60,21 @@ def tunable(estimator):
     }
 
 
-def initialize(net, start, embedding_init, vocabulary):
+def initialize(net, embedding_init, sequences):
     """Initialize a net; return the share of codes whose vectors are given.
 
-    At first it predicts about `start` for every sample, a number per output: with few samples,
-    training would end before it got there.
+    Where embeddings are added up, they start small enough for the sums to be of the size of one.
     """
     net.initialize()
+    module, coverage = net.module_, 0.0
+    embedding = module.embedding
     with torch.no_grad():
-        net.module_.head.bias.copy_(torch.as_tensor(start))
-    if embedding_init is None:
-        return 0.0
-    embedding = net.module_.embedding
-    tokens, vectors = vectors_given(embedding_init, vocabulary, embedding.embedding_dim)
-    with torch.no_grad():
-        embedding.weight[tokens] = torch.from_numpy(vectors).to(embedding.weight.device)
-    return len(tokens) / max(1, embedding.num_embeddings - N_SPECIAL)
+        if embedding_init is not None:
+            dim, vocabulary = embedding.embedding_dim, sequences.vocabulary
+            tokens, vectors = vectors_given(embedding_init, vocabulary, dim)
+            embedding.weight[tokens] = torch.from_numpy(vectors).to(embedding.weight.device)
+            coverage = len(tokens) / max(1, embedding.num_embeddings - N_SPECIAL)
+        if module.encoder.aggregation == "sum":
+            n_codes = np.diff(sequences.visit_offsets)
+            embedding.weight /= np.sqrt(max(1.0, n_codes.mean())) if len(n_codes) else 1.0
+    return coverage

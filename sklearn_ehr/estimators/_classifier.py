@@ -7,7 +7,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..utils import split_by_sample
 from ._base import BaseVisitLSTM
-from ._dataset import VisitDataset
 from ._inputs import as_sequences
 from .targets import (
     LabelCoding,
@@ -41,7 +40,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         Size of the state of the LSTM, per direction.
     num_layers : int, default=1
         Number of stacked LSTM layers.
-    aggregation : {"mean", "sum", "max", "attention"}, default="mean"
+    aggregation : {"mean", "sum", "max", "attention"}, default="sum"
         How the embeddings of the codes of a visit are pooled. "attention" learns a weight for each
         code.
     mlp_dim : int, default=0
@@ -56,7 +55,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     dropout : float, default=0.5
         Share of units that are dropped in training: of the vectors of visits, in the MLP, between
         LSTM layers, and of the last state.
-    lr : float, default=2e-3
+    lr : float, default=1e-3
         Learning rate of the AdamW optimizer [2]_.
     weight_decay : float, default=0.01
         Decoupled weight decay of AdamW, for all weights except the embeddings.
@@ -168,12 +167,12 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         embedding_init=None,
         hidden_dim=128,
         num_layers=1,
-        aggregation="mean",
+        aggregation="sum",
         mlp_dim=0,
         bidirectional=False,
         time_gaps=False,
         dropout=0.5,
-        lr=2e-3,
+        lr=1e-3,
         weight_decay=0.01,
         batch_size=128,
         max_epochs=50,
@@ -258,7 +257,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
             y_val = check_labels(X_val, y_val, type(self).__name__)
             refuse_other_labels(coding, y_val)
             validation = self._encode(X_val, y_val, coding)
-        self._train(samples, validation, _learnt(coding), **coding.task(samples.data))
+        self._train(samples, validation, _learnt(coding), **coding.task())
         return self
 
     def _encode(self, X, y, coding, sample_weight=None):
@@ -312,9 +311,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
             )
         given = check_weight(sample_weight, X, is_scaled=False)
         weight = weigh_classes(self.class_weight, given, encoded, coding)
-        target = coding.as_target(encoded)
-        task = coding.task(VisitDataset(X, target, weight))
-        self._train_further(X, target, weight, **task)
+        self._train_further(X, coding.as_target(encoded), weight, **coding.task())
         vars(self).update(_learnt(coding))
         return self
 

@@ -69,13 +69,6 @@ class VisitDataset(torch.utils.data.Dataset):
         return scaled._with(scaled.weight / scaled.mean_weight)
 
     @property
-    def target_weight(self):
-        """Weight of each target, ndarray of float64, 1 in the mean over samples."""
-        weight = self.weight / self.weight.max()
-        weight = weight / weight.mean()
-        return np.repeat(weight, self.sequences.lengths) if self.by_visit else weight
-
-    @property
     def mean_weight(self):
         """Weight of its targets for each sample, in the mean."""
         return (self.weight * self._n_labelled()).mean()

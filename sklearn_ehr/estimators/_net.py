@@ -149,6 +149,31 @@ class VisitNet(NeuralNet):
         if loss > _ABSURD_LOSS * dataset_train.mean_weight:
             raise ValueError(diverged(self, f"the mean loss is {loss:.3g}"))
 
+    def fit_bias(self, data):
+        """Fit the bias of the head alone to samples, without dropping units.
+
+        As in a regression, the mean prediction is then that of the outcomes. Trained while units
+        are dropped, a network predicts too much or too little with all of them.
+        """
+        data = data.take(data.sequences.lengths.argsort(kind="stable"))
+        with torch.inference_mode():
+            parts = [self.infer(X).cpu() for X, _ in self.get_iterator(data)]
+        outputs, target = torch.cat(parts).double().clone(), torch.from_numpy(data.target)
+        target = target.double() if target.is_floating_point() else target
+        X = data.sequences, torch.from_numpy(data.weight)
+        shift = torch.zeros(self.module_.head.out_features, dtype=torch.float64, requires_grad=True)
+        optimizer = torch.optim.LBFGS([shift], line_search_fn="strong_wolfe")
+
+        def loss_of_shift():
+            optimizer.zero_grad()
+            loss = self.get_loss((outputs + shift).to(self.device), target, X)
+            loss.backward()
+            return loss
+
+        optimizer.step(loss_of_shift)
+        with torch.no_grad():
+            self.module_.head.bias += shift.detach().to(self.module_.head.bias)
+
     def retune(self, *, lr, optimizer__weight_decay, batch_size, module__dropout):
         """Change parameters of a net that is initialised, and go on with its weights."""
         self.batch_size = batch_size

@@ -92,11 +92,11 @@ dropout, lr, weight_decay, batch_size, max_epochs
         embedding_init=None,
         hidden_dim=128,
         num_layers=1,
-        aggregation="mean",
+        aggregation="sum",
         mlp_dim=0,
         time_gaps=False,
         dropout=0.5,
-        lr=2e-3,
+        lr=1e-3,
         weight_decay=0.01,
         batch_size=128,
         max_epochs=50,
@@ -186,7 +186,7 @@ dropout, lr, weight_decay, batch_size, max_epochs
             refuse_other_labels(coding, labels)
             validation = self._encode(X_val, y_val, labels, is_labelled, coding).weighted()
         learnt = {"_coding": coding, "classes_": coding.classes}
-        task = coding.task(samples.data) | {"net": VisitTaggerNet}
+        task = coding.task() | {"net": VisitTaggerNet}
         self._train(samples, validation, learnt, **task)
         return self
 

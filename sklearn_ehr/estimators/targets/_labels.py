@@ -71,33 +71,14 @@ class LabelCoding:
             return (proba > 0.5).astype(np.int64)
         return self.classes[proba.argmax(axis=1)]
 
-    def task(self, data):
-        """What `build_net` needs to know, and the logits to start with: those of the base rates."""
+    def task(self):
+        """What `build_net` needs to know."""
         is_softmax = not (self.is_multilabel or self.is_binary)
-        base_logits = class_logits if is_softmax else label_logits
-        n_outputs = 1 if self.is_binary else len(self.classes)
         return {
             "net": VisitMultilabelNet if self.is_multilabel else VisitClassifierNet,
             "criterion": torch.nn.CrossEntropyLoss if is_softmax else torch.nn.BCEWithLogitsLoss,
-            "output_dim": n_outputs,
-            "start": base_logits(data.target, data.target_weight, n_outputs),
+            "output_dim": 1 if self.is_binary else len(self.classes),
         }
-
-
-def class_logits(target, weight, n_classes):
-    """Logarithm of the weighted share of each class; a negative target is a missing one."""
-    known = target >= 0
-    count = np.bincount(target[known], weight[known], n_classes)
-    return np.log((count + 0.5) / (count.sum() + 0.5 * n_classes))
-
-
-def label_logits(target, weight, n_labels):
-    """Log-odds of each label, from its weighted share; a negative target or NaN is missing."""
-    target = target.reshape(-1, n_labels)
-    weight = weight[:, None] * (target >= 0)
-    with_label = (weight * np.nan_to_num(target)).sum(axis=0)
-    # Half a sample more of each kind, as there may be none.
-    return np.log((with_label + 0.5) / (weight.sum(axis=0) - with_label + 0.5))
 
 
 def check_labels(X, y, estimator):
