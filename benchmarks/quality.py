@@ -52,6 +52,7 @@ OF_PLAIN = {
     "weight_decay": 0.0,
     "average": False,
     "refit": False,
+    "aggregation": "mean",
 }
 SUBGROUPS = {
     "age under 50": ["AGE//[0-10)", "AGE//[10-20)", "AGE//[20-30)", "AGE//[30-40)", "AGE//[40-50)"],

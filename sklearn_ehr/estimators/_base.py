@@ -37,7 +37,7 @@ from ._inputs import (
     refuse_unfinite,
     size_of,
 )
-from ._net import training_watched
+from ._net import refuse_monitors, training_watched
 from ._progress import Progress, Stage
 from ._samples import Samples, warn_if_few, warn_if_shared
 from ._scoring import score_of, warn_if_constant
@@ -78,57 +78,6 @@ class BaseVisitLSTM(CallbackSupportMixin, BaseEstimator):
         "verbose": ["verbose"],
     }
 
-    def __init__(
-        self,
-        *,
-        embedding_dim=256,
-        embedding_init=None,
-        hidden_dim=128,
-        num_layers=1,
-        aggregation="sum",
-        mlp_dim=0,
-        bidirectional=False,
-        time_gaps=False,
-        dropout=0.5,
-        lr=1e-3,
-        weight_decay=0.01,
-        batch_size=128,
-        max_epochs=50,
-        early_stopping=True,
-        average=True,
-        refit=True,
-        scoring=None,
-        validation_fraction=0.1,
-        n_iter_no_change=5,
-        device="auto",
-        callbacks=None,
-        random_state=None,
-        verbose=0,
-    ):
-        self.embedding_dim = embedding_dim
-        self.embedding_init = embedding_init
-        self.hidden_dim = hidden_dim
-        self.num_layers = num_layers
-        self.aggregation = aggregation
-        self.mlp_dim = mlp_dim
-        self.bidirectional = bidirectional
-        self.time_gaps = time_gaps
-        self.dropout = dropout
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.batch_size = batch_size
-        self.max_epochs = max_epochs
-        self.early_stopping = early_stopping
-        self.average = average
-        self.refit = refit
-        self.scoring = scoring
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.device = device
-        self.callbacks = callbacks
-        self.random_state = random_state
-        self.verbose = verbose
-
     def transform(self, X):
         """Return the final hidden state of each history, as features for another model.
 
@@ -148,8 +97,8 @@ class BaseVisitLSTM(CallbackSupportMixin, BaseEstimator):
         data = VisitDataset(X, target, weight, by_visit, times)
         return Samples(X, y, data, weight if given is None else given, strata)
 
-    def _check_validation(self, X, X_val, y_val):
-        """Sequences of the validation set, or None where none is given."""
+    def _read_validation(self, X, X_val, y_val, encode):
+        """Samples of the validation set that `encode` makes, or None where none is given."""
         if X_val is None and y_val is None:
             return None
         if X_val is None or y_val is None:
@@ -163,7 +112,10 @@ class BaseVisitLSTM(CallbackSupportMixin, BaseEstimator):
         warn_if_shared(X_val.groups, X.groups)
         name = type(self).__name__
         refuse_other_input("X_val", X_val, X.vocabulary, X.feature_names, name)
-        return known_tokens(X_val, size_of(X)["n_ids"])
+        try:
+            return encode(known_tokens(X_val, size_of(X)["n_ids"])).weighted()
+        except ValueError as error:
+            raise ValueError(f"X_val and y_val cannot be used for validation: {error}") from error
 
     def _train(self, samples, validation, learnt, **task):
         """Train a net with early stopping, if any, and then on all samples, if it is refitted.
@@ -183,14 +135,16 @@ class BaseVisitLSTM(CallbackSupportMixin, BaseEstimator):
             if not is_split:
                 self._warn_without_split(len(samples))
         warn_if_few(samples, type(self).__name__)
-        progress = Progress(self, samples, learnt, will_refit=self.refit and is_split)
+        will_refit = self.refit and is_split
+        refuse_monitors(self.callbacks, validation is not None, will_refit)
+        progress = Progress(self, samples, learnt, will_refit)
         patience = None if validation is None else self.n_iter_no_change
-        with progress.stage("fit", self.max_epochs, patience) as stage:
+        with progress.stage("fit", training, self.max_epochs, patience) as stage:
             net, coverage = self._train_once(training, validation, learnt, seed, stage, **task)
         refuse_untrained(net)
         history = epochs(net.history, "fit")
         warn_if_constant(history, self.scoring)
-        if self.refit and is_split and is_complete(net.history[-1]):
+        if will_refit and is_complete(net.history[-1]):
             net, history = self._train_again(net, history, samples, learnt, seed, progress, **task)
         self._keep(net, history, random_state, learnt | {"embedding_coverage_": coverage})
         progress.finish(history)
@@ -201,7 +155,7 @@ class BaseVisitLSTM(CallbackSupportMixin, BaseEstimator):
         net.max_epochs = stage.n_epochs
         data = training.data.weighted_to_one()
         with plain_torch(net.device), net.seeded(seed):
-            coverage = initialize(net, self.embedding_init, training.sequences)
+            coverage = initialize(net, self.embedding_init, training.sequences.vocabulary)
             apart = score = None
             if validation is not None:
                 apart = validation.data.weighted_to_one()
@@ -211,8 +165,6 @@ class BaseVisitLSTM(CallbackSupportMixin, BaseEstimator):
                 score(net)
             with training_watched(net, stage, apart, self.n_iter_no_change, score):
                 net.partial_fit(data)
-            if any(map(is_complete, net.history)):
-                net.fit_bias(data)
         return net, coverage
 
     def _train_again(self, first, history, samples, learnt, seed, progress, **task):
@@ -225,7 +177,7 @@ class BaseVisitLSTM(CallbackSupportMixin, BaseEstimator):
             Epochs of both trainings, or of the first if the second was cut short.
         """
         n_epochs = best_epoch(history)
-        with progress.stage("refit", n_epochs) as stage:
+        with progress.stage("refit", samples, n_epochs) as stage:
             net, _ = self._train_once(samples, None, learnt, seed, stage, **task)
         if len(net.history) < n_epochs or not is_complete(net.history[-1]):
             warn_if_interrupted(net)
@@ -242,8 +194,8 @@ class BaseVisitLSTM(CallbackSupportMixin, BaseEstimator):
             refuse_changes(self, self._started_with)
             self._refuse_other_input(sequences)
             n_ids = net.module_.embedding.num_embeddings
-            if not self._has_told and warn_of_unknown(sequences, n_ids):
-                learnt = {"_has_told": True}
+            if not self._has_warned and warn_of_unknown(sequences, n_ids):
+                learnt = {"_has_warned": True}
             sequences = self._known(sequences)
             net.retune(**tunable(self))
         else:
@@ -254,7 +206,7 @@ class BaseVisitLSTM(CallbackSupportMixin, BaseEstimator):
         seed = random_state.randint(_LARGEST_SEED)
         with plain_torch(net.device), net.seeded(seed):
             if not net.initialized_:
-                coverage = initialize(net, self.embedding_init, sequences)
+                coverage = initialize(net, self.embedding_init, sequences.vocabulary)
                 learnt = self._described(sequences) | {"embedding_coverage_": coverage}
             n_before = len(net.history)
             # Weights as they are: between calls, too, they say what counts for how much.
@@ -292,7 +244,7 @@ class BaseVisitLSTM(CallbackSupportMixin, BaseEstimator):
             "vocabulary_": sequences.vocabulary,
             "feature_names_": sequences.feature_names,
             "_started_with": fixed_parameters(self),
-            "_has_told": False,
+            "_has_warned": False,
         }
 
     def _outputs(self, X, entry=VisitLSTM.forward):

@@ -1,6 +1,5 @@
 """Nets built from the parameters of an estimator."""
 
-import numpy as np
 import torch
 from sklearn.base import clone
 
@@ -17,7 +16,7 @@ def build_net(estimator, *, n_ids, n_features, net, criterion, output_dim, **cri
     `n_ids` and `n_features` say what it reads, the other arguments what it predicts.
     """
     callbacks = [] if estimator.callbacks is None else clone(list(estimator.callbacks), safe=False)
-    check_callbacks(callbacks, estimator.refit)
+    check_callbacks(callbacks)
     if estimator.average:
         # First, so that the others are called with the average weights in the net.
         callbacks.insert(0, AverageWeights())
@@ -60,21 +59,13 @@ def tunable(estimator):
     }
 
 
-def initialize(net, embedding_init, sequences):
-    """Initialize a net; return the share of codes whose vectors are given.
-
-    Where embeddings are added up, they start small enough for the sums to be of the size of one.
-    """
+def initialize(net, embedding_init, vocabulary):
+    """Initialize a net, with the vectors given; return the share of codes that have one."""
     net.initialize()
-    module, coverage = net.module_, 0.0
-    embedding = module.embedding
+    if embedding_init is None:
+        return 0.0
+    embedding = net.module_.embedding
+    tokens, vectors = vectors_given(embedding_init, vocabulary, embedding.embedding_dim)
     with torch.no_grad():
-        if embedding_init is not None:
-            dim, vocabulary = embedding.embedding_dim, sequences.vocabulary
-            tokens, vectors = vectors_given(embedding_init, vocabulary, dim)
-            embedding.weight[tokens] = torch.from_numpy(vectors).to(embedding.weight.device)
-            coverage = len(tokens) / max(1, embedding.num_embeddings - N_SPECIAL)
-        if module.encoder.aggregation == "sum":
-            n_codes = np.diff(sequences.visit_offsets)
-            embedding.weight /= np.sqrt(max(1.0, n_codes.mean())) if len(n_codes) else 1.0
-    return coverage
+        embedding.weight[tokens] = torch.from_numpy(vectors).to(embedding.weight.device)
+    return len(tokens) / max(1, embedding.num_embeddings - N_SPECIAL)

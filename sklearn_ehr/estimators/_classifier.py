@@ -15,6 +15,7 @@ from .targets import (
     check_weight,
     coding_given,
     refuse_other_labels,
+    resolve_class_weight,
     strata_of_labels,
     weigh_classes,
 )
@@ -40,12 +41,12 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         Size of the state of the LSTM, per direction.
     num_layers : int, default=1
         Number of stacked LSTM layers.
-    aggregation : {"mean", "sum", "max", "attention"}, default="sum"
+    aggregation : {"mean", "sum", "max", "attention"}, default="mean"
         How the embeddings of the codes of a visit are pooled. "attention" learns a weight for each
         code.
     mlp_dim : int, default=0
-        Number of hidden units of a residual MLP on the vector of each visit. It can learn what
-        codes mean in combination. 0 means no MLP.
+        Number of hidden units of a residual MLP on the vector of each visit, which can learn
+        interactions between codes. 0 means no MLP.
     bidirectional : bool, default=False
         Whether a second LSTM reads the visits from the last to the first.
     time_gaps : bool, default=False
@@ -53,27 +54,26 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         visit, and the linear layer ``log1p`` of the time from the last visit to the prediction, in
         days or in the unit of numeric times.
     dropout : float, default=0.5
-        Share of units that are dropped in training: of the vectors of visits, in the MLP, between
-        LSTM layers, and of the last state.
-    lr : float, default=1e-3
+        Dropout rate of visit vectors, inside the MLP, between LSTM layers, and of the final state.
+    lr : float, default=0.002
         Learning rate of the AdamW optimizer [2]_.
-    weight_decay : float, default=0.01
+    weight_decay : float, default=0.3
         Decoupled weight decay of AdamW, for all weights except the embeddings.
     batch_size : int, default=128
         Number of samples per training step, and per forward pass in prediction.
     max_epochs : int, default=50
         Maximum number of epochs. Without early stopping, the number of epochs.
     early_stopping : bool, default=True
-        Whether to stop training when the loss on a validation set no longer falls, and to keep the
-        weights of the best epoch. The validation set is `X_val` of `fit`, if given; otherwise it is
-        split off from `X`. The split keeps each patient on one side, and is stratified by outcome
-        if possible.
+        Whether to stop training when the validation loss, or `scoring`, no longer improves, and to
+        restore the weights of the best epoch. The validation set is `X_val` of `fit`, if given;
+        otherwise it is split off from `X`. The split keeps each patient on one side, and is
+        stratified by outcome if possible.
     average : bool, default=True
         Whether to use an average of the weights over about the last tenth of the training steps
         [3]_ for validation and prediction.
     refit : bool, default=True
-        Whether to train anew on all samples, for as many epochs as were best, after early stopping
-        on a validation set that was split off.
+        Whether to train again from scratch on all samples, for the best number of epochs, after
+        early stopping. Has no effect if `X_val` is given.
     scoring : str or callable, default=None
         Metric used to select the best epoch, such as "average_precision". By default, the
         validation loss. Only `sample_weight` is passed to it, not class weights.
@@ -82,22 +82,21 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     n_iter_no_change : int, default=5
         Number of epochs without improvement after which training stops.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, as in scikit-learn. Not for multilabel outcomes. Any other value
-        than None distorts the predicted probabilities.
+        Weights of the classes, as in scikit-learn. Not for multilabel outcomes. Weights other than
+        None distort the predicted probabilities.
     device : str, default="auto"
-        Device of torch. "auto" means CUDA if it is available, otherwise the CPU. On a CPU, a fit or
-        a prediction uses one thread; run several side by side with `n_jobs`.
+        Torch device. "auto" is CUDA if available, else the CPU. On a CPU, each fit and each
+        prediction uses one thread; use `n_jobs` to run several in parallel.
     callbacks : list, default=None
         Callbacks of skorch, or tuples of a name and a callback. They are cloned before use, and are
-        called in both trainings if `refit` is True; the second one has no validation loss.
+        also called during the refit, which has no validation loss.
     random_state : int, RandomState instance or None, default=None
         Controls the validation split, the initial weights, dropout and the order of samples. Pass
-        an int for the same model on every call: on a CPU to the bit, given the same kind of CPU and
-        version of torch, whatever its number of threads. Its global generator is not used.
+        an int for reproducible results. On a CPU they are bitwise identical for the same type of
+        CPU and version of torch, whatever number of threads torch is set to.
     verbose : int, default=0
-        1 prints a line per epoch: its losses, its score, the best epoch so far, and the time left,
-        from that of stopping with no better epoch to that of all `max_epochs`. A last line says
-        which epoch's weights were kept.
+        If 1, print one line per epoch with the losses, the score, the best epoch so far, and the
+        estimated time left. A last line says which epoch's weights were kept.
 
     Attributes
     ----------
@@ -124,14 +123,15 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
 
     Notes
     -----
-    A history without visits has a zero state, so its prediction is that of the last layer's bias,
-    not the base rate.
+    A history without visits has a zero state, so its prediction is that of the last layer's bias
+    (and of the features, if any), not the base rate.
 
     With scikit-learn 1.9 or later, `set_callbacks` takes its callbacks, such as ``ProgressBar`` and
-    ``ScoringMonitor``. Each epoch of `fit` is a task, with a fitted model for those that want one.
+    ``ScoringMonitor``. Each epoch of `fit` is a task, and callbacks can ask for the model fitted so
+    far.
 
-    On CUDA, cuDNN rounds as ``torch.backends.cudnn.allow_tf32`` says, by default more coarsely than
-    a CPU.
+    On CUDA, cuDNN may use TF32 (``torch.backends.cudnn.allow_tf32``), so results differ slightly
+    from those on a CPU.
 
     References
     ----------
@@ -167,13 +167,13 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         embedding_init=None,
         hidden_dim=128,
         num_layers=1,
-        aggregation="sum",
+        aggregation="mean",
         mlp_dim=0,
         bidirectional=False,
         time_gaps=False,
         dropout=0.5,
-        lr=1e-3,
-        weight_decay=0.01,
+        lr=2e-3,
+        weight_decay=0.3,
         batch_size=128,
         max_epochs=50,
         early_stopping=True,
@@ -188,32 +188,30 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         random_state=None,
         verbose=0,
     ):
-        super().__init__(
-            embedding_dim=embedding_dim,
-            embedding_init=embedding_init,
-            hidden_dim=hidden_dim,
-            num_layers=num_layers,
-            aggregation=aggregation,
-            mlp_dim=mlp_dim,
-            bidirectional=bidirectional,
-            time_gaps=time_gaps,
-            dropout=dropout,
-            lr=lr,
-            weight_decay=weight_decay,
-            batch_size=batch_size,
-            max_epochs=max_epochs,
-            early_stopping=early_stopping,
-            average=average,
-            refit=refit,
-            scoring=scoring,
-            validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change,
-            device=device,
-            callbacks=callbacks,
-            random_state=random_state,
-            verbose=verbose,
-        )
+        self.embedding_dim = embedding_dim
+        self.embedding_init = embedding_init
+        self.hidden_dim = hidden_dim
+        self.num_layers = num_layers
+        self.aggregation = aggregation
+        self.mlp_dim = mlp_dim
+        self.bidirectional = bidirectional
+        self.time_gaps = time_gaps
+        self.dropout = dropout
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.early_stopping = early_stopping
+        self.average = average
+        self.refit = refit
+        self.scoring = scoring
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
         self.class_weight = class_weight
+        self.device = device
+        self.callbacks = callbacks
+        self.random_state = random_state
+        self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None):
@@ -248,23 +246,25 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         X = as_sequences(X)
         y = check_labels(X, y, type(self).__name__)
         coding = LabelCoding.of(y)
-        samples = self._encode(X, y, coding, sample_weight)
+        given = check_weight(sample_weight, X)
+        class_weight = resolve_class_weight(self.class_weight, given, y, coding)
+        samples = self._encode(X, y, coding, class_weight, given)
         if not coding.is_multilabel:
             check_two_classes(np.unique(y[samples.data.is_weighted]), type(self).__name__)
-        X_val = self._check_validation(X, X_val, y_val)
-        validation = None
-        if X_val is not None:
-            y_val = check_labels(X_val, y_val, type(self).__name__)
-            refuse_other_labels(coding, y_val)
-            validation = self._encode(X_val, y_val, coding)
+
+        def encode(X_val):
+            labels = check_labels(X_val, y_val, type(self).__name__)
+            refuse_other_labels(coding, labels)
+            return self._encode(X_val, labels, coding, class_weight, np.ones(len(labels)))
+
+        validation = self._read_validation(X, X_val, y_val, encode)
         self._train(samples, validation, _learnt(coding), **coding.task())
         return self
 
-    def _encode(self, X, y, coding, sample_weight=None):
+    def _encode(self, X, y, coding, class_weight, given):
         """Samples with encoded labels, weighted by class too."""
         encoded = coding.encode(y)
-        given = check_weight(sample_weight, X)
-        weight = weigh_classes(self.class_weight, given, encoded, coding)
+        weight = weigh_classes(class_weight, given, encoded, coding)
         strata = strata_of_labels(encoded)
         return self._samples(X, y, coding.as_target(encoded), weight, strata, given)
 
@@ -324,7 +324,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
 
         Returns
         -------
-        ndarray of shape (n_samples,) or (n_samples, n_classes), float64
+        ndarray of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_labels), float64
         """
         outputs = self._outputs(X)
         return self._coding.to_logits(outputs)
@@ -360,10 +360,10 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     def predict_proba_by_visit(self, X):
         """Return the probability of each class, or of each label, as of the end of each visit.
 
-        It is what `predict_proba` returns for a cohort cut at the end of the visit, when all its
-        events were known: also where a transformer's `max_visits` cuts histories short. Under a
-        lookback the history begins where it does in `X`. With `time_gaps` the last row, too, is as
-        of the end of its visit, when no time has passed.
+        Equals `predict_proba` for a cohort cut at the end of each visit, when all events of the
+        visit were known, even if `max_visits` of a transformer truncates histories. Under a
+        lookback, each history begins where it does in `X`. With `time_gaps`, the last row is as of
+        the end of its visit too, when no time has passed.
 
         Parameters
         ----------
@@ -372,14 +372,14 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         Returns
         -------
         ndarray of shape (n_samples,), object
-            Of each sample an array of shape (n_visits, n_classes) or (n_visits, n_labels), float64,
-            a row for each visit in `X`, a static one included.
+            For each sample an array of shape (n_visits, n_classes) or (n_visits, n_labels), with a
+            row for each visit in `X`, the static one included.
 
         Raises
         ------
         ValueError
-            If the network is bidirectional, or a visit overlaps with the one before: what was known
-            at the end of that one is no number of whole visits.
+            If the network is bidirectional, `X` has features, or visits overlap, so that what was
+            known at the end of a visit is not a whole number of visits.
         """
         check_is_fitted(self)
         X = as_sequences(X)

@@ -149,31 +149,6 @@ class VisitNet(NeuralNet):
         if loss > _ABSURD_LOSS * dataset_train.mean_weight:
             raise ValueError(diverged(self, f"the mean loss is {loss:.3g}"))
 
-    def fit_bias(self, data):
-        """Fit the bias of the head alone to samples, without dropping units.
-
-        As in a regression, the mean prediction is then that of the outcomes. Trained while units
-        are dropped, a network predicts too much or too little with all of them.
-        """
-        data = data.take(data.sequences.lengths.argsort(kind="stable"))
-        with torch.inference_mode():
-            parts = [self.infer(X).cpu() for X, _ in self.get_iterator(data)]
-        outputs, target = torch.cat(parts).double().clone(), torch.from_numpy(data.target)
-        target = target.double() if target.is_floating_point() else target
-        X = data.sequences, torch.from_numpy(data.weight)
-        shift = torch.zeros(self.module_.head.out_features, dtype=torch.float64, requires_grad=True)
-        optimizer = torch.optim.LBFGS([shift], line_search_fn="strong_wolfe")
-
-        def loss_of_shift():
-            optimizer.zero_grad()
-            loss = self.get_loss((outputs + shift).to(self.device), target, X)
-            loss.backward()
-            return loss
-
-        optimizer.step(loss_of_shift)
-        with torch.no_grad():
-            self.module_.head.bias += shift.detach().to(self.module_.head.bias)
-
     def retune(self, *, lr, optimizer__weight_decay, batch_size, module__dropout):
         """Change parameters of a net that is initialised, and go on with its weights."""
         self.batch_size = batch_size
@@ -255,25 +230,41 @@ class VisitTaggerNet(VisitNet):
         return (loss * weight).sum() / len(visits)
 
 
-def check_callbacks(callbacks, refit):
-    """Refuse what skorch could not call, or not in a refit, which has no validation."""
+def check_callbacks(callbacks):
+    """Refuse what skorch could not call."""
     for callback in callbacks:
-        # skorch takes classes too, and a name before either.
-        has_name = isinstance(callback, tuple) and len(callback) == 2
-        told = callback[1] if has_name else callback
-        kind = told if isinstance(told, type) else type(told)
+        kind = _kind_of(callback)
         if not issubclass(kind, Callback):
             raise TypeError(
                 f"callbacks holds one of type {kind.__name__}; give skorch callbacks, such as "
                 f"skorch.callbacks.EpochTimer(), or (name, callback) pairs."
             )
-        monitor = getattr(told, "monitor", None)
-        if refit and isinstance(monitor, str) and monitor.startswith("valid"):
+
+
+def refuse_monitors(callbacks, has_validation, will_refit):
+    """Refuse callbacks that monitor a validation which there is not."""
+    if has_validation and not will_refit:
+        return
+    for callback in callbacks or ():
+        monitor = getattr(_named(callback), "monitor", None)
+        if isinstance(monitor, str) and monitor.startswith("valid"):
+            reason = "refit=True trains a second time without validation. Set refit=False"
+            if not has_validation:
+                reason = "there is no validation set. Set early_stopping=True"
             raise ValueError(
-                f"callbacks holds a {kind.__name__} with monitor={monitor!r}, but refit=True "
-                f"trains a second time without validation. Set refit=False, or monitor "
-                f"'train_loss'."
+                f"callbacks holds a {_kind_of(callback).__name__} with monitor={monitor!r}, but "
+                f"{reason}, or monitor 'train_loss'."
             )
+
+
+def _named(callback):
+    """A callback without its name; skorch takes classes too."""
+    return callback[1] if isinstance(callback, tuple) and len(callback) == 2 else callback
+
+
+def _kind_of(callback):
+    callback = _named(callback)
+    return callback if isinstance(callback, type) else type(callback)
 
 
 class BestEpoch(Callback):

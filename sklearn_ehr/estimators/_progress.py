@@ -33,9 +33,9 @@ class Progress:
         self._task.begin()
 
     @contextmanager
-    def stage(self, name, n_epochs, patience=None):
-        """Watch one training, of at most `n_epochs`."""
-        task = self._task
+    def stage(self, name, samples, n_epochs, patience=None):
+        """Watch one training on some samples, of at most `n_epochs`."""
+        task = self._task.on(samples)
         if self._will_refit:
             task = task.subtask(name, n_subtasks=int(n_epochs))
             task.begin()
@@ -119,6 +119,11 @@ class Task:
         """A task inside this one."""
         context = self._context.subcontext(task_name=name, max_subtasks=n_subtasks)
         return Task(context, *self._of)
+
+    def on(self, samples):
+        """The same task, for what is trained on other samples."""
+        estimator, _, learnt = self._of
+        return Task(self._context, estimator, samples, learnt)
 
     def begin(self, view=None):
         """Tell callbacks that it begins."""

@@ -72,13 +72,13 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         embedding_init=None,
         hidden_dim=128,
         num_layers=1,
-        aggregation="sum",
+        aggregation="mean",
         mlp_dim=0,
         bidirectional=False,
         time_gaps=False,
         dropout=0.5,
-        lr=1e-3,
-        weight_decay=0.01,
+        lr=2e-3,
+        weight_decay=0.3,
         batch_size=128,
         max_epochs=50,
         early_stopping=True,
@@ -92,32 +92,30 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         random_state=None,
         verbose=0,
     ):
-        super().__init__(
-            embedding_dim=embedding_dim,
-            embedding_init=embedding_init,
-            hidden_dim=hidden_dim,
-            num_layers=num_layers,
-            aggregation=aggregation,
-            mlp_dim=mlp_dim,
-            bidirectional=bidirectional,
-            time_gaps=time_gaps,
-            dropout=dropout,
-            lr=lr,
-            weight_decay=weight_decay,
-            batch_size=batch_size,
-            max_epochs=max_epochs,
-            early_stopping=early_stopping,
-            average=average,
-            refit=refit,
-            scoring=scoring,
-            validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change,
-            device=device,
-            callbacks=callbacks,
-            random_state=random_state,
-            verbose=verbose,
-        )
         self.loss = loss
+        self.embedding_dim = embedding_dim
+        self.embedding_init = embedding_init
+        self.hidden_dim = hidden_dim
+        self.num_layers = num_layers
+        self.aggregation = aggregation
+        self.mlp_dim = mlp_dim
+        self.bidirectional = bidirectional
+        self.time_gaps = time_gaps
+        self.dropout = dropout
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.early_stopping = early_stopping
+        self.average = average
+        self.refit = refit
+        self.scoring = scoring
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.device = device
+        self.callbacks = callbacks
+        self.random_state = random_state
+        self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None):
@@ -150,16 +148,15 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         y = check_numbers(X, y, type(self).__name__, self.loss)
         weight = check_weight(sample_weight, X)
         used = weight > 0
-        if not used.any():
-            raise ValueError("sample_weight leaves every sample a weight of zero.")
         scaling = NumberScaling.of(y[used], weight[used], self.loss)
         samples = self._encode(X, y, scaling, weight)
-        X_val = self._check_validation(X, X_val, y_val)
-        validation = None
-        if X_val is not None:
-            y_val = check_numbers(X_val, y_val, type(self).__name__, self.loss)
-            scaling.refuse_other_outcomes(y_val)
-            validation = self._encode(X_val, y_val, scaling, np.ones(len(y_val)), "y_val")
+
+        def encode(X_val):
+            numbers = check_numbers(X_val, y_val, type(self).__name__, self.loss)
+            scaling.refuse_other_outcomes(numbers)
+            return self._encode(X_val, numbers, scaling, np.ones(len(numbers)))
+
+        validation = self._read_validation(X, X_val, y_val, encode)
         self._train(samples, validation, {"_scaling": scaling}, **scaling.task())
         return self
 

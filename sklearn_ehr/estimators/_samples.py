@@ -11,7 +11,7 @@ from ..visits import VisitSequences
 from ._dataset import VisitDataset
 
 # With fewer samples, counts and a regression predict as well in `benchmarks/signals.py`.
-_FEW_SAMPLES = 500
+_FEW_SAMPLES = 1000
 
 
 @dataclass(frozen=True, eq=False)

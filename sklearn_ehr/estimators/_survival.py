@@ -49,12 +49,12 @@ class LSTMVisitSurvival(BaseVisitLSTM):
     embedding_dim, embedding_init, hidden_dim, num_layers, aggregation, mlp_dim, bidirectional, \
 time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         As in `LSTMVisitClassifier`.
-    early_stopping, average, refit, validation_fraction, n_iter_no_change
+    early_stopping, average, refit
         As in `LSTMVisitClassifier`. The validation split is stratified by event.
     scoring : callable, default=None
         Metric used to select the best epoch, with the signature ``scoring(estimator, X, y)``. By
         default, the validation loss.
-    device, callbacks, random_state, verbose
+    validation_fraction, n_iter_no_change, device, callbacks, random_state, verbose
         As in `LSTMVisitClassifier`.
 
     Attributes
@@ -68,12 +68,8 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         Kinds of events in `y`, ascending, without 0 for censored.
     net_ : skorch.NeuralNet
         The fitted net; ``net_.module_`` is the torch module.
-    vocabulary_ : Vocabulary or None
-        The vocabulary of the sequences it was fitted with.
-    embedding_coverage_ : float
-        Share of the codes that `embedding_init` gave a vector; 0 without it.
-    history_ : DataFrame
-        Losses (negative log-likelihood a sample) and duration (seconds) of each epoch.
+    vocabulary_, feature_names_, embedding_coverage_, history_
+        As in `LSTMVisitClassifier`. Losses are negative log-likelihoods per sample.
 
     See Also
     --------
@@ -82,8 +78,8 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
 
     Notes
     -----
-    Methods have the names of scikit-survival's [3]_, whose metrics and scorers take the estimator
-    where the event is boolean.
+    Methods are named as in scikit-survival [3]_. Its metrics and scorers accept this estimator if
+    the event is boolean.
 
     `make_samples` returns `y` as columns. Pass it ``incomplete="mark"`` to keep samples that are
     censored before the horizon, then take the outcome and competing events, or the outcome alone::
@@ -146,13 +142,13 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         embedding_init=None,
         hidden_dim=128,
         num_layers=1,
-        aggregation="sum",
+        aggregation="mean",
         mlp_dim=0,
         bidirectional=False,
         time_gaps=False,
         dropout=0.5,
-        lr=1e-3,
-        weight_decay=0.01,
+        lr=2e-3,
+        weight_decay=0.3,
         batch_size=128,
         max_epochs=50,
         early_stopping=True,
@@ -166,32 +162,30 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         random_state=None,
         verbose=0,
     ):
-        super().__init__(
-            embedding_dim=embedding_dim,
-            embedding_init=embedding_init,
-            hidden_dim=hidden_dim,
-            num_layers=num_layers,
-            aggregation=aggregation,
-            mlp_dim=mlp_dim,
-            bidirectional=bidirectional,
-            time_gaps=time_gaps,
-            dropout=dropout,
-            lr=lr,
-            weight_decay=weight_decay,
-            batch_size=batch_size,
-            max_epochs=max_epochs,
-            early_stopping=early_stopping,
-            average=average,
-            refit=refit,
-            scoring=scoring,
-            validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change,
-            device=device,
-            callbacks=callbacks,
-            random_state=random_state,
-            verbose=verbose,
-        )
         self.n_intervals = n_intervals
+        self.embedding_dim = embedding_dim
+        self.embedding_init = embedding_init
+        self.hidden_dim = hidden_dim
+        self.num_layers = num_layers
+        self.aggregation = aggregation
+        self.mlp_dim = mlp_dim
+        self.bidirectional = bidirectional
+        self.time_gaps = time_gaps
+        self.dropout = dropout
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.early_stopping = early_stopping
+        self.average = average
+        self.refit = refit
+        self.scoring = scoring
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.device = device
+        self.callbacks = callbacks
+        self.random_state = random_state
+        self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None):
@@ -238,10 +232,11 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         samples = self._encode(X, y, event_types, ends, weight)
         target = samples.weighted().data.target
         offset = common_log_odds(target, weight[used] / weight[used].mean(), len(event_types))
-        X_val = self._check_validation(X, X_val, y_val)
-        validation = None
-        if X_val is not None:
-            validation = self._encode(X_val, y_val, event_types, ends, np.ones(len(X_val)))
+
+        def encode(X_val):
+            return self._encode(X_val, y_val, event_types, ends, np.ones(len(X_val)))
+
+        validation = self._read_validation(X, X_val, y_val, encode)
         self._train(
             samples,
             validation,
@@ -293,7 +288,7 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
             functions from 0 to `max_time_`. By default, return step functions where scikit-survival
             is installed, as its scorers expect.
         conditional_after : float or array-like of shape (n_samples,), default=None
-            Time without an event, from the prediction on, that is already known for the samples.
+            Time since the prediction for which each sample is already known to be event-free.
             Probabilities are then conditional on it: 1 up to that time `t0`, and ``S(t) / S(t0)``
             after it.
 

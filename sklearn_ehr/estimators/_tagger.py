@@ -33,12 +33,12 @@ class LSTMVisitTagger(BaseVisitLSTM):
     embedding_dim, embedding_init, hidden_dim, num_layers, aggregation, mlp_dim, time_gaps, \
 dropout, lr, weight_decay, batch_size, max_epochs
         As in `LSTMVisitClassifier`.
-    early_stopping, average, refit, validation_fraction, n_iter_no_change
+    early_stopping, average, refit
         As in `LSTMVisitClassifier`. The validation split is not stratified.
     scoring : callable, default=None
         Metric used to select the best epoch, with the signature ``scoring(estimator, X, y)``. By
         default, the validation loss.
-    device, callbacks, random_state, verbose
+    validation_fraction, n_iter_no_change, device, callbacks, random_state, verbose
         As in `LSTMVisitClassifier`.
 
     Attributes
@@ -47,6 +47,8 @@ dropout, lr, weight_decay, batch_size, max_epochs
         The classes in ascending order; for several labels per visit, the positions of the labels.
     net_, vocabulary_, embedding_coverage_, history_
         As in `LSTMVisitClassifier`.
+    feature_names_ : None
+        Features are refused.
 
     See Also
     --------
@@ -55,8 +57,8 @@ dropout, lr, weight_decay, batch_size, max_epochs
 
     Notes
     -----
-    Of scikit-learn's tools those work that call `score` (``cross_val_score``, ``GridSearchCV``) or
-    ``cross_val_predict(method="predict")``, with `PatientKFold`. Metrics take flat labels::
+    Works with scikit-learn's tools that call `score` (``cross_val_score``, ``GridSearchCV``), and
+    with ``cross_val_predict(method="predict")``. Use `PatientKFold`. Metrics take flat labels::
 
         def roc_auc(model, X, y):
             truth, proba = np.concatenate([*y]), np.concatenate([*model.predict_proba(X)])
@@ -79,6 +81,7 @@ dropout, lr, weight_decay, batch_size, max_epochs
     """
 
     # An output that depends on later visits would not be known at its own.
+    bidirectional = False
     _parameter_constraints = {
         name: constraint
         for name, constraint in BaseVisitLSTM._parameter_constraints.items()
@@ -92,12 +95,12 @@ dropout, lr, weight_decay, batch_size, max_epochs
         embedding_init=None,
         hidden_dim=128,
         num_layers=1,
-        aggregation="sum",
+        aggregation="mean",
         mlp_dim=0,
         time_gaps=False,
         dropout=0.5,
-        lr=1e-3,
-        weight_decay=0.01,
+        lr=2e-3,
+        weight_decay=0.3,
         batch_size=128,
         max_epochs=50,
         early_stopping=True,
@@ -111,30 +114,28 @@ dropout, lr, weight_decay, batch_size, max_epochs
         random_state=None,
         verbose=0,
     ):
-        super().__init__(
-            embedding_dim=embedding_dim,
-            embedding_init=embedding_init,
-            hidden_dim=hidden_dim,
-            num_layers=num_layers,
-            aggregation=aggregation,
-            mlp_dim=mlp_dim,
-            time_gaps=time_gaps,
-            dropout=dropout,
-            lr=lr,
-            weight_decay=weight_decay,
-            batch_size=batch_size,
-            max_epochs=max_epochs,
-            early_stopping=early_stopping,
-            average=average,
-            refit=refit,
-            scoring=scoring,
-            validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change,
-            device=device,
-            callbacks=callbacks,
-            random_state=random_state,
-            verbose=verbose,
-        )
+        self.embedding_dim = embedding_dim
+        self.embedding_init = embedding_init
+        self.hidden_dim = hidden_dim
+        self.num_layers = num_layers
+        self.aggregation = aggregation
+        self.mlp_dim = mlp_dim
+        self.time_gaps = time_gaps
+        self.dropout = dropout
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.early_stopping = early_stopping
+        self.average = average
+        self.refit = refit
+        self.scoring = scoring
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.device = device
+        self.callbacks = callbacks
+        self.random_state = random_state
+        self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None):
@@ -178,13 +179,14 @@ dropout, lr, weight_decay, batch_size, max_epochs
         if not coding.is_multilabel:
             used = np.repeat(samples.data.is_weighted, _count_labelled(X, is_labelled))
             check_two_classes(np.unique(labels[used]), type(self).__name__)
-        X_val = self._check_validation(X, X_val, y_val)
-        validation = None
-        if X_val is not None:
+
+        def encode(X_val):
             refuse_late_facts(X_val)
             labels, is_labelled = read_labels(flatten_labels(X_val, y_val, type(self).__name__))
             refuse_other_labels(coding, labels)
-            validation = self._encode(X_val, y_val, labels, is_labelled, coding).weighted()
+            return self._encode(X_val, y_val, labels, is_labelled, coding)
+
+        validation = self._read_validation(X, X_val, y_val, encode)
         learnt = {"_coding": coding, "classes_": coding.classes}
         task = coding.task() | {"net": VisitTaggerNet}
         self._train(samples, validation, learnt, **task)

@@ -407,7 +407,7 @@ def test_defaults():
         "embedding_init": None,
         "dropout": 0.5,
         "lr": 2e-3,
-        "weight_decay": 0.01,
+        "weight_decay": 0.3,
         "batch_size": 128,
         "max_epochs": 50,
         "early_stopping": True,

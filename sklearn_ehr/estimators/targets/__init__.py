@@ -7,6 +7,7 @@ from ._labels import (
     check_two_classes,
     coding_given,
     refuse_other_labels,
+    resolve_class_weight,
     strata_of_labels,
     weigh_classes,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "read_labels",
     "read_survival",
     "refuse_other_labels",
+    "resolve_class_weight",
     "strata_of_labels",
     "warn_if_new_events",
     "warn_if_none_censored",

@@ -176,6 +176,14 @@ def coding_given(classes, y, known, name):
     return coding
 
 
+def resolve_class_weight(class_weight, weight, y, coding):
+    """Class weights as given; "balanced" ones as a dict, so that validation has the same."""
+    if class_weight != "balanced" or coding.is_multilabel:
+        return class_weight
+    per_class = _weight_per_class(class_weight, weight, coding.encode(y), coding.classes)
+    return dict(zip(coding.classes.tolist(), per_class.tolist(), strict=True))
+
+
 def weigh_classes(class_weight, weight, encoded, coding):
     """Weight of each sample's loss, from the one given and that of its class."""
     if class_weight is not None:

@@ -41,7 +41,7 @@ class NumberScaling:
             unit = np.where(distance.max(axis=0) > 0, distance.max(axis=0), 1.0)
             scale = unit * np.sqrt(np.average((distance / unit) ** 2, axis=0, weights=weight))
             if not np.isfinite(scale**2).all():
-                raise ValueError(_too_large("y", np.abs(y).max()))
+                raise ValueError(_too_large("y"))
         if loss == "poisson" and (center == 0).any():
             raise ValueError(
                 "loss='poisson' needs counts or rates that are not all 0. Use another loss or "
@@ -56,7 +56,7 @@ class NumberScaling:
         with np.errstate(over="ignore", invalid="ignore"):
             target = ((y - self.center) / self.scale).astype(np.float32)
         if not np.isfinite(target).all():
-            raise ValueError(_too_large(name, np.abs(y).max()))
+            raise ValueError(_too_large(name))
         return target
 
     def to_numbers(self, outputs):
@@ -76,7 +76,7 @@ class NumberScaling:
             )
 
     def task(self):
-        """What `_build_net` needs to know."""
+        """What `build_net` needs to know."""
         return {
             "net": VisitRegressorNet,
             "criterion": _CRITERIA[self.loss],
@@ -84,11 +84,11 @@ class NumberScaling:
         }
 
 
-def _too_large(name, largest):
+def _too_large(name):
     return (
-        f"{name} has values up to {largest:.3g} in size, too large to scale by the standard "
-        f"deviation of the training outcomes. Look for a code such as 1e300 for a missing outcome, "
-        f"or give outcomes in a coarser unit."
+        f"{name} has values that are too large to scale by the standard deviation of the training "
+        f"outcomes. Look for a code such as 1e300 for a missing outcome, or give outcomes in a "
+        f"coarser unit."
     )
 
 
