@@ -58,9 +58,9 @@ def refuse_unscaled(weight):
     largest = weight.max()
     if not 1 / _LARGEST_WEIGHT < largest < _LARGEST_WEIGHT:
         raise ValueError(
-            "sample_weight, times class_weight, is too large or too small. partial_fit takes weights "
-            "as they are, because they also say how much a call counts beside others, and trains "
-            "in 32-bit floats. Give weights around 1."
+            "sample_weight, times class_weight, is too large or too small. partial_fit takes "
+            "weights as they are, because they also say how much a call counts beside others, and "
+            "trains in 32-bit floats. Give weights around 1."
         )
 
 

@@ -77,7 +77,7 @@ def test_class_weights_that_are_not_finite_raise(class_weight):
 
 @pytest.mark.parametrize("size", [1e-300, 1e39, 1e300])
 def test_partial_fit_refuses_weights_that_it_cannot_take_as_they_are(size):
-    with pytest.raises(ValueError, match=r"sample_weight, times class_weight, is at most"):
+    with pytest.raises(ValueError, match=r"sample_weight, times class_weight, is too large"):
         LSTMVisitClassifier(**TINY).partial_fit(X, Y, [0, 1], sample_weight=np.full(N, size))
 
 
@@ -86,7 +86,7 @@ def test_partial_fit_refuses_weights_that_it_cannot_take_as_they_are(size):
     "y", [np.r_[1e300, np.ones(N - 1)], np.full(N, 1.7e308), np.r_[1e200, 0, np.ones(N - 2)]]
 )
 def test_outcomes_too_large_to_scale_raise(loss, y):
-    with pytest.raises(ValueError, match=r"^y has values up to 1\.?7?e\+.* too large to scale"):
+    with pytest.raises(ValueError, match=r"^y has values that are too large to scale"):
         LSTMVisitRegressor(loss=loss, **TINY).fit(X, y)
 
 
@@ -96,7 +96,7 @@ def test_outcomes_of_opposite_sign_too_large_to_scale_raise():
 
 
 def test_validation_outcomes_too_large_to_scale_raise():
-    with pytest.raises(ValueError, match=r"^y_val has values up to 1e\+300.* too large to scale"):
+    with pytest.raises(ValueError, match=r"validation: y has values that are too large"):
         LSTMVisitRegressor(**TINY).fit(X, NUMBERS, X_val=X[:20], y_val=np.r_[1e300, NUMBERS[1:20]])
 
 

@@ -34,6 +34,7 @@ TINY = {
     "hidden_dim": 8,
     "batch_size": 16,
     "max_epochs": 3,
+    "refit": False,
     "device": "cpu",
     "random_state": 0,
 }
@@ -355,7 +356,7 @@ def test_watching_changes_nothing(Estimator):
 
 
 @pytest.mark.usefixtures("skl_callback")
-def test_callback_gets_weights_only_where_they_differ():
+def test_callback_gets_the_samples_and_weights_of_its_task():
     seen = []
 
     def look(X, y, metadata, **facts):
@@ -363,13 +364,17 @@ def test_callback_gets_weights_only_where_they_differ():
 
     weight = np.arange(60) % 3
     tiny(max_epochs=1).set_callbacks(Record(look)).fit(X, Y, sample_weight=weight)
-    for n_samples, n_labels, metadata in seen:
-        assert n_samples == n_labels == 40  # those with a weight of 0 are left out
-        given = metadata["sample_weight"]
-        np.testing.assert_allclose(given / given.max(), weight[weight > 0] / 2)
+    # An epoch is trained on 36 of the 40 samples whose weight is not 0; 4 are for validation.
+    assert sorted({(n_samples, n_labels) for n_samples, n_labels, _ in seen}) == [
+        (36, 36),
+        (40, 40),
+    ]
+    for n_samples, _, metadata in seen:
+        assert len(metadata["sample_weight"]) == n_samples
+        assert set(metadata["sample_weight"]) == {1, 2}
     seen.clear()
     tiny(max_epochs=1).set_callbacks(Record(look)).fit(X, Y)
-    assert seen == [(60, 60, None)] * 2
+    assert sorted(seen, key=lambda told: told[0]) == [(54, 54, None), (60, 60, None)]
 
 
 @pytest.mark.usefixtures("skl_callback")

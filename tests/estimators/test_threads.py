@@ -42,7 +42,13 @@ def nothing_seen():
 
 
 def tiny(**params):
-    defaults = {"embedding_dim": 4, "hidden_dim": 4, "max_epochs": 2, "device": "cpu"}
+    defaults = {
+        "embedding_dim": 4,
+        "hidden_dim": 4,
+        "max_epochs": 2,
+        "refit": False,
+        "device": "cpu",
+    }
     return LSTMVisitClassifier(**(defaults | {"random_state": 0, "callbacks": [Count()]} | params))
 
 

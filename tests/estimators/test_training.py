@@ -837,7 +837,7 @@ def test_scoring_callbacks_and_schedules_work_with_a_refit():
     history = tiny(refit=True, callbacks=callbacks).fit(X, Y).history_
     first, second = (history[history["stage"] == stage] for stage in ("fit", "refit"))
     assert first["accuracy"].notna().all()
-    np.testing.assert_allclose(second["lr"], [1e-3, 1e-4][: len(second)])
+    np.testing.assert_allclose(second["lr"], [2e-3, 2e-4][: len(second)])
 
 
 @pytest.mark.parametrize("n_trainings", [1, 2])
