@@ -12,154 +12,80 @@ _NOT_LISTED = ["stage", "epoch", "lr", "dur"]
 
 
 class Progress:
-    """Progress of one fit.
-
-    Parameters
-    ----------
-    estimator : BaseVisitLSTM
-    samples : Samples
-        The samples that it is fitted on.
-    learnt : dict
-        Attributes that it needs to predict, beside those of its net.
-    will_refit : bool
-        Whether a second training follows the first. Each of the two is then a task of its own.
-    """
+    """Progress of one fit, in which each of two trainings is a task of its own."""
 
     def __init__(self, estimator, samples, learnt, will_refit):
         self._start = perf_counter()
-        self._verbose, self._will_refit = estimator.verbose, will_refit
-        n_subtasks = 2 if will_refit else int(estimator.max_epochs)
-        self._task = Task(start_callbacks(estimator, n_subtasks), estimator, samples, learnt)
-        self._task.begin()
+        self._estimator, self._learnt, self._will_refit = estimator, learnt, will_refit
+        self._facts = self._facts_of(samples)
+        self._context = start_callbacks(estimator, 2 if will_refit else int(estimator.max_epochs))
+        self._context.call_on_fit_task_begin(**self._facts())
 
     @contextmanager
     def stage(self, name, samples, n_epochs, patience=None):
         """Watch one training on some samples, of at most `n_epochs`."""
-        task = self._task.on(samples)
+        context, facts = self._context, self._facts_of(samples)
         if self._will_refit:
-            task = task.subtask(name, n_subtasks=int(n_epochs))
-            task.begin()
-        yield Stage(name, n_epochs, self._verbose, patience, task)
+            context = context.subcontext(task_name=name, max_subtasks=int(n_epochs))
+            context.call_on_fit_task_begin(**facts())
+        yield Stage(name, n_epochs, self._estimator.verbose, patience, context, facts)
         if self._will_refit:
-            task.end()
+            context.call_on_fit_task_end(**facts())
 
     def finish(self, history):
         """Say which weights are kept, and tell callbacks that the fit ends."""
-        if self._verbose:
+        if self._estimator.verbose:
             _print(closing_line(history, perf_counter() - self._start))
-        self._task.end({})
+        self._context.call_on_fit_task_end(**self._facts(dict))
+
+    def _facts_of(self, samples):
+        """Function that makes what callbacks are told, given one that makes fitted attributes."""
+        estimator, learnt, weight = self._estimator, self._learnt, samples.weight
+        # Not every scorer takes weights.
+        metadata = None if (weight == weight[0]).all() else {"sample_weight": weight}
+        told = {"estimator": estimator, "X": samples.sequences, "y": samples.y}
+
+        def facts(view=None):
+            attributes = view and (lambda: {**learnt, **view()})
+            return {**told, "metadata": metadata, "reconstruction_attributes": attributes}
+
+        return facts
 
 
 class Stage:
-    """Progress of one training: the watcher of a net.
+    """Progress of one training: the watcher of a net."""
 
-    Parameters
-    ----------
-    name : {"fit", "refit", "partial_fit"}
-    n_epochs : int
-        Maximum number of epochs.
-    verbose : int
-    patience : int, default=None
-        Number of epochs without improvement after which training stops, if it does.
-    task : Task, default=None
-        The task whose subtasks are the epochs.
-    """
-
-    def __init__(self, name, n_epochs, verbose, patience=None, task=None):
+    def __init__(self, name, n_epochs, verbose, patience=None, context=None, facts=None):
         self.name, self.n_epochs = name, int(n_epochs)
         self._verbose, self._patience = verbose, patience
-        self._task, self._epoch = task, None
+        self._context, self._facts, self._epoch = context, facts, None
         self._start = None
 
     def begin_epoch(self, net):
         """Tell callbacks that an epoch begins."""
-        if self._start is None:
-            self._start = perf_counter()
-        if self._task is not None:
-            self._epoch = self._task.subtask("epoch")
-            self._epoch.begin(self._view(net))
+        self._start = self._start or perf_counter()
+        if self._context is not None:
+            self._epoch = self._context.subcontext(task_name="epoch", max_subtasks=0)
+            self._epoch.call_on_fit_task_begin(**self._facts(self._view(net)))
 
     def end_epoch(self, net):
-        """Print a line, and tell callbacks that an epoch ends.
-
-        Returns
-        -------
-        bool
-            Whether a callback wants to stop training.
-        """
+        """Print a line, tell callbacks, and return whether one of them wants to stop training."""
         is_whole = is_complete(net.history[-1])
         if self._verbose and is_whole:
             history, seconds = epochs(net.history, self.name), perf_counter() - self._start
             _print(epoch_line(history, seconds, self.n_epochs, self._patience))
         epoch, self._epoch = self._epoch, None
         # Half an epoch makes no model to show.
-        return epoch is not None and epoch.end(self._view(net) if is_whole else None)
+        view = self._view(net) if is_whole else None
+        return epoch is not None and epoch.call_on_fit_task_end(**self._facts(view))
 
     def _view(self, net):
         """Function that makes the attributes of a fitted estimator; only some callbacks want it."""
         return lambda: {"net_": frozen_copy(net), "history_": epochs(net.history, self.name)}
 
 
-class Task:
-    """Task of a fit, for scikit-learn's callbacks.
-
-    Parameters
-    ----------
-    context : CallbackContext
-    estimator : BaseVisitLSTM
-    samples : Samples
-    learnt : dict
-    """
-
-    def __init__(self, context, estimator, samples, learnt):
-        self._context = context
-        self._of = estimator, samples, learnt
-
-    def subtask(self, name, n_subtasks=0):
-        """A task inside this one."""
-        context = self._context.subcontext(task_name=name, max_subtasks=n_subtasks)
-        return Task(context, *self._of)
-
-    def on(self, samples):
-        """The same task, for what is trained on other samples."""
-        estimator, _, learnt = self._of
-        return Task(self._context, estimator, samples, learnt)
-
-    def begin(self, view=None):
-        """Tell callbacks that it begins."""
-        self._context.call_on_fit_task_begin(**self._facts(view))
-
-    def end(self, view=None):
-        """Tell callbacks that it ends; return whether one of them wants to stop training."""
-        return self._context.call_on_fit_task_end(**self._facts(view))
-
-    def _facts(self, view):
-        estimator, samples, learnt = self._of
-        weight = samples.weight
-        return {
-            "estimator": estimator,
-            "X": samples.sequences,
-            "y": samples.y,
-            # Not every scorer takes weights.
-            "metadata": None if (weight == weight[0]).all() else {"sample_weight": weight},
-            "reconstruction_attributes": view and (lambda: {**learnt, **view()}),
-        }
-
-
 def epoch_line(history, seconds, n_epochs, patience=None):
-    """What is told of the last epoch of a training.
-
-    Parameters
-    ----------
-    history : DataFrame
-        The epochs of the training so far.
-    seconds : float
-        The time that they took.
-    n_epochs : int
-        Maximum number of epochs.
-    patience : int, default=None
-        Number of epochs without improvement after which training stops, if it does.
-    """
+    """What is told of the last epoch of a training, given all so far and the time they took."""
     last = history.iloc[-1]
     figures = last.drop([name for name in _NOT_LISTED if name in last])
     told = [f"{name} {value:#.4g}" for name, value in figures.items()]

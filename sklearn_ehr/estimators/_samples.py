@@ -18,17 +18,8 @@ _FEW_SAMPLES = 1000
 class Samples:
     """Histories and outcomes of the same samples, which are taken together.
 
-    Attributes
-    ----------
-    sequences : VisitSequences
-    y : array-like of shape (n_samples, ...)
-        The outcomes as they were given, for scorers.
-    data : VisitDataset
-        What the network is trained on: histories, targets and weights.
-    weight : ndarray of shape (n_samples,)
-        Weights for scorers, which class weights do not change.
-    strata : ndarray of int of shape (n_samples,)
-        Strata of a validation split.
+    `y` are the outcomes as they were given, and `weight` the weights without those of classes, both
+    for scorers; `data` is what the network is trained on, and `strata` are those of a split.
     """
 
     sequences: VisitSequences
@@ -62,10 +53,8 @@ class Samples:
     def split(self, fraction, seed):
         """Split off a share of the patients, stratified where that is possible.
 
-        Returns
-        -------
-        rest, split_off : Samples
-            None for `split_off` where no split keeps patients whole and every stratum in the rest.
+        Returns the rest and what was split off, which is None where no split keeps patients whole
+        and every stratum in the rest.
         """
         groups = self.sequences.groups
         groups = np.arange(len(self)) if groups is None else groups

@@ -25,11 +25,5 @@ class _NoContext:
 
 
 def start_callbacks(estimator, max_subtasks=0):
-    """Set up the callbacks of an estimator at the beginning of its fit.
-
-    Returns
-    -------
-    sklearn.callback.CallbackContext
-        The context of the fit. `_fit_context`, around the fit, tears it down.
-    """
+    """Context of the callbacks of an estimator; `_fit_context`, around its fit, tears it down."""
     return estimator._init_callback_context(max_subtasks=max_subtasks)
