@@ -107,6 +107,7 @@ def fitted(name, X, y, weight):
         model = sequence_model(LSTMVisitRegressor, scorings=("r2", "neg_mean_absolute_error"))
         return model.fit(X, y + weight, lstmvisitregressor__sample_weight=weight)
     if name == "visits":
+        X = Cohort(X.event_table, X.samples)  # a tagger takes no features
         lengths = n_visits_of(X)
         labels = [(np.arange(n) + label) % 2 for n, label in zip(lengths, y, strict=True)]
         model = sequence_model(LSTMVisitTagger, scorings=None)

@@ -168,18 +168,14 @@ class BaseVisitLSTM(CallbackSupportMixin, BaseEstimator):
         return net, coverage
 
     def _train_again(self, first, history, samples, learnt, seed, progress, **task):
-        """A net trained on all samples for as many epochs as were best, or the first if cut short.
+        """A net trained on all samples for as many epochs as were best, and the history of both.
 
-        Returns
-        -------
-        net : VisitNet
-        history : DataFrame
-            Epochs of both trainings, or of the first if the second was cut short.
+        If the user interrupts this training, it is the first net and its history.
         """
         n_epochs = best_epoch(history)
         with progress.stage("refit", samples, n_epochs) as stage:
             net, _ = self._train_once(samples, None, learnt, seed, stage, **task)
-        if len(net.history) < n_epochs or not is_complete(net.history[-1]):
+        if not is_complete(net.history[-1]):
             warn_if_interrupted(net)
             return first, history
         refuse_untrained(net)

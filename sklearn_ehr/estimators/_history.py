@@ -51,7 +51,9 @@ def epochs(history, stage):
         | {
             name: value
             for name, value in epoch.items()
-            if isinstance(value, Real) and not name.endswith(("_best", "_batch_count"))
+            if isinstance(value, Real)
+            and not name.startswith("event_")
+            and not name.endswith(("_best", "_batch_count"))
         }
         for epoch in history
         if is_complete(epoch)

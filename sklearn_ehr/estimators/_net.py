@@ -246,7 +246,9 @@ def refuse_monitors(callbacks, has_validation, will_refit):
     if has_validation and not will_refit:
         return
     for callback in callbacks or ():
-        monitor = getattr(_named(callback), "monitor", None)
+        callback = _named(callback)
+        callback = callback() if isinstance(callback, type) else callback
+        monitor = getattr(callback, "monitor", None)
         if isinstance(monitor, str) and monitor.startswith("valid"):
             reason = "refit=True trains a second time without validation. Set refit=False"
             if not has_validation:

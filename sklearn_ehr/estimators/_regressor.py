@@ -161,7 +161,8 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         return self
 
     def _encode(self, X, y, scaling, weight, name="y"):
-        """Samples with scaled numbers."""
+        """Samples with scaled numbers; those without weight may have any."""
+        y = np.where((weight > 0)[(...,) + (None,) * (y.ndim - 1)], y, scaling.center)
         strata = np.zeros(len(y), dtype=np.int64)
         return self._samples(X, y, scaling.as_target(y, name), weight, strata)
 

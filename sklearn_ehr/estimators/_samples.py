@@ -4,6 +4,7 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from sklearn.utils import _safe_indexing
 
 from ..model_selection import split_off_patients
@@ -83,7 +84,7 @@ def warn_if_shared(groups_val, groups):
     """Warn that patients of the validation set are trained on."""
     if groups is None or groups_val is None:
         return
-    if n_shared := len(np.intersect1d(groups_val, groups)):
+    if n_shared := np.count_nonzero(pd.Index(groups_val).unique().isin(groups)):
         warnings.warn(
             f"X_val and X share {n_shared} patient(s), so early stopping sees patients that the "
             f"model is trained on, and stops too late. Leave them out of X_val.",

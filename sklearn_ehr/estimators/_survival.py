@@ -234,6 +234,7 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         offset = common_log_odds(target, weight[used] / weight[used].mean(), len(event_types))
 
         def encode(X_val):
+            warn_if_new_events(y_val, read_survival(X_val, y_val, "y_val")[0], event_types)
             return self._encode(X_val, y_val, event_types, ends, np.ones(len(X_val)))
 
         validation = self._read_validation(X, X_val, y_val, encode)

@@ -7,7 +7,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-_LARGEST = float(np.finfo(np.float32).max)
+# In standard deviations: beyond, a network would answer infinity.
+_LARGEST = 1e6
 
 
 class FeatureEncoder:
@@ -15,7 +16,7 @@ class FeatureEncoder:
 
     Each feature is standardised, and a null value becomes 0, the mean. A feature with null values
     among the training samples has a second column, 1 where its value is null. Encoded values are
-    limited to the range of 32-bit floats.
+    limited to a million standard deviations.
 
     Parameters
     ----------

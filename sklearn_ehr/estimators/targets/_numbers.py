@@ -49,12 +49,14 @@ class NumberScaling:
             )
         if loss == "poisson":
             return cls(loss, np.zeros_like(center), center)
-        return cls(loss, center, np.where(scale > 0, scale, 1.0))
+        return cls(loss, center, scale)
 
     def as_target(self, y, name="y"):
         """What the criterion takes: 32-bit floats."""
         with np.errstate(over="ignore", invalid="ignore"):
-            target = ((y - self.center) / self.scale).astype(np.float32)
+            # A constant outcome has a deviation of 0.
+            scale = np.where(self.scale > 0, self.scale, 1.0)
+            target = ((y - self.center) / scale).astype(np.float32)
         if not np.isfinite(target).all():
             raise ValueError(_too_large(name))
         return target
