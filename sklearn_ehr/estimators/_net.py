@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from copy import deepcopy
+from inspect import signature
 
 import numpy as np
 import torch
@@ -246,9 +247,11 @@ def refuse_monitors(callbacks, has_validation, will_refit):
     if has_validation and not will_refit:
         return
     for callback in callbacks or ():
-        callback = _named(callback)
-        callback = callback() if isinstance(callback, type) else callback
-        monitor = getattr(callback, "monitor", None)
+        monitor = getattr(_named(callback), "monitor", None)
+        if isinstance(_named(callback), type):
+            # Its default.
+            parameters = signature(_named(callback)).parameters
+            monitor = parameters["monitor"].default if "monitor" in parameters else None
         if isinstance(monitor, str) and monitor.startswith("valid"):
             reason = "refit=True trains a second time without validation. Set refit=False"
             if not has_validation:

@@ -64,18 +64,18 @@ def test_splitters_keep_a_group_on_one_side(splitter):
 
 
 def test_validation_split_of_a_network_keeps_a_group_on_one_side(monkeypatch):
-    from sklearn_ehr.estimators import _base
+    from sklearn_ehr.estimators import _samples
 
     X = make_cohort()
     sides = []
-    split = _base.split_off_patients
+    split = _samples.split_off_patients
 
     def record(y, groups, *arguments):
         kept, apart = split(y, groups, *arguments)
         sides.append((set(groups[kept]), set(groups[apart])))
         return kept, apart
 
-    monkeypatch.setattr(_base, "split_off_patients", record)
+    monkeypatch.setattr(_samples, "split_off_patients", record)
     sequences = VisitSequenceTransformer(min_frequency=1).fit_transform(X)
     model = LSTMVisitClassifier(
         embedding_dim=2, hidden_dim=2, mlp_dim=0, max_epochs=1, validation_fraction=0.4

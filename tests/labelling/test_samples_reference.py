@@ -326,7 +326,7 @@ def test_samples_are_those_of_the_reference(problem):
     if resolution == "auto" and expected and not codes_missing(problem):
         are_midnights = all(is_midnight(clock, row[1]) for row in expected)
         if ("day" if are_midnights and has_midnights_only(problem, clock) else "instant") != used:
-            assert "resolution='auto' took 'instant'" in made
+            assert "resolution='auto' chose 'instant'" in made
             return
     check_against(made, problem, expected)
     if not isinstance(made, str):
