@@ -49,6 +49,7 @@ OF_PLAIN = {
     "hidden_dim": 256,
     "num_layers": 2,
     "dropout": 0.3,
+    "lr": 1e-3,
     "weight_decay": 0.0,
     "average": False,
     "refit": False,

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
+from copy import deepcopy
 from numbers import Integral, Real
 
 import numpy as np
@@ -186,7 +187,8 @@ class BaseVisitLSTM(CallbackSupportMixin, BaseEstimator):
         refuse_unscaled(weight)
         history, learnt = None, {}
         if hasattr(self, "net_"):
-            net, random_state, history = self.net_, self._random_state, self.history_
+            # Where this fails, the estimator stays as it is.
+            net, random_state, history = deepcopy((self.net_, self._random_state, self.history_))
             refuse_changes(self, self._started_with)
             self._refuse_other_input(sequences)
             n_ids = net.module_.embedding.num_embeddings

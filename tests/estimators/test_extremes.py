@@ -110,7 +110,7 @@ def test_predictions_are_in_the_unit_of_the_outcomes(unit):
 @pytest.mark.parametrize("value", [0.0, 0.1, -5.0, 1e100])
 def test_a_constant_outcome_is_predicted_in_its_unit(value):
     model = LSTMVisitRegressor(**TINY).fit(X, np.full(N, value))
-    np.testing.assert_allclose(model.predict(X), value, rtol=1e-6, atol=1)
+    np.testing.assert_allclose(model.predict(X), value, rtol=1e-6)
 
 
 @EVERY_TASK
@@ -211,3 +211,18 @@ def test_given_vectors_at_the_end_of_floats_are_a_divergence():
     model = LSTMVisitClassifier(**TINY, aggregation="sum", embedding_init=vectors)
     with pytest.raises(ValueError, match="diverged in epoch 1"):
         model.fit(sequences, np.arange(90) % 2)
+
+
+def test_outcome_of_a_sample_without_weight_may_be_anything():
+    weight = np.r_[0.0, np.ones(N - 1)]
+    with_it, without = (
+        LSTMVisitRegressor(**TINY).fit(X, np.r_[value, NUMBERS[1:]], sample_weight=weight)
+        for value in (1e300, 0.0)
+    )
+    np.testing.assert_array_equal(with_it.predict(X), without.predict(X))
+
+
+@pytest.mark.parametrize("value", [1e-40, 1e-300, 5e-324])
+def test_a_constant_as_small_as_that_is_predicted(value):
+    model = LSTMVisitRegressor(**TINY).fit(X, np.full(N, value))
+    np.testing.assert_allclose(model.predict(X), value)

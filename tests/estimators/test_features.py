@@ -114,3 +114,15 @@ def test_partial_fit_and_a_later_predict_read_features(data):
     model = LSTMVisitClassifier(**TINY).partial_fit(X, y, classes=[0, 1]).partial_fit(X, y)
     assert model.feature_names_ == ["age", "score"]
     assert model.predict_proba(X).shape == (len(y), 2)
+
+
+def test_value_far_from_all_of_training_has_a_finite_prediction():
+    cohort, y, _ = cohort_of_ages(120)
+    constant = cohort.samples.assign(age=60.0, score=1.0)
+    far = constant.assign(age=3e38, score=-3e38)
+    made = [
+        Cohort(cohort.event_table, samples, features=["age", "score"], prediction_time=None)
+        for samples in (constant, far)
+    ]
+    model = make_pipeline(VisitSequenceTransformer(), LSTMVisitClassifier(**TINY)).fit(made[0], y)
+    assert np.isfinite(model.predict_proba(made[1])).all()

@@ -622,13 +622,15 @@ def test_fitted_model_survives_a_refit_that_fails():
     assert model.history_ is history
 
 
-def test_partial_fit_that_fails_midway_leaves_a_net_that_predicts_without_dropout():
+def test_partial_fit_that_fails_leaves_the_estimator_as_it_was():
     model = tiny(callbacks=[Stop(RuntimeError("no"), 2, "epoch")])
     model.partial_fit(X, Y, classes=[0, 1])
+    before, history = model.predict_proba(X), model.history_
     with pytest.raises(RuntimeError, match="no"):
         model.partial_fit(X, Y)
-    np.testing.assert_array_equal(model.predict_proba(X), model.predict_proba(X))
-    assert not model.net_.module_.training
+    np.testing.assert_array_equal(model.predict_proba(X), before)
+    assert model.history_ is history
+    assert len(model.net_.history) == 1
 
 
 def test_interrupt_before_the_first_epoch_ends_is_passed_on():

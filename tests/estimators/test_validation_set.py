@@ -3,9 +3,10 @@ import warnings
 import numpy as np
 import pytest
 from sklearn import config_context
+from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EarlyStopping
 
 from sklearn_ehr import (
     LSTMVisitClassifier,
@@ -161,3 +162,40 @@ def test_pipeline_transforms_the_validation_set():
         )
         model.fit(cohort[:120], y[:120], X_val=cohort[120:], y_val=y[120:])
     assert model[-1].history_["valid_loss"].notna().all()
+
+
+def test_callbacks_may_monitor_a_given_validation_set():
+    """Although refit is on by default: after a given set there is none."""
+    stop = EarlyStopping(patience=2, sink=lambda _: None)
+    model = LSTMVisitClassifier(**TINY, callbacks=[stop])
+    assert model.fit(X, Y, X_val=X_VAL, y_val=Y_VAL).history_["stage"].unique() == ["fit"]
+    with pytest.raises(ValueError, match="there is no validation set"):
+        clone(model).set_params(early_stopping=False).fit(X, Y)
+
+
+def test_balanced_weights_of_training_weigh_validation():
+    y = (np.arange(60) < 15).astype(int)
+    y_val = (np.arange(24) < 12).astype(int)
+    balanced, given = (
+        LSTMVisitClassifier(**TINY, class_weight=class_weight).fit(X, y, X_val=X_VAL, y_val=y_val)
+        for class_weight in ("balanced", {0: 60 / 90, 1: 60 / 30})
+    )
+    np.testing.assert_allclose(balanced.history_["valid_loss"], given.history_["valid_loss"])
+
+
+def test_errors_about_the_validation_set_say_so():
+    with pytest.raises(ValueError, match=r"X_val and y_val cannot be used .* null label"):
+        LSTMVisitClassifier(**TINY).fit(X, Y, X_val=X_VAL, y_val=[None] * len(Y_VAL))
+
+
+def test_patients_of_another_type_are_other_patients():
+    one, other = VisitSequences.from_padded(X), VisitSequences.from_padded(X_VAL)
+    one.groups, other.groups = np.arange(60), np.arange(24).astype(str)
+    LSTMVisitClassifier(**TINY).fit(one, Y, X_val=other, y_val=Y_VAL)
+
+
+def test_events_that_training_does_not_have_are_told():
+    pytest.importorskip("sksurv")
+    y_val = np.rec.fromarrays([1 + Y_VAL, np.arange(1.0, 25)], names="event,time")
+    with pytest.warns(UserWarning, match="not among the event_types_ of fit"):
+        LSTMVisitSurvival(**TINY).fit(X, survival(Y, 0), X_val=X_VAL, y_val=y_val)
