@@ -188,7 +188,9 @@ class BaseVisitLSTM(CallbackSupportMixin, BaseEstimator):
         history, learnt = None, {}
         if hasattr(self, "net_"):
             # Where this fails, the estimator stays as it is.
-            net, random_state, history = deepcopy((self.net_, self._random_state, self.history_))
+            with plain_torch():
+                net, random_state = deepcopy((self.net_, self._random_state))
+            history = self.history_
             refuse_changes(self, self._started_with)
             self._refuse_other_input(sequences)
             n_ids = net.module_.embedding.num_embeddings
