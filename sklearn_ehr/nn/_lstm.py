@@ -273,11 +273,12 @@ class VisitLSTM(nn.Module):
 
     def _answer(self, state, wait, features=None):
         """Logits of states, of the time from there to the prediction, and of features."""
+        state = self.dropout(state)
         if self.features is not None:
             if features is None:
                 raise ValueError("A network with n_features reads features; give the batch some.")
+            # Not dropped: unlike the units of the state, each tells what no other does.
             state = state + self.features(features)
-        state = self.dropout(state)
         if self.time_gaps:
             state = torch.cat([state, wait.log1p().unsqueeze(1)], dim=1)
         return self.head(state)
