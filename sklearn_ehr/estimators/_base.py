@@ -34,8 +34,8 @@ from ._inputs import (
     known_tokens,
     read_times,
     refuse_features,
+    refuse_nonfinite,
     refuse_other_input,
-    refuse_unfinite,
     size_of,
 )
 from ._net import refuse_monitors, training_watched
@@ -187,12 +187,12 @@ class BaseVisitLSTM(CallbackSupportMixin, BaseEstimator):
         refuse_unscaled(weight)
         history, learnt = None, {}
         if hasattr(self, "net_"):
-            # Where this fails, the estimator stays as it is.
+            refuse_changes(self, self._started_with)
+            self._refuse_other_input(sequences)
+            # Where training fails, the estimator stays as it is.
             with plain_torch():
                 net, random_state = deepcopy((self.net_, self._random_state))
             history = self.history_
-            refuse_changes(self, self._started_with)
-            self._refuse_other_input(sequences)
             n_ids = net.module_.embedding.num_embeddings
             if not self._has_warned and warn_of_unknown(sequences, n_ids):
                 learnt = {"_has_warned": True}
@@ -267,7 +267,7 @@ class BaseVisitLSTM(CallbackSupportMixin, BaseEstimator):
 
         with plain_torch(device), torch.inference_mode():
             outputs = torch.cat(list(map(answer, batches))).numpy()
-        refuse_unfinite(outputs)
+        refuse_nonfinite(outputs)
         rows = np.concatenate(batches)
         in_order = np.empty_like(outputs)
         in_order[sequences.visits_of(rows) if by_visit else rows] = outputs

@@ -84,8 +84,8 @@ def refuse_other_input(name, sequences, vocabulary, features, estimator):
         )
 
 
-def refuse_unfinite(outputs):
-    """Raise where a network answers no finite numbers."""
+def refuse_nonfinite(outputs):
+    """Raise if outputs of a network are not finite."""
     if not np.isfinite(outputs).all():
         raise ValueError(
             "The network's outputs are not finite: its weights are too large, or not finite, as "

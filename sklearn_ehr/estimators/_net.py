@@ -326,17 +326,17 @@ class EpochWatcher(Callback):
         self.n_told_ = len(net.history)
 
     def on_epoch_begin(self, net, **kwargs):
-        """Tell of it."""
+        """Tell the watcher that an epoch begins."""
         self.watcher.begin_epoch(net)
 
     def on_epoch_end(self, net, **kwargs):
-        """Tell of it."""
+        """Tell the watcher that an epoch ends, and stop if it wants to."""
         self.n_told_ = len(net.history)
         if self.watcher.end_epoch(net):
             raise KeyboardInterrupt
 
     def on_train_end(self, net, **kwargs):
-        """Tell of an epoch in which, or after which, training was stopped."""
+        """Tell the watcher of an epoch in which, or after which, training was stopped."""
         if self.n_told_ < len(net.history):
             self.watcher.end_epoch(net)
 

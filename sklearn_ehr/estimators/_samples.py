@@ -47,10 +47,6 @@ class Samples:
         is_weighted = self.data.is_weighted
         return self if is_weighted.all() else self.take(np.flatnonzero(is_weighted))
 
-    def by_length(self):
-        """Samples in the order of their numbers of visits, so that batches need little padding."""
-        return self.take(self.sequences.lengths.argsort(kind="stable"))
-
     def split(self, fraction, seed):
         """Split off a share of the patients, stratified where that is possible.
 
@@ -65,7 +61,9 @@ class Samples:
             return self, None
         if not np.isin(self.strata, self.strata[rest]).all():
             return self, None
-        return self.take(rest), self.take(split_off).by_length()
+        # By length, so that batches of validation need as little padding as others.
+        lengths = self.sequences.lengths[split_off]
+        return self.take(rest), self.take(split_off[lengths.argsort(kind="stable")])
 
 
 def warn_if_few(samples, estimator):

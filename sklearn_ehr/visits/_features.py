@@ -3,8 +3,6 @@
 import warnings
 
 import numpy as np
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 # In standard deviations: beyond, a network would answer infinity.
@@ -14,8 +12,8 @@ _LARGEST = 1e6
 class FeatureEncoder:
     """Encoding of the features of a cohort, learnt on the training samples.
 
-    Each feature is standardised, and a null value becomes 0, the mean. A feature with null values
-    among the training samples has a second column, 1 where its value is null. Encoded values are
+    Each feature is standardised, and a null value becomes 0, the mean. A feature that enough
+    patients have no value of has a second column, 1 where its value is null. Encoded values are
     limited to a million standard deviations.
 
     Parameters
@@ -23,8 +21,9 @@ class FeatureEncoder:
     cohort : Cohort
         The training samples.
     min_patients : int
-        Minimum number of patients (groups, if the cohort has any) with a value of a feature. Other
-        features are left out, as their means could be the values of single patients.
+        Minimum number of patients (groups, if the cohort has any) with a value of a feature, with
+        another value than its most common one (if any has), and for the column of null values. From
+        the mean of fewer, the value of a single patient could be found.
 
     Attributes
     ----------
@@ -42,23 +41,28 @@ class FeatureEncoder:
     def __init__(self, cohort, min_patients):
         features = cohort.features
         self.names = list(features.columns)
-        n_patients = features.notna().groupby(cohort.group_positions).any().sum()
-        self._kept = [name for name in self.names if n_patients[name] >= min_patients]
+
+        def count_patients(is_one):
+            return is_one.groupby(cohort.group_positions).any().sum()
+
+        is_there = features.notna()
+        n_with = count_patients(is_there)
+        n_other = count_patients(is_there & features.ne(features.mode().reindex([0]).loc[0]))
+        is_kept = (n_with >= min_patients) & ((n_other == 0) | (n_other >= min_patients))
+        is_marked = is_kept & (count_patients(~is_there) >= min_patients)
+        self._kept, self._marked = ([n for n in self.names if a[n]] for a in (is_kept, is_marked))
         if rare := [name for name in self.names if name not in self._kept]:
             warnings.warn(
                 f"Features {', '.join(map(repr, rare))} are left out, as fewer than {min_patients} "
-                f"training patients (min_frequency) have a value of them.",
+                f"training patients (min_frequency) have a value of them, or one that differs from "
+                f"the most common value.",
                 UserWarning,
                 stacklevel=4,
             )
-        self.names_out = []
+        self.names_out = [*self._kept, *(f"missingindicator_{name}" for name in self._marked)]
         if self._kept:
-            self._pipeline = make_pipeline(
-                StandardScaler(),
-                SimpleImputer(strategy="constant", fill_value=0, add_indicator=True),
-            ).set_output(transform="default")
-            self._pipeline.fit(features[self._kept])
-            self.names_out = self._pipeline.get_feature_names_out().tolist()
+            self._scaler = StandardScaler().set_output(transform="default")
+            self._scaler.fit(features[self._kept])
 
     def __call__(self, cohort):
         """Encode the features of a cohort, whose columns may be in any order.
@@ -85,6 +89,7 @@ class FeatureEncoder:
             )
         if not self._kept:
             return np.empty((len(cohort), 0))
-        encoded = self._pipeline.transform(features[self._kept])
+        scaled = np.nan_to_num(self._scaler.transform(features[self._kept]))
         # A new value may be far from those of a feature that hardly varied in training.
-        return np.clip(encoded, -_LARGEST, _LARGEST)
+        scaled = np.clip(scaled, -_LARGEST, _LARGEST)
+        return np.column_stack([scaled, features[self._marked].isna()])

@@ -68,9 +68,10 @@ class VisitSequenceTransformer(CodeTransformer):
     tokens is kept, as an empty visit.
 
     If the cohort has features, they are standardised by their mean and standard deviation in the
-    training samples. A null value becomes 0, the mean, and a feature with null values among the
-    training samples has a second column that marks them. A feature that fewer than `min_frequency`
-    training patients have a value of is left out.
+    training samples. A null value becomes 0, the mean, and a second column marks the null values of
+    a feature that at least `min_frequency` training patients have no value of. A feature is left
+    out if its mean could tell the value of a single patient: if fewer than `min_frequency` training
+    patients have a value, or one that differs from the most common value.
 
     Examples
     --------

@@ -135,11 +135,16 @@ def test_features_that_fit_did_not_have_are_refused_by_name(Transformer):
 
 @both_transformers
 def test_feature_that_too_few_patients_have_is_left_out_and_told(Transformer):
-    X = cohort(age=range(4), bmi=[20, 30, 40, NAN], lab=[NAN, NAN, 7, 7], none=[NAN] * 4)
+    X = cohort(
+        age=range(7),
+        bmi=[20, 30, 40, 50, NAN, NAN, NAN],
+        lab=[NAN] * 5 + [7, 7],
+        none=[NAN] * 7,
+    )
     with pytest.warns(UserWarning, match="Features 'lab', 'none' are left out, as fewer than 3"):
         values, names = encoded(Transformer, X, min_frequency=3)
     assert names == ["age", "bmi", "missingindicator_bmi"]
-    assert values.shape == (4, 3)
+    assert values.shape == (7, 3)
     with pytest.warns(UserWarning, match="'none'"):
         values, names = encoded(Transformer, cohort(none=[NAN] * 4))
     assert not names
@@ -147,10 +152,33 @@ def test_feature_that_too_few_patients_have_is_left_out_and_told(Transformer):
 
 
 @both_transformers
+@pytest.mark.parametrize(("n_other", "is_kept"), [(0, True), (1, False), (2, False), (3, True)])
+def test_feature_whose_mean_would_tell_the_values_of_few_patients_is_left_out(
+    Transformer, n_other, is_kept
+):
+    """The mean times the number of samples is the sum of the values that are not 0."""
+    rare = [0.0] * (8 - n_other) + [123.456789] * n_other
+    X = cohort(age=range(8), rare=rare)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _, names = encoded(Transformer, X, min_frequency=3)
+    assert ("rare" in names) == is_kept
+
+
+@both_transformers
+@pytest.mark.parametrize(("n_null", "is_marked"), [(1, False), (2, False), (3, True)])
+def test_null_values_of_few_patients_are_filled_and_not_marked(Transformer, n_null, is_marked):
+    X = cohort(age=[*range(8 - n_null), *[NAN] * n_null])
+    values, names = encoded(Transformer, X, min_frequency=3)
+    assert ("missingindicator_age" in names) == is_marked
+    np.testing.assert_array_equal(values[8 - n_null :, 0], 0)
+
+
+@both_transformers
 def test_patients_with_a_feature_are_counted_by_group(Transformer):
     events = pd.DataFrame({"patient_id": range(6), "time": 1, "code": "A"})
     samples = pd.DataFrame({"patient_id": range(6), "prediction_time": 5, "person": [0, 1, 2] * 2})
-    samples["age"], samples["bmi"] = [1, NAN, NAN, 1, NAN, NAN], [1, 2, NAN, NAN, NAN, NAN]
+    samples["age"], samples["bmi"] = [1, NAN, NAN, 2, NAN, NAN], [1, 2, 3, NAN, NAN, NAN]
     X = Cohort(events, samples, group="person", features=["age", "bmi"])
     with pytest.warns(UserWarning, match="Features 'age' are left out"):
         _, names = encoded(Transformer, X, min_frequency=2)
