@@ -160,11 +160,12 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         self._train(samples, validation, {"_scaling": scaling}, **scaling.task())
         return self
 
-    def _encode(self, X, y, scaling, weight, name="y"):
+    def _encode(self, X, y, scaling, weight):
         """Samples with scaled numbers; those without weight may have any."""
-        y = np.where((weight > 0)[(...,) + (None,) * (y.ndim - 1)], y, scaling.center)
+        y = y.copy()
+        y[weight == 0] = scaling.center
         strata = np.zeros(len(y), dtype=np.int64)
-        return self._samples(X, y, scaling.as_target(y, name), weight, strata)
+        return self._samples(X, y, scaling.as_target(y), weight, strata)
 
     def predict(self, X):
         """Predict the mean of each outcome, or with ``loss="absolute_error"`` its median.

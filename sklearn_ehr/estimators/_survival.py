@@ -229,15 +229,22 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         warn_if_none_censored(y, event[used])
         ends = cut_time(event[used], time[used], self.n_intervals)
         event_types = np.unique(event[used & (event > 0)])
-        samples = self._encode(X, y, event_types, ends, weight)
+
+        def encode(X, y, event, time, weight):
+            # Events of no known kind count as censored.
+            known = np.append(0, event_types)
+            cause = np.where(np.isin(event, known), np.searchsorted(known, event), 0)
+            return self._samples(X, y, place_in_intervals(cause, time, ends), weight, cause)
+
+        def encode_validation(X_val):
+            event, time = read_survival(X_val, y_val, type(self).__name__)
+            warn_if_new_events(y_val, event, event_types)
+            return encode(X_val, y_val, event, time, np.ones(len(X_val)))
+
+        samples = encode(X, y, event, time, weight)
         target = samples.weighted().data.target
         offset = common_log_odds(target, weight[used] / weight[used].mean(), len(event_types))
-
-        def encode(X_val):
-            warn_if_new_events(y_val, read_survival(X_val, y_val, "y_val")[0], event_types)
-            return self._encode(X_val, y_val, event_types, ends, np.ones(len(X_val)))
-
-        validation = self._read_validation(X, X_val, y_val, encode)
+        validation = self._read_validation(X, X_val, y_val, encode_validation)
         self._train(
             samples,
             validation,
@@ -252,13 +259,6 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
             offset=offset,
         )
         return self
-
-    def _encode(self, X, y, event_types, ends, weight):
-        """Samples with what happened in each interval; unknown events count as censored."""
-        event, time = read_survival(X, y, type(self).__name__)
-        cause = np.append(0, event_types)
-        cause = np.where(np.isin(event, cause), np.searchsorted(cause, event), 0)
-        return self._samples(X, y, place_in_intervals(cause, time, ends), weight, cause)
 
     def predict(self, X):
         """Predict risk scores: the higher the score, the sooner the event is expected.

@@ -17,6 +17,12 @@ _CRITERIA = {
 }
 
 
+_TOO_LARGE = (
+    "y has values that are too large to scale by the standard deviation of the training outcomes. "
+    "Look for a code such as 1e300 for a missing outcome, or give outcomes in a coarser unit."
+)
+
+
 @dataclass(frozen=True, eq=False)
 class NumberScaling:
     """The scale in which a network predicts numbers, and the way back.
@@ -41,7 +47,7 @@ class NumberScaling:
             unit = np.where(distance.max(axis=0) > 0, distance.max(axis=0), 1.0)
             scale = unit * np.sqrt(np.average((distance / unit) ** 2, axis=0, weights=weight))
             if not np.isfinite(scale**2).all():
-                raise ValueError(_too_large("y"))
+                raise ValueError(_TOO_LARGE)
         if loss == "poisson" and (center == 0).any():
             raise ValueError(
                 "loss='poisson' needs counts or rates that are not all 0. Use another loss or "
@@ -51,14 +57,14 @@ class NumberScaling:
             return cls(loss, np.zeros_like(center), center)
         return cls(loss, center, scale)
 
-    def as_target(self, y, name="y"):
+    def as_target(self, y):
         """What the criterion takes: 32-bit floats."""
         with np.errstate(over="ignore", invalid="ignore"):
             # A constant outcome has a deviation of 0.
             scale = np.where(self.scale > 0, self.scale, 1.0)
             target = ((y - self.center) / scale).astype(np.float32)
         if not np.isfinite(target).all():
-            raise ValueError(_too_large(name))
+            raise ValueError(_TOO_LARGE)
         return target
 
     def to_numbers(self, outputs):
@@ -84,14 +90,6 @@ class NumberScaling:
             "criterion": _CRITERIA[self.loss],
             "output_dim": self.center.size,
         }
-
-
-def _too_large(name):
-    return (
-        f"{name} has values that are too large to scale by the standard deviation of the training "
-        f"outcomes. Look for a code such as 1e300 for a missing outcome, or give outcomes in a "
-        f"coarser unit."
-    )
 
 
 def check_numbers(X, y, estimator, loss):
