@@ -29,18 +29,9 @@ def day_of(values, zone):
 def midnights(days, zone):
     """First and last instant, in UTC, at which local clocks show the midnight of each day.
 
-    The two differ on a day when clocks are set back across midnight. On a day when they are set
-    forward across midnight, both are the first instant of the day.
-
-    Parameters
-    ----------
-    days : ndarray of datetime64[D], any shape
-    zone : tzinfo or None
-        None for naive datetimes.
-
-    Returns
-    -------
-    first, last : ndarrays of datetime64[s], of the shape of `days`
+    Both are datetime64[s] of the shape of `days`; `zone` is None for naive datetimes. They differ
+    on a day when clocks are set back across midnight. On a day when they are set forward across
+    midnight, both are the first instant of the day.
     """
     naive = days.astype("datetime64[s]")
     if zone is None:

@@ -13,28 +13,10 @@ _NANOSECONDS_PER_DAY = 86_400 * 10**9
 
 
 def as_duration(length, name, is_datetime):
-    """Check a duration that is a parameter, and parse it.
+    """Parse a duration that is a parameter, and refuse one that is not finite and positive.
 
-    Parameters
-    ----------
-    length : timedelta, timedelta64, str or number
-    name : str
-        Name of the parameter, for error messages.
-    is_datetime : bool
-        Whether the times are datetimes, rather than numbers.
-
-    Returns
-    -------
-    timedelta64 or number
-        For datetimes, a timedelta64 in seconds, or in the coarsest finer unit that is exact. For
-        numeric times, `length` itself.
-
-    Raises
-    ------
-    TypeError
-        If `length` is not a duration for datetimes, or not a number for numeric times.
-    ValueError
-        If `length` is not finite or not positive.
+    For datetimes, it becomes a timedelta64 in seconds, or in the coarsest finer unit that is exact.
+    For numeric times, it must be a number and stays one.
     """
     if is_datetime:
         duration = _parse_duration(length)
@@ -80,10 +62,7 @@ def read_lookback(lookback, table, moments):
 def add_duration(values, length, name):
     """Add a duration, as returned by `as_duration`, to times.
 
-    Raises
-    ------
-    ValueError
-        If the dtype of the times cannot hold the results.
+    Results that the dtype of the times cannot hold are refused.
     """
     n_steps = length
     beyond = ValueError(
@@ -116,21 +95,9 @@ def finer_unit(dtype, length):
 def look_back(end, length, closed):
     """Start of the window of this length before each end, in the unit of the ends.
 
-    A start is rounded so that the same times lie in the window as if it were exact: those after
-    the start if `closed` is "right", those at or after it if "left".
-
-    Parameters
-    ----------
-    end : ndarray of shape (n,)
-        Datetimes or numbers.
-    length : timedelta64 or number
-        As returned by `as_duration`.
-    closed : {"right", "left"}
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        The earliest time that the dtype can hold where the start would be even earlier.
+    A start is rounded so that the same times lie in the window as if it were exact: those after the
+    start if `closed` is "right", those at or after it if "left". Where a start would be too early
+    for the dtype, it is the earliest time that this can hold.
     """
     if end.dtype.kind == "f":
         return end - length
@@ -146,21 +113,11 @@ def look_back(end, length, closed):
 
 
 def elapsed(start, end):
-    """Return the time from `start` to `end`, computed from each pair of times alone.
+    """Time from `start` to `end`, in days between datetimes, otherwise in the unit of the numbers.
 
-    No difference wraps around, however far apart the two times are.
-
-    Parameters
-    ----------
-    start, end : ndarrays of shape (n,)
-        Both datetime64, in any two units, or both numbers. Units finer than nanoseconds are
-        rounded down to nanoseconds.
-
-    Returns
-    -------
-    float64 ndarray of shape (n,)
-        In days between datetimes, otherwise in the unit of the numbers. 0 if `end` is before
-        `start`, or if either is null.
+    It is a float, 0 if `end` is before `start` or if either is null. Each is computed from its pair
+    of times alone, and none wraps around, however far apart the two are. Datetimes may be in any
+    two units; units finer than nanoseconds are rounded down to nanoseconds.
     """
     if end.dtype.kind == "M":
         return _days_between(start, end)

@@ -306,10 +306,7 @@ class EventTable:
 def as_event_table(events, **columns):
     """Return an event table unchanged; build one from a frame.
 
-    Raises
-    ------
-    TypeError
-        If a table is given together with options that only apply to a frame.
+    Options that only apply to a frame are refused together with a table.
     """
     if not isinstance(events, EventTable):
         return EventTable(events, **columns)

@@ -29,23 +29,8 @@ _DROP_ROWS = "Drop those rows, or find out why the value is missing."
 def read_columns(events, names):
     """Look up the columns of a frame of events, and check them.
 
-    Parameters
-    ----------
-    events : DataFrame
-    names : dict of str to str or None
-        Name of the column for each role, such as "time".
-
-    Returns
-    -------
-    dict of str to Series or None
-        Column for each role; None for an optional column that is absent.
-
-    Raises
-    ------
-    TypeError
-        If `events` is not a frame, a name cannot be one of a column, or values are not numeric.
-    ValueError
-        If a required column is missing or has nulls, or the frame is empty.
+    `names` has the name of the column for each role, such as "time". The result has the Series for
+    each role, None for an optional column that is absent.
     """
     require_frame(events, "events")
     if not len(events):
@@ -134,20 +119,9 @@ def rows_to_keep(times, known, null_time):
 def lay_out(columns, null_time):
     """Sort events into arrays that do not depend on the order of the rows.
 
-    Parameters
-    ----------
-    columns : dict of str to Series or None
-        As returned by `read_columns`.
-    null_time : {"error", "drop", "static"}
-
-    Returns
-    -------
-    rows : dict of str to ndarray of shape (n_events,)
-        Patients, codes and visits, as positions in `tables`, and times and values.
-    tables : dict of str to ndarray
-        Distinct patients, codes and visit ids, in order.
-    times : dict of str to Times
-        The columns of times before sorting, with their names and zones.
+    Takes what `read_columns` returns, and returns three dicts by role: the sorted rows, where
+    patients, codes and visits are positions in tables; these tables of distinct values, in order;
+    and the `Times` before sorting, with their names and zones.
     """
     times = {
         role: read_times(columns[role], columns[role].name)

@@ -23,23 +23,10 @@ from ._times import MAX_EXACT, read_times
 
 
 def read_samples(samples, table, patient_id, group):
-    """Check the rows of samples, and their columns of patients and groups.
+    """Check the rows of samples; return a copy of them, and their patients and groups as Series.
 
-    Parameters
-    ----------
-    samples : DataFrame or None
-        None stands for the patients of the table, in ascending order.
-    table : EventTable
-    patient_id : str
-        Column of the patient. The table's own name for it stands in for the standard one.
-    group : str or None
-        Column of the group, by default that of the patient.
-
-    Returns
-    -------
-    rows : DataFrame
-        A copy of `samples`.
-    patient, groups : Series
+    Without `samples`, the rows are the patients of the table, in ascending order. The table's own
+    name for the column of patients stands in for the standard one. Groups are by default patients.
     """
     if samples is None:
         index = pd.Index(table.patients)
@@ -81,17 +68,7 @@ def _refuse_split_patients(patient, groups):
 
 
 def read_features(samples, features):
-    """Check the columns of numbers that models read beside the codes.
-
-    Parameters
-    ----------
-    samples : DataFrame or None
-    features : list, tuple or Index of str
-
-    Returns
-    -------
-    tuple of str
-    """
+    """Check the columns of numbers that models read beside the codes, and return their names."""
     is_list = isinstance(features, list | tuple | pd.Index)
     if not is_list or not all(isinstance(name, str) for name in features):
         example = features if isinstance(features, str) else "age"

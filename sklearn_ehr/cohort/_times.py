@@ -29,15 +29,8 @@ MAX_EXACT = 2**53
 class Times:
     """One column of times.
 
-    Attributes
-    ----------
-    values : ndarray
-        Aware datetimes as datetime64 in UTC, naive ones as datetime64, numbers as int64 or float64.
-        NaT and NaN are null.
-    name : str
-        Name of the column, for error messages.
-    zone : tzinfo or None
-        Time zone of aware datetimes.
+    The values are datetime64 (aware ones in UTC), int64 or float64, and NaT and NaN are null.
+    `name` is that of the column, for error messages, and `zone` the time zone of aware datetimes.
     """
 
     values: np.ndarray
@@ -72,12 +65,8 @@ def null_times(values):
 def read_times(column, name):
     """Read a pandas Series as times.
 
-    Raises
-    ------
-    TypeError
-        If the values are not times, or mix aware with naive datetimes, or several time zones.
-    ValueError
-        If numbers are infinite, are dates written as YYYYMMDD, or would be rounded.
+    Values that are not times, or mix aware with naive datetimes or several time zones, and numbers
+    that are infinite, are dates written as YYYYMMDD, or would be rounded, are refused.
     """
     column = readable(column)
     kind = pd.api.types.infer_dtype(column, skipna=True)
@@ -97,14 +86,8 @@ def read_times(column, name):
 def read_time(value, name, zone=None):
     """Read a parameter that is one time, possibly written as a string.
 
-    A string without a zone is a time of `zone`.
-
-    Raises
-    ------
-    TypeError
-        If the value is not a time.
-    ValueError
-        If the value is null, infinite, a date written as a number, or a string that is not a date.
+    A string without a zone is a time of `zone`. Nulls are refused, and all that `read_times`
+    refuses.
     """
     try:
         time = pd.Timestamp(value) if isinstance(value, str) else value
@@ -123,13 +106,7 @@ def read_time(value, name, zone=None):
 
 
 def check_comparable(first, other):
-    """Raise unless two columns of times can be compared.
-
-    Raises
-    ------
-    TypeError
-        If one has numbers and the other datetimes, or one is aware and the other naive.
-    """
+    """Refuse to compare numbers with datetimes, or aware with naive datetimes."""
     if first.is_datetime != other.is_datetime:
         raise TypeError(
             f"Columns {first.name!r} and {other.name!r} cannot be compared: their dtypes are "
@@ -148,12 +125,7 @@ def check_comparable(first, other):
 def convert(times, dtype):
     """Convert datetimes to another unit, or integers to floats.
 
-    A coarser unit of datetimes rounds down.
-
-    Raises
-    ------
-    ValueError
-        If the dtype cannot hold the times.
+    A coarser unit of datetimes rounds down. Times that the dtype cannot hold are refused.
     """
     if not times.is_datetime:
         if times.values.dtype != dtype:
@@ -178,21 +150,10 @@ def as_keys(values):
 def last_key_by(times, dtype, closed):
     """Key of the last time of another dtype that lies at or before each of these times.
 
-    A time of that dtype lies at or before one of these times exactly if its key is not larger than
-    the one returned. No conversion of units rounds a time into the future.
-
-    Parameters
-    ----------
-    times : ndarray of shape (n,)
-    dtype : dtype
-        Dtype of the keys: datetime64 if `times` are datetimes, otherwise int64 or float64.
-    closed : {"right", "left"}
-        "left" returns the key of the last time that lies strictly before.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        Keys as returned by `as_keys`.
+    With ``closed="left"`` it lies strictly before. The dtype is datetime64 if `times` are
+    datetimes, otherwise int64 or float64. A time of that dtype lies at or before one of these times
+    exactly if its key, as returned by `as_keys`, is not larger than the one returned. No conversion
+    of units rounds a time into the future.
     """
     if dtype.kind == "f":
         return _last_float_by(times, closed)

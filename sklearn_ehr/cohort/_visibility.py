@@ -27,31 +27,15 @@ _FIRST_DAY = np.datetime64("0001-01-03", "s")
 class Cut:
     """Cutoff between times that are known at a moment and those that are not, for each sample.
 
-    Attributes
-    ----------
-    last : ndarray of shape (n_samples,)
-        Key of the last time that is known at the moment.
-    unended : tuple of ndarrays of shape (n_samples,)
-        Keys of earlier midnights that are not known yet, as their days have not ended.
+    `last` is the key of the last time that is known. `unended` holds arrays of keys of earlier
+    midnights that are not known yet, as their days have not ended.
     """
 
     last: np.ndarray
     unended: tuple
 
     def has(self, keys, sample):
-        """Whether times are known at the moments of their samples.
-
-        Parameters
-        ----------
-        keys : ndarray of shape (n,)
-            Keys of the times, as returned by `as_keys`.
-        sample : ndarray of int or slice
-            Sample that each time belongs to.
-
-        Returns
-        -------
-        ndarray of bool, shape (n,)
-        """
+        """Whether times, given as keys, are known at the moments of the samples they belong to."""
         is_known = keys <= self.last[sample]
         for midnight in self.unended:
             is_known &= keys != midnight[sample]
@@ -64,16 +48,7 @@ class Cut:
     def ranges(self, keys, starts, stops):
         """Ranges of times that are known, as pairs of starts and stops, in ascending order.
 
-        Parameters
-        ----------
-        keys : ndarray
-            Keys of the times, ascending from each start to its stop.
-        starts, stops : ndarrays of int, shape (n_samples,)
-            Positions in `keys` between which the times of each sample lie.
-
-        Returns
-        -------
-        list of tuple of two ndarrays of int, shape (n_samples,)
+        The times of a sample lie between its start and its stop in `keys`, and ascend there.
         """
         end = search_ranges(keys, starts, stops, self.last, "right")
         ranges = []
@@ -96,28 +71,11 @@ class Cut:
 
 
 def choose_resolution(resolution, table, moments, drawn_under=None):
-    """Choose the resolution under which events and predictions are compared.
+    """Resolution under which events and predictions are compared, "day" or "instant".
 
-    Parameters
-    ----------
-    resolution : {"auto", "day", "instant"}
-    table : EventTable
-    moments : Times or None
-        Prediction times; None for whole histories.
-    drawn_under : {'day', 'instant'}, default=None
-        Resolution under which `make_samples` drew the samples.
-
-    Returns
-    -------
-    "day", "instant" or None
-        None for numeric times and whole histories.
-
-    Raises
-    ------
-    TypeError
-        If prediction times and the times of the events cannot be compared.
-    ValueError
-        If `resolution` is not accepted, or is "day" for numeric times.
+    It is None for numeric times, and for whole histories, where `moments` is None. `drawn_under` is
+    the resolution under which `make_samples` drew the samples, and `resolution` must not be
+    another.
     """
     check_resolution(resolution)
     if table.time is None or moments is None:
@@ -155,24 +113,11 @@ def check_resolution(resolution):
 
 
 def known_from(times, resolution):
-    """Times from which events count as known.
+    """Times from which events count as known; results that their dtype cannot hold are refused.
 
-    Parameters
-    ----------
-    times : Times
-        Known times of the events, or their times if they have no known times.
-    resolution : {"day", "instant"} or None
-
-    Returns
-    -------
-    Times
-        Under "day", the first instant of each day. Under "instant", the end of the day for a
-        midnight, and other times unchanged. With None, all times unchanged.
-
-    Raises
-    ------
-    ValueError
-        If the dtype of the times cannot hold the results.
+    `times` are known times of the events, or their times if they have no known times. Under "day",
+    events count from the first instant of the day. Under "instant", a midnight counts from the end
+    of its day, and other times are unchanged. With None, all are unchanged.
     """
     if resolution is None or not len(times.values):
         return times
@@ -196,22 +141,10 @@ def _day_starts(times):
 
 
 def cut_at(moments, times, resolution, closed):
-    """Find the cutoff between times that are known at a moment and those that are not.
+    """Cutoff between times that are known at a moment and those that are not.
 
-    Parameters
-    ----------
-    moments : Times
-        One moment per sample, without nulls.
-    times : Times
-        The column of times. Only its dtype and its zone are used.
-    resolution : {"day", "instant"} or None
-    closed : {"right", "left"}
-        Whether a time that is known from exactly the moment on is included ("right") or not
-        ("left").
-
-    Returns
-    -------
-    Cut
+    There is one moment per sample, none of them null. Only the dtype and the zone of `times` are
+    used. A time that is known from exactly the moment on is included if `closed` is "right".
     """
     check_comparable(times, moments)
     dtype, zone = times.values.dtype, times.zone
@@ -226,25 +159,11 @@ def cut_at(moments, times, resolution, closed):
 
 
 def visible_ranges(table, patient, moments, resolution, closed, lookback):
-    """Ranges of the events that each sample sees, in ascending order.
+    """Ranges of the events that each sample sees, ascending: int64 of (n_samples, n_ranges, 2).
 
-    If the table has known times, the ranges may also hold events that are not known yet; `Cut.has`
-    tells which ones are known.
-
-    Parameters
-    ----------
-    table : EventTable
-    patient : ndarray of int, shape (n_samples,)
-        Position of each sample's patient in the table, beyond its end for a patient without events.
-    moments : Times or None
-        Prediction times; None for whole histories.
-    resolution : {"day", "instant"} or None
-    closed : {"right", "left"}
-    lookback : timedelta64, number or None
-
-    Returns
-    -------
-    ndarray of int64, shape (n_samples, n_ranges, 2)
+    `patient` has positions in the table, beyond its end for a patient without events, and `moments`
+    is None for whole histories. If the table has known times, the ranges may also hold events that
+    are not known yet; `Cut.has` tells which ones are known.
     """
     first, dated, last = table.bounds_of(patient)
     ranges = [(dated, last)]

@@ -22,20 +22,9 @@ from ._visibility import Cut, count_known, cut_at, cut_lookback, known_from, vis
 class VisibleEvents:
     """Events that samples see, as ranges of a table, which take little memory.
 
-    Attributes
-    ----------
-    table : EventTable
-    patient : ndarray of int, shape (n_samples,)
-        Position of each sample's patient in the table, beyond its end for a patient without events.
-    moments : Times or None
-        Prediction times; None for whole histories.
-    resolution : {"day", "instant"} or None
-    closed : {"right", "left"}
-    lookback : timedelta64, number or None
-    ranges : ndarray of int64, shape (n_samples, n_ranges, 2)
-        As returned by `visible_ranges`.
-    known_cut : Cut or None
-        Cutoff of the known times, if these decide what is visible.
+    `patient` has positions in the table, beyond its end for a patient without events, and `moments`
+    is None for whole histories. `ranges` are as `visible_ranges` returns them, and `known_cut` is
+    the cutoff of the known times, if these decide what is visible.
     """
 
     table: EventTable
@@ -57,14 +46,9 @@ class VisibleEvents:
         return cls(table, patient, *rule, visible_ranges(table, patient, *rule), known_cut)
 
     def positions(self):
-        """Positions of the visible events, sample by sample, and the sample of each.
+        """Positions of the visible events in the table, sample by sample, and the sample of each.
 
-        Returns
-        -------
-        event : ndarray of int64 or slice
-            Positions in `table`.
-        sample : ndarray of int32
-            Positions among the samples.
+        The first may be a slice.
         """
         if self.known_cut is None:
             return self._candidates()
@@ -103,17 +87,9 @@ class VisibleEvents:
         return is_seen
 
     def known_from(self, event):
-        """Times from which events count as known.
+        """Times from which events at these positions count as known.
 
-        Parameters
-        ----------
-        event : ndarray of int or slice
-            Positions in `table`.
-
-        Returns
-        -------
-        ndarray of datetime64 or number, or None
-            None if these are the times of the events, or the events have no times.
+        None if these are the times of the events, or the events have no times.
         """
         table = self.table
         if table.time is None:
@@ -129,20 +105,8 @@ class VisibleEvents:
     def is_recent(self, length, time, sample):
         """Whether times come after the start of a window that ends at the prediction.
 
-        The window starts like a `lookback` of this length. Its end is not checked.
-
-        Parameters
-        ----------
-        length : timedelta64 or number
-            Length of the window, as returned by `as_duration`.
-        time : ndarray of shape (n,)
-            Times of the same dtype as those of the table, without nulls.
-        sample : ndarray of int, shape (n,)
-            Sample that each time belongs to.
-
-        Returns
-        -------
-        ndarray of bool, shape (n,)
+        The window starts like a `lookback` of this length, as returned by `as_duration`. Its end is
+        not checked. Times are of the same dtype as those of the table, without nulls.
         """
         moments, times = self.moments, self.table.times_of(slice(0))
         if moments is None:

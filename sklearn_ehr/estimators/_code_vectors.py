@@ -75,18 +75,10 @@ def make_code_vectors(X, *, embedding_dim=256, random_state=None):
 
 
 def vectors_given(embedding_init, vocabulary, embedding_dim):
-    """Vectors of codes from a frame or mapping, for those of the vocabulary that are in it.
+    """Tokens and vectors of the codes in a frame or mapping that the vocabulary has.
 
-    Returns
-    -------
-    tokens : ndarray of shape (n_covered,)
-    vectors : float32 ndarray of shape (n_covered, embedding_dim)
-
-    Raises
-    ------
-    ValueError
-        If there is no vocabulary to look codes up in, vectors have another length or are not
-        finite numbers, or none is of a code of the vocabulary.
+    A missing vocabulary is refused, as are vectors of another length or of numbers that are not
+    finite, and vectors of none of its codes.
     """
     if vocabulary is None:
         raise ValueError(

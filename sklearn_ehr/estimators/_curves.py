@@ -37,11 +37,7 @@ def given_survival_to(after, log_curves, ends):
 def read_conditional_after(conditional_after, n_samples, max_time):
     """Time up to which each sample is known to have survived, ndarray of shape (n_samples,).
 
-    Raises
-    ------
-    ValueError
-        If there are not as many times as samples, or times are no numbers, negative, not finite,
-        or beyond `max_time`.
+    One time stands for all samples. Negative times and times beyond `max_time` are refused.
     """
     after = as_floats(conditional_after, "conditional_after")
     if after.shape not in ((), (n_samples,)):

@@ -10,18 +10,11 @@ from ._inputs import as_batch
 class VisitDataset(torch.utils.data.Dataset):
     """Sequences with their targets and weights; hands out whole batches.
 
+    A target belongs to a sample, with `by_visit` to a visit; a weight always belongs to a sample.
+    `times`, float32 of shape (n_visits, 2), are what a network with `time_gaps` reads.
+
     All it holds are arrays of numpy, for which it does not matter how torch is set when they are
     made.
-
-    Parameters
-    ----------
-    sequences : VisitSequences
-    target : ndarray of shape (n_samples, ...), or (n_visits, ...) with `by_visit`
-    weight : ndarray of float64, shape (n_samples,)
-    by_visit : bool, default=False
-        Whether a target belongs to a visit, not to a sample.
-    times : ndarray of float32, shape (n_visits, 2), default=None
-        What a network with `time_gaps` reads.
     """
 
     def __init__(self, sequences, target, weight, by_visit=False, times=None):

@@ -16,15 +16,7 @@ _MOST_VISITS = 2**17
 
 
 def as_sequences(X):
-    """Visit sequences as they are; padded codes (0 for padding) as sequences.
-
-    Raises
-    ------
-    TypeError
-        If `X` is neither.
-    ValueError
-        If it has no samples or another shape.
-    """
+    """Visit sequences as they are; padded codes (0 for padding) as sequences; refuse no samples."""
     if not isinstance(X, VisitSequences):
         if hasattr(X, "columns") or hasattr(X, "visible_events"):
             raise TypeError(
@@ -41,10 +33,7 @@ def as_sequences(X):
 def size_of(sequences):
     """Number of token ids (of the vocabulary, or else up to the largest token) and of features.
 
-    Raises
-    ------
-    ValueError
-        If there is no vocabulary, and the largest token is far larger than codes are many.
+    Without a vocabulary, a token far larger than codes are many is refused.
     """
     n_ids = int(sequences.tokens.max(initial=UNKNOWN)) + 1
     if sequences.vocabulary is not None:
@@ -117,12 +106,8 @@ def as_batch(sequences, times=None):
 def batches_by_length(lengths, batch_size):
     """Positions of samples, in batches of similar length that need little padding.
 
-    Long histories share a batch with fewer others, so that no batch takes much more memory than
-    the longest history alone.
-
-    Returns
-    -------
-    list of ndarrays of int64
+    Long histories share a batch with fewer others, so that no batch takes much more memory than the
+    longest history alone.
     """
     order = lengths.argsort(kind="stable")
     n_before = offsets_from_lengths(lengths[order])
@@ -138,12 +123,8 @@ def batches_by_length(lengths, batch_size):
 def read_times(sequences, by_visit):
     """Gap before each visit, and time to the prediction after it: float32 ndarray (n_visits, 2).
 
-    `by_visit` says whether predictions are made as of every visit.
-
-    Raises
-    ------
-    ValueError
-        If there are no times, or longer ones than 32-bit floats hold.
+    `by_visit` says whether predictions are made as of every visit. Missing times are refused, and
+    longer ones than 32-bit floats hold.
     """
     waits = sequences.waits_by_visit() if by_visit else sequences.times_to_prediction
     times = np.stack([sequences.time_gaps, waits], axis=1)

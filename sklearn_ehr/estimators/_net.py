@@ -76,11 +76,8 @@ def _polynomial_decay(average, weights, n_averaged):
 class VisitNet(NeuralNet):
     """A skorch net that takes a `VisitBatch` with weights, and weighs each sample's loss.
 
-    Attributes
-    ----------
-    generator_ : torch.Generator or None
-        What its initial weights and the order of samples are drawn from, and on other devices than
-        the CPU the seed of what drops units. None is torch's global generator.
+    Its initial weights and the order of samples are drawn from `generator_`, and on other devices
+    than the CPU the seed of what drops units. None is torch's global generator.
     """
 
     generator_ = None

@@ -22,15 +22,10 @@ from ..cohort import (
 
 @dataclass(frozen=True)
 class Clock:
-    """Times of a table under a resolution.
+    """Times of a table under a resolution, "day", "instant" or None.
 
     Under "day", every method returns naive midnights, one per calendar day; otherwise datetimes in
     UTC, or numbers.
-
-    Attributes
-    ----------
-    table : EventTable
-    resolution : {"day", "instant"} or None
     """
 
     table: EventTable

@@ -17,16 +17,9 @@ NOTHING, OUTCOME, COMPETING = 0, 1, 2
 class FollowUp:
     """Follow-up of samples, as far as it was observed.
 
-    Attributes
-    ----------
-    event : ndarray of int64, shape (n_samples,)
-        The event that came first: `NOTHING`, `OUTCOME` or `COMPETING`.
-    event_at : ndarray of shape (n_samples,)
-        Time of the event; arbitrary if there is none.
-    stop : ndarray of shape (n_samples,)
-        End of the horizon.
-    end : ndarray of shape (n_samples,)
-        End of observation.
+    `event` is the one that came first, `NOTHING`, `OUTCOME` or `COMPETING`, and `event_at` its
+    time, arbitrary if there is none. `stop` is the end of the horizon, and `end` that of
+    observation.
     """
 
     event: np.ndarray
@@ -57,23 +50,9 @@ class FollowUp:
 
 
 def follow(patient, at, outcomes, competing, end, *, gap, horizon):
-    """Follow samples until the end of the horizon or of observation.
+    """Follow samples from their prediction times to the end of the horizon or of observation.
 
-    Parameters
-    ----------
-    patient : ndarray of int, shape (n_samples,)
-    at : ndarray of shape (n_samples,)
-        Prediction times.
-    outcomes : Occurrences
-    competing : Occurrences or None
-    end : ndarray of shape (n_samples,)
-        End of observation.
-    gap : timedelta64, number or None
-    horizon : timedelta64 or number
-
-    Returns
-    -------
-    FollowUp
+    `at` has the prediction times, and `end` the end of observation of each sample.
     """
     start = later(at, gap, "gap")
     stop = later(start, horizon, "horizon")
@@ -95,10 +74,7 @@ def follow(patient, at, outcomes, competing, end, *, gap, horizon):
 def read_end(observation_end, clock, patient):
     """End of observation of each sample, in times of the clock.
 
-    Warns
-    -----
-    UserWarning
-        If a few events are over a century later than all others, and no end is given.
+    Warns if no end is given and a few events are over a century later than all others.
     """
     if observation_end is None:
         return np.full(len(patient), _latest(clock))

@@ -39,12 +39,7 @@ _ACCEPTED = (
 
 
 def read_index(index, table, every):
-    """Read the parameter `index` of `make_samples`.
-
-    Returns
-    -------
-    Index
-    """
+    """The parameter `index` of `make_samples`, as an `Index`."""
     if isinstance(index, pd.DataFrame | pd.Series):
         read = _read_pairs(index, table)
     elif isinstance(index, str):
@@ -62,23 +57,9 @@ def read_index(index, table, every):
 def find_samples(index, table, *, offset, resolution):
     """Find the distinct pairs of patient and prediction time, sorted by both.
 
-    Parameters
-    ----------
-    index : Index
-        As returned by `read_index`.
-    table : EventTable
-    offset : timedelta64, number or None
-    resolution : {"auto", "day", "instant"}
-
-    Returns
-    -------
-    clock : Clock
-    patient : ndarray of int, shape (n_samples,)
-        Positions in the patients of the table.
-    at : ndarray of shape (n_samples,)
-        Prediction times, in times of the clock.
-    rules : list of tuples
-        Rules of attrition so far, each with the patients of the samples left after it.
+    Returns the clock, the positions of the patients in the table, the prediction times in times of
+    the clock, and the rules of attrition so far, each with the patients of the samples left after
+    it.
     """
     clock = Clock(table, _choose_resolution(index, table, offset, resolution))
     patient, at = index.find(clock)
@@ -114,13 +95,8 @@ def _choose_resolution(index, table, offset, resolution):
 class Index:
     """Interface of an index.
 
-    Attributes
-    ----------
-    rule : str
-        Rule of attrition that the index times satisfy.
-    is_by_patient : bool
-        Whether times are given by patient. If so, patients may lack events, and these have the
-        positions after all others.
+    `rule` is the rule of attrition that the index times satisfy. If times are given by patient,
+    `is_by_patient`, patients may lack events, and these have the positions after all others.
     """
 
     rule = "index event"
@@ -132,12 +108,7 @@ class Index:
         return None
 
     def find(self, clock):
-        """Find the patient and index time of each sample, in any order and with repeats.
-
-        Returns
-        -------
-        patient, when : ndarrays of shape (n,)
-        """
+        """Patient and index time of each sample, in any order and with repeats."""
         raise NotImplementedError
 
 
@@ -265,12 +236,7 @@ def _read_times_of(column, name, table):
 
 
 def _first_of_runs(clock, *, by_visit):
-    """Earliest time at which an event counts, per patient or per visit.
-
-    Returns
-    -------
-    patient, visit, when : ndarrays of shape (n_runs,)
-    """
+    """Patient, visit and earliest time at which an event counts, per patient or per visit."""
 
     def reduce(part):
         position, patient, visit = _runs_of(clock.table, part, by_visit)

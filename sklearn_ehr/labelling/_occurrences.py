@@ -11,15 +11,7 @@ from ._clock import is_by
 
 
 def find_events(table, codes, name):
-    """Positions of the dated events that have one of these codes.
-
-    Raises
-    ------
-    TypeError
-        If a code is neither a string nor a number.
-    ValueError
-        If `codes` is not a list or is empty, or no dated event has one of them.
-    """
+    """Positions of the dated events, at least one, that have one of these codes."""
     also = " or 'outcome'" if name == "exclude" else ""
     is_list = pd.api.types.is_list_like(codes) and hasattr(codes, "__len__")
     if not is_list or not len(codes):
@@ -55,12 +47,8 @@ def patients_of(table, position):
 class Occurrences:
     """Times of some events, in ascending order within each patient.
 
-    Attributes
-    ----------
-    patient : ndarray of int, shape (n,)
-    when : ndarray of shape (n,)
-        Times of the clock.
-    offsets : ndarray of int, shape (n_patients + 1,)
+    `when` has times of the clock, and `offsets`, of length n_patients + 1, where those of each
+    patient start.
     """
 
     patient: np.ndarray

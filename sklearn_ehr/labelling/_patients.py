@@ -7,13 +7,7 @@ from ..utils import check_keys, key_kind, readable
 
 
 def read_patients(series, table, name):
-    """Read the index of a Series as patient ids.
-
-    Raises
-    ------
-    ValueError
-        If the index is a MultiIndex or has nulls.
-    """
+    """Patient ids in the index of a Series; a MultiIndex and nulls are refused."""
     if isinstance(series.index, pd.MultiIndex):
         raise ValueError(
             f"The index of {name} must hold patient ids, but is a MultiIndex. Keep the level of "
@@ -30,10 +24,7 @@ def read_patients(series, table, name):
 def match_with_events(patient, table, name):
     """Match the patients in a parameter with those of events, as `match_patients` does.
 
-    Raises
-    ------
-    ValueError
-        If none of them has an event.
+    At least one of them must have an event.
     """
     check_keys(patient)
     if key_kind(patient) == key_kind(table.patients):

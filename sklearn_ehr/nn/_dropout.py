@@ -11,10 +11,7 @@ class ByteDropout(nn.Dropout):
     apart: the share dropped is the multiple of 1/256 next to `p`, and what is left is scaled by
     just that. On other devices it takes a number too.
 
-    Attributes
-    ----------
-    generator : torch.Generator or None
-        The generator that it draws from, on the device of its input. None is torch's global one.
+    It draws from `generator`, on the device of its input; None is torch's global one.
 
     References
     ----------
@@ -33,16 +30,7 @@ class ByteDropout(nn.Dropout):
     generator = None
 
     def forward(self, input):
-        """Return the units, in training a share of them set to zero.
-
-        Parameters
-        ----------
-        input : Tensor
-
-        Returns
-        -------
-        Tensor of the same shape
-        """
+        """Return the units, in training a share of them set to zero."""
         if not self.training or self.p in (0, 1):
             return super().forward(input)
         if input.device.type == "cpu":

@@ -75,33 +75,17 @@ def search_ranges(values, starts, stops, needles, side):
 def slices_of_about(n_before):
     """Slices of consecutive samples, each small enough for the processor's cache.
 
-    Parameters
-    ----------
-    n_before : ndarray of shape (n_samples,)
-        Number of elements before each sample, ascending.
-
-    Returns
-    -------
-    list of slice
+    `n_before` is the number of elements before each sample.
     """
     first = np.flatnonzero(run_starts(n_before // _ELEMENTS_PER_BLOCK))
     return [slice(start, stop) for start, stop in pairwise([0, *first[1:], len(n_before)])]
 
 
 def resolve_index(key, n_samples, owner):
-    """Convert any index that scikit-learn uses for samples to an array of positions.
+    """Non-negative positions of samples, from any index that scikit-learn uses for them.
 
-    Parameters
-    ----------
-    key : int, slice, array-like of int or bool, or a tuple ``(key, ...)``
-    n_samples : int
-    owner : str
-        Name of the indexed class, for error messages.
-
-    Returns
-    -------
-    ndarray of shape (n_selected,)
-        Non-negative positions.
+    `key` is an integer, a slice, an array-like of integers or booleans, or a tuple ``(key, ...)``.
+    `owner` is the name of the indexed class, for error messages.
     """
     if isinstance(key, tuple) and len(key) == 2 and key[1] is Ellipsis:
         key = key[0]

@@ -17,18 +17,10 @@ _NUMBERS_PER_PART = 2**18
 def order_by(*keys):
     """Stable order of rows by several keys, the first one most significant.
 
-    The result is that of `numpy.lexsort` with the keys reversed. This is a radix sort that begins
-    with the least significant digit. A digit has as many bits as fit into 64 bits together with the
-    position of a row: numpy sorts such integers several times faster than it runs `argsort`.
-
-    Parameters
-    ----------
-    *keys : ndarrays of shape (n_rows,)
-        Integers, booleans, floats (NaN last) or datetimes (NaT first).
-
-    Returns
-    -------
-    ndarray of int64, shape (n_rows,)
+    Keys are integers, booleans, floats (NaN last) or datetimes (NaT first). The result is that of
+    `numpy.lexsort` with the keys reversed. This is a radix sort that begins with the least
+    significant digit. A digit has as many bits as fit into 64 bits together with the position of a
+    row: numpy sorts such integers several times faster than it runs `argsort`.
     """
     keys = [as_integers(key) for key in keys]
     return np.arange(len(keys[0])) if is_ascending(*keys) else _sort(keys)
@@ -63,20 +55,9 @@ def is_last_of_equals(*keys):
 def deal(bucket, columns, *, ids):
     """Sort rows by bucket, and keep their order within each bucket: a counting sort.
 
-    Parameters
-    ----------
-    bucket : ndarray of int32, shape (n_rows,)
-        Bucket of each row.
-    columns : dict of str to ndarray of shape (n_rows,)
-        Numbers or datetimes.
-    ids : tuple of two keys of `columns`
-        The columns of non-negative integers.
-
-    Returns
-    -------
-    columns : dict of str to ndarray of shape (n_rows,)
-    starts : ndarray of shape (n_buckets + 1,)
-        Start of each bucket in the sorted columns.
+    `columns` is a dict of numbers or datetimes, and `ids` names two of them that are non-negative
+    integers. Returns the sorted columns, and where each of the buckets starts and the last one
+    ends.
     """
     n_buckets = int(bucket.max()) + 1
 
@@ -98,17 +79,9 @@ def deal(bucket, columns, *, ids):
 
 
 def factorise(values):
-    """Distinct values in ascending order, and the position of each value among them.
+    """Position of each value among the distinct ones, and an Index of these, ascending.
 
-    Parameters
-    ----------
-    values : Series or Index
-
-    Returns
-    -------
-    position : ndarray of int32, shape (n,)
-        -1 for null.
-    table : Index of shape (n_distinct,)
+    Positions are int32, and -1 for null.
     """
     if isinstance(values.dtype, np.dtype) and values.dtype.kind in "iu" and len(values):
         numbers = values.to_numpy()
@@ -211,18 +184,8 @@ def as_integers(key):
 def counting_sort(key, value, shape):
     """Sort pairs by a key, and keep their order within each key.
 
-    Parameters
-    ----------
-    key, value : ndarrays of int, shape (n,)
-        From 0 up.
-    shape : tuple of two ints
-        Number of keys and of values.
-
-    Returns
-    -------
-    value : ndarray of shape (n,)
-    offsets : ndarray of shape (n_keys + 1,)
-        Where the values of each key start.
+    Keys and values are integers from 0 up, and `shape` has the number of either. Returns the sorted
+    values, and where those of each key start and the last ones end.
     """
     matrix = sparse.coo_array((np.zeros(len(key), np.int8), (key, value)), shape=shape)
     # Without this, scipy would add up the pairs that come more than once.

@@ -10,18 +10,9 @@ from ._vocabulary import N_SPECIAL
 def count_tokens(sequences, last_visits=(), recent=()):
     """Count the tokens of each sample by code: in all visits, the last ones, and recent ones.
 
-    Parameters
-    ----------
-    sequences : VisitSequences
-        Sequences with a vocabulary.
-    last_visits : sequence of int, default=()
-        Each number `k` adds a block of columns that counts the last `k` visits.
-    recent : sequence of ndarrays of bool, shape (n_visits,), default=()
-        Each adds a block of columns that counts the visits marked, of those that are not static.
-
-    Returns
-    -------
-    CSR matrix of shape (n_samples, n_codes * n_blocks), float64
+    Each number `k` in `last_visits` adds a block of columns that counts the last `k` visits, and
+    each array in `recent` one that counts the visits it marks; neither counts static visits. The
+    result is a CSR matrix of shape (n_samples, n_codes * n_blocks).
     """
     n_samples, n_codes = len(sequences), sequences.vocabulary.size - N_SPECIAL
     n_columns = n_codes * (1 + len(last_visits) + len(recent))

@@ -10,24 +10,9 @@ class EventCodes:
     """The codes of an event table as a model sees them.
 
     Without bins they are the codes of the table. With bins, an event with a finite value has the
-    code of its bin, such as ``LAB//Q2``, and ``LAB//Q1`` if its code has a single bin.
-
-    Parameters
-    ----------
-    table : EventTable
-    bins : ValueBins, default=None
-
-    Attributes
-    ----------
-    names : ndarray of shape (n_names,)
-        The distinct codes, ascending. Some of them may belong to no event.
-
-    Raises
-    ------
-    ValueError
-        If bins are given and the table has no values.
-    TypeError
-        If bins are given and the codes are not strings.
+    code of its bin, such as ``LAB//Q2``, and ``LAB//Q1`` if its code has a single bin. Bins need
+    values, and codes that are strings. `names` are the distinct codes, ascending; some of them may
+    belong to no event.
     """
 
     def __init__(self, table, bins=None):
@@ -47,16 +32,7 @@ class EventCodes:
         self._position = position.astype(np.int32)
 
     def positions(self, event):
-        """Position in `names` of each of these events.
-
-        Parameters
-        ----------
-        event : slice or ndarray of int
-
-        Returns
-        -------
-        ndarray of shape (n_events,), int32
-        """
+        """Position in `names` of each of these events, given as a slice or positions."""
         code = self._table.code[event]
         if self._bins is None:
             return code

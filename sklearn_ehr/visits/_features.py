@@ -14,28 +14,12 @@ class FeatureEncoder:
 
     Each feature is standardised, and a null value becomes 0, the mean. A feature that enough
     patients have no value of has a second column, 1 where its value is null. Encoded values are
-    limited to a million standard deviations.
+    limited to a million standard deviations. `names` are the features, and `names_out` the columns.
 
-    Parameters
-    ----------
-    cohort : Cohort
-        The training samples.
-    min_patients : int
-        Minimum number of patients (groups, if the cohort has any) with a value of a feature, with
-        another value than its most common one (if any has), and for the column of null values. From
-        the mean of fewer, the value of a single patient could be found.
-
-    Attributes
-    ----------
-    names : list of str
-        The features of the cohort.
-    names_out : list of str
-        Names of the columns; empty if there are none.
-
-    Warns
-    -----
-    UserWarning
-        If a feature is left out.
+    At least `min_patients` patients (groups, if the cohort has any) must have a value of a feature,
+    and another value than its most common one (if any has); as many must lack a value for the
+    column of null values. From the mean of fewer, the value of a single patient could be found. A
+    warning tells which features are left out.
     """
 
     def __init__(self, cohort, min_patients):
@@ -65,17 +49,7 @@ class FeatureEncoder:
             self._scaler.fit(features[self._kept])
 
     def __call__(self, cohort):
-        """Encode the features of a cohort, whose columns may be in any order.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features_out), float64
-
-        Raises
-        ------
-        ValueError
-            If the cohort lacks features that this was fitted on, or has others.
-        """
+        """Encode the features of a cohort, which must be those it learnt from, in any order."""
         features = cohort.features
         if missing := [name for name in self.names if name not in features.columns]:
             raise ValueError(

@@ -10,13 +10,7 @@ from ._vocabulary import UNKNOWN
 class Tokeniser:
     """Visits of tokens from a cohort or a block of it, the same for both transformers.
 
-    Parameters
-    ----------
-    event_codes : EventCodes
-        Codes of the events of the cohort.
-    vocabulary : Vocabulary
-    handle_unknown, visits, max_visits, deduplicate
-        As in `VisitSequenceTransformer`.
+    The options are those of `VisitSequenceTransformer`.
     """
 
     def __init__(self, event_codes, vocabulary, *, handle_unknown, visits, max_visits, deduplicate):

@@ -12,15 +12,9 @@ from ._event_codes import check_can_be_binned, name_bins
 class ValueBins:
     """Edges between the bins of each code's values, learnt from training events.
 
-    Attributes
-    ----------
-    codes : ndarray of shape (n_codes,)
-        Codes with several bins, ascending.
-    offsets : ndarray of shape (n_codes + 1,)
-        Edges ``offsets[i]:offsets[i + 1]`` are those of code `i`.
-    edges : ndarray of shape (n_edges,)
-        Upper edge of each bin except the last one, ascending within a code. A value equal to an
-        edge falls into the bin below.
+    `codes` are those with several bins, ascending. Edges ``offsets[i]:offsets[i + 1]`` are those of
+    code `i`: the upper edge of each bin except the last one, ascending. A value equal to an edge
+    falls into the bin below.
     """
 
     codes: np.ndarray
@@ -29,18 +23,11 @@ class ValueBins:
 
     @classmethod
     def from_cohort(cls, cohort, n_bins, min_patients=1):
-        """Learn the edges from the values that the samples of a cohort see.
+        """Learn the edges from the values that the samples of a cohort see; codes must be strings.
 
         An event counts once, however many samples see it. Each edge is a mean over at least
         `min_patients` patients, and each bin has values of at least as many: a rarer bin is merged
         with the smaller of its neighbours.
-
-        Raises
-        ------
-        ValueError
-            If events have no values.
-        TypeError
-            If codes are not strings.
         """
         table = cohort.event_table
         check_can_be_binned(table)
@@ -137,17 +124,10 @@ def _mean_over_patients(low, high, value, group):
 
 
 def _without_repeats(edges):
-    """The distinct edges of each code, ascending, and their codes as numbers.
+    """Code, as a number, and upper edge of each bin, without repeats, ascending.
 
-    Parameters
-    ----------
-    edges : ndarray of shape (n_codes, n_edges)
-        NaN where there is none.
-
-    Returns
-    -------
-    row, edges : ndarrays of shape (n_bins,)
-        Upper edges of bins; infinite for the last one of each code.
+    `edges` have shape (n_codes, n_edges), with NaN where there is none. The last upper edge of each
+    code is infinite.
     """
     row = np.repeat(np.arange(len(edges)), edges.shape[1] + 1)
     edges = np.column_stack([edges, np.full(len(edges), np.inf)]).ravel()
@@ -161,17 +141,8 @@ def _without_repeats(edges):
 def _merge_rare_bins(bin_, group, row, edges, min_patients):
     """Merge the rarest bin of each code into a neighbour until no bin has too few patients.
 
-    Parameters
-    ----------
-    bin_, group : ndarrays of shape (n_events,)
-        Bin and patient of each event.
-    row, edges : ndarrays of shape (n_bins,)
-        Code and upper edge of each bin.
-    min_patients : int
-
-    Returns
-    -------
-    row, edges : ndarrays of shape (n_merged_bins,)
+    `bin_` and `group` are the bin and patient of each event, `row` and `edges` the code and upper
+    edge of each bin. Returns the last two for the merged bins.
     """
     n_patients = _count_patients(bin_, group, len(row))
     while True:

@@ -22,11 +22,7 @@ from ._weights import require_y
 class LabelCoding:
     """Classes, or several labels that are each there or not, as a network speaks of them.
 
-    Attributes
-    ----------
-    classes : ndarray of shape (n_classes,)
-        The classes, ascending; with several labels their positions.
-    is_multilabel : bool
+    `classes` are ascending; with several labels they are the positions of these.
     """
 
     classes: np.ndarray
@@ -84,11 +80,7 @@ class LabelCoding:
 def check_labels(X, y, estimator):
     """One label a sample, or an indicator of 0 and 1, one column a label.
 
-    Raises
-    ------
-    ValueError
-        If `y` is missing, of another length, continuous, null, or of two dimensions and no
-        indicator.
+    Missing, null and continuous labels are refused, and another length than that of `X`.
     """
     require_y(y, estimator)
     try:

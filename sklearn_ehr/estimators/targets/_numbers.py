@@ -27,10 +27,7 @@ _TOO_LARGE = (
 class NumberScaling:
     """The scale in which a network predicts numbers, and the way back.
 
-    Attributes
-    ----------
-    loss : {"squared_error", "absolute_error", "poisson"}
-    center, scale : float64 ndarrays of shape () or (n_outcomes,)
+    `center` and `scale` are float64 of shape () or (n_outcomes,).
     """
 
     loss: str
@@ -93,13 +90,9 @@ class NumberScaling:
 
 
 def check_numbers(X, y, estimator, loss):
-    """One number per sample, or one column per outcome, float64.
+    """One finite number per sample, or one column per outcome, float64.
 
-    Raises
-    ------
-    ValueError
-        If `y` is missing, has another length, is not finite, or has more than two dimensions; or if
-        it is negative with ``loss="poisson"``.
+    With ``loss="poisson"`` negative numbers are refused.
     """
     require_y(y, estimator)
     y = as_floats(y, "y")

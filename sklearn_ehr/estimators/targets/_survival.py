@@ -9,18 +9,10 @@ from ._weights import require_y
 
 
 def read_survival(X, y, estimator):
-    """Events (0 where censored) and times of a structured array.
+    """Events (int64, 0 where censored) and times (float64) of a structured array.
 
-    Returns
-    -------
-    event : int64 ndarray of shape (n_samples,)
-    time : float64 ndarray of shape (n_samples,)
-
-    Raises
-    ------
-    ValueError
-        If `y` is missing or not structured, of another length or more dimensions, its fields look
-        swapped, or it has a negative event or a time that is negative or not finite.
+    Fields that look swapped, negative events, and times that are negative or not finite are
+    refused.
     """
     require_y(y, estimator)
     check_consistent_length(X, y)
@@ -118,18 +110,8 @@ def cut_time(event, time, n_intervals):
 def place_in_intervals(cause, time, ends):
     """What happened in each interval: 0 nothing, `cause` its event, -1 no longer at risk.
 
-    Who is censored was at risk in an interval that was at least half over.
-
-    Parameters
-    ----------
-    cause : ndarray of int of shape (n_samples,)
-        Number of the event, 0 where censored.
-    time : ndarray of shape (n_samples,)
-    ends : ndarray of shape (n_intervals,)
-
-    Returns
-    -------
-    int64 ndarray of shape (n_samples, n_intervals)
+    Who is censored (`cause` is 0) was at risk in an interval that was at least half over. The
+    result has shape (n_samples, n_intervals).
     """
     middles = (np.append(0, ends[:-1]) + ends) / 2
     n_survived = np.where(

@@ -14,10 +14,7 @@ from ._weights import require_y
 def flatten_labels(X, y, estimator):
     """Labels of the dated visits of `X`, one after the other, of dimension 1 or 2.
 
-    Raises
-    ------
-    ValueError
-        If `y` is missing, or holds another number of samples or of labels than `X` has visits.
+    Another number of samples, or of labels than `X` has visits, is refused.
     """
     require_y(y, estimator)
     check_consistent_length(X, y)
@@ -48,14 +45,9 @@ def flatten_labels(X, y, estimator):
 
 
 def read_labels(labels):
-    """Labels of visits as they are, and which of them are there.
+    """Labels of visits as they are, and whether each visit has any.
 
-    Returns
-    -------
-    labels : ndarray of shape (n_labelled,), or float64 of shape (n_visits, n_labels)
-        Of one label a visit only those there are; of several all, NaN where missing.
-    is_labelled : ndarray of bool, shape (n_visits,)
-        Whether a visit has any label.
+    Of one label a visit, only those there are; of several all, as float64, NaN where missing.
     """
     is_there = ~pd.isna(labels)
     if not is_there.any():
