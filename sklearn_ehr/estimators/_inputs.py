@@ -16,7 +16,7 @@ _MOST_VISITS = 2**17
 
 
 def as_sequences(X):
-    """Visit sequences as they are; padded codes (0 for padding) as sequences; refuse no samples."""
+    """At least one sample: sequences as they are, or those of padded codes (0 for padding)."""
     if not isinstance(X, VisitSequences):
         if hasattr(X, "columns") or hasattr(X, "visible_events"):
             raise TypeError(
