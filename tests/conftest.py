@@ -17,3 +17,11 @@ def few_epochs(monkeypatch):
         if name.startswith("LSTM"):
             defaults = getattr(sklearn_ehr, name).__init__.__kwdefaults__
             monkeypatch.setitem(defaults, "max_epochs", 2)
+
+
+@pytest.fixture
+def without_bias_fit(monkeypatch):
+    """Leave networks as they are after their epochs, where a test asks what these did."""
+    from sklearn_ehr.estimators._net import VisitNet
+
+    monkeypatch.setattr(VisitNet, "fit_bias", lambda self, dataset: None)

@@ -147,6 +147,10 @@ class BaseVisitLSTM(CallbackSupportMixin, BaseEstimator):
         warn_if_constant(history, self.scoring)
         if will_refit and is_complete(net.history[-1]):
             net, history = self._train_again(net, history, samples, learnt, seed, progress, **task)
+        if history["stage"].iloc[-1] == "refit":
+            training = samples
+        with plain_torch(net.device):
+            net.fit_bias(training.data.weighted_to_one())
         self._keep(net, history, random_state, learnt | {"embedding_coverage_": coverage})
         progress.finish(history)
 

@@ -41,7 +41,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         Size of the state of the LSTM, per direction.
     num_layers : int, default=1
         Number of stacked LSTM layers.
-    aggregation : {"mean", "sum", "max", "attention"}, default="mean"
+    aggregation : {"mean", "sum", "max", "attention"}, default="sum"
         How the embeddings of the codes of a visit are pooled. "attention" learns a weight for each
         code.
     mlp_dim : int, default=0
@@ -55,9 +55,11 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         days or in the unit of numeric times.
     dropout : float, default=0.5
         Dropout rate of visit vectors, inside the MLP, between LSTM layers, and of the final state.
-    lr : float, default=0.002
+        As predictions are made without dropout, training ends with a fit of the bias of the linear
+        layer without it, on the same samples, so that they are right on average.
+    lr : float, default=0.001
         Learning rate of the AdamW optimizer [2]_.
-    weight_decay : float, default=0.3
+    weight_decay : float, default=0.6
         Decoupled weight decay of AdamW, for all weights except the embeddings.
     batch_size : int, default=128
         Number of samples per training step, and per forward pass in prediction.
@@ -68,7 +70,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         restore the weights of the best epoch. The validation set is `X_val` of `fit`, if given;
         otherwise it is split off from `X`. The split keeps each patient on one side, and is
         stratified by outcome if possible.
-    average : bool, default=True
+    average : bool, default=False
         Whether to use an average of the weights over about the last tenth of the training steps
         [3]_ for validation and prediction.
     refit : bool, default=True
@@ -167,17 +169,17 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         embedding_init=None,
         hidden_dim=128,
         num_layers=1,
-        aggregation="mean",
+        aggregation="sum",
         mlp_dim=0,
         bidirectional=False,
         time_gaps=False,
         dropout=0.5,
-        lr=2e-3,
-        weight_decay=0.3,
+        lr=1e-3,
+        weight_decay=0.6,
         batch_size=128,
         max_epochs=50,
         early_stopping=True,
-        average=True,
+        average=False,
         refit=True,
         scoring=None,
         validation_fraction=0.1,

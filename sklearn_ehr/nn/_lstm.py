@@ -100,9 +100,8 @@ class VisitLSTM(nn.Module):
                 "code (1), so give the greatest token id plus one, at least 2."
             )
         self.embedding = nn.Embedding(vocab_size, embedding_dim, padding_idx=0)
-        with torch.no_grad():
-            self.embedding.weight[1] = 0
         self.encoder = VisitEncoder(embedding_dim, aggregation)
+        self._scale_embedding()
         self.dropout = ByteDropout(dropout)
         self.mlp = _mlp(embedding_dim, mlp_dim, dropout) if mlp_dim else None
         self.time_gaps = time_gaps
@@ -127,8 +126,7 @@ class VisitLSTM(nn.Module):
             The generator to draw from, on the device of the weights. None is torch's global one.
         """
         draw_weights(self, generator)
-        with torch.no_grad():
-            self.embedding.weight[:2] = 0
+        self._scale_embedding()
 
     def drop_by(self, generator):
         """Draw from a generator which units to drop in training.
@@ -265,6 +263,14 @@ class VisitLSTM(nn.Module):
             )
             state[seen] = self._last_state(packed)
         return self._answer(state, wait, features)
+
+    @torch.no_grad()
+    def _scale_embedding(self):
+        """Scale embeddings that are normally distributed, and begin ids 0 and 1 with zeros."""
+        if self.encoder.aggregation == "sum":
+            # A sum of sixteen then varies as one does under other aggregations.
+            self.embedding.weight /= 4
+        self.embedding.weight[:2] = 0
 
     def _combine(self, visits):
         """Pooled visits with dropout, and what the MLP makes of their codes together."""

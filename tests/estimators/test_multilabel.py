@@ -52,6 +52,7 @@ def test_labels_are_learnt():
     assert roc_auc_score(Y[:, :2], model.predict_proba(X)[:, :2], average=None).min() > 0.95
 
 
+@pytest.mark.usefixtures("without_bias_fit")
 def test_loss_is_the_mean_log_loss_of_the_labels():
     # So small a learning rate leaves the first weights as they are.
     model = tiny(max_epochs=1, lr=1e-20, dropout=0.0, early_stopping=False).fit(X, Y)

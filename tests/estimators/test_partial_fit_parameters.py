@@ -86,7 +86,7 @@ def test_a_learning_rate_that_is_not_changed_stays_what_a_scheduler_made_of_it()
         ("mlp_dim", 0),
         ("bidirectional", True),
         ("time_gaps", True),
-        ("average", False),
+        ("average", True),
         ("device", "auto"),
         ("callbacks", [EpochTimer()]),
         ("random_state", 1),

@@ -322,6 +322,7 @@ def test_refit_is_a_task_with_as_many_epochs_as_were_best():
 
 @pytest.mark.usefixtures("skl_callback")
 @pytest.mark.parametrize("average", [True, False])
+@pytest.mark.usefixtures("without_bias_fit")
 def test_callback_sees_a_model_as_if_training_had_ended_there(average):
     proba, models = [], []
 
@@ -418,6 +419,7 @@ def test_weights_are_not_copied_for_callbacks_that_do_not_look(monkeypatch):
     tiny().set_callbacks(RecordEverywhere()).fit(X, Y)
 
 
+@pytest.mark.usefixtures("without_bias_fit")
 def test_scoring_monitor_scores_each_epoch(skl_callback):
     monitor = skl_callback.ScoringMonitor(scoring=["roc_auc", "neg_log_loss"])
     model = tiny(early_stopping=False, lr=0.03).set_callbacks(monitor).fit(X, Y)

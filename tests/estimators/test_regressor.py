@@ -61,6 +61,7 @@ def test_counts_are_learnt_as_rates():
     np.testing.assert_allclose(rate[is_ill].mean(), COUNT[is_ill].mean(), rtol=0.15)
 
 
+@pytest.mark.usefixtures("without_bias_fit")
 def test_losses_are_what_their_names_say():
     scaled = (DAYS - DAYS.mean()) / DAYS.std()
     model = untrained("squared_error").fit(X, DAYS)
@@ -71,6 +72,7 @@ def test_losses_are_what_their_names_say():
     np.testing.assert_allclose(model.history_["train_loss"], wanted, rtol=1e-5)
 
 
+@pytest.mark.usefixtures("without_bias_fit")
 def test_poisson_loss_is_the_likelihood():
     model, other = untrained("poisson").fit(X, COUNT), trained(loss="poisson").fit(X, COUNT)
     mean = COUNT.mean()

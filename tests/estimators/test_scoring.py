@@ -95,6 +95,7 @@ def test_samples_of_the_score_are_those_of_the_validation_loss(data):
     np.testing.assert_array_equal(y_apart[order], y[position])
 
 
+@pytest.mark.usefixtures("without_bias_fit")
 def test_numbers_are_scored_in_their_unit(data):
     X, y = data
     days = 100.0 + 50 * y

@@ -110,6 +110,7 @@ def test_common_odds_count_who_is_at_risk_by_weight():
     np.testing.assert_allclose(odds, np.log([[1.5 / 8.5], [1.5 / 2.5]]))
 
 
+@pytest.mark.usefixtures("without_bias_fit")
 def test_history_reports_the_likelihood():
     fitted = untrained(n_intervals=5).fit(X, Y)
     survival = np.column_stack([np.ones(N), fitted.predict_survival_function(X, return_array=True)])

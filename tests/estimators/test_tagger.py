@@ -72,6 +72,7 @@ def test_probabilities_are_one_row_a_visit():
     )
 
 
+@pytest.mark.usefixtures("without_bias_fit")
 def test_loss_is_the_mean_over_labelled_visits():
     # So small a learning rate leaves the first weights as they are.
     model = tiny(max_epochs=1, lr=1e-20, dropout=0.0, early_stopping=False, batch_size=7)

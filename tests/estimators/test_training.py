@@ -105,6 +105,7 @@ class KeepValidation(Callback):
 @pytest.mark.parametrize(
     ("n_classes", "seed", "lr"), [(2, 0, 0.1), (2, 1, 0.3), (3, 2, 0.1), (2, 3, 1e-6)]
 )
+@pytest.mark.usefixtures("without_bias_fit")
 def test_final_net_has_the_least_validation_loss_of_history(n_classes, seed, lr):
     X, y = visits(60, n_classes, seed)
     y = np.random.default_rng(seed).permutation(y)  # nothing to learn, so the loss rises again
@@ -133,6 +134,7 @@ def test_without_early_stopping_every_epoch_is_run_and_nothing_validated():
     assert "valid_loss" not in model.history_
 
 
+@pytest.mark.usefixtures("without_bias_fit")
 def test_validation_loss_is_the_weighted_mean():
     weight = np.random.default_rng(0).uniform(0.5, 2, len(Y))
     # One visit a sample, whose first token tells which sample it is.
@@ -210,8 +212,9 @@ class RecordWeights(Callback):
         return {name: w.numpy().copy() for name, w in net.module_.state_dict().items()}
 
 
+@pytest.mark.usefixtures("without_bias_fit")
 def test_fitted_weights_are_a_polynomial_decay_average_of_those_after_each_step():
-    model = tiny(max_epochs=3, batch_size=16, lr=0.1, early_stopping=False)
+    model = tiny(average=True, max_epochs=3, batch_size=16, lr=0.1, early_stopping=False)
     model.set_params(callbacks=[RecordWeights()]).fit(X, Y)
     n_steps = len(RecordWeights.ended)
     assert n_steps == 12
@@ -224,14 +227,15 @@ def test_fitted_weights_are_a_polynomial_decay_average_of_those_after_each_step(
         np.testing.assert_allclose(fitted, average, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.usefixtures("without_bias_fit")
 def test_without_average_fitted_weights_are_those_after_the_last_step():
-    model = tiny(average=False, early_stopping=False, callbacks=[RecordWeights()]).fit(X, Y)
+    model = tiny(early_stopping=False, callbacks=[RecordWeights()]).fit(X, Y)
     for name, fitted in weights_of(model).items():
         np.testing.assert_array_equal(fitted, RecordWeights.ended[-1][name], err_msg=name)
 
 
 def test_training_goes_on_from_the_weights_that_are_not_averaged():
-    model = tiny(max_epochs=3, batch_size=16, lr=0.1, validation_fraction=0.3)
+    model = tiny(average=True, max_epochs=3, batch_size=16, lr=0.1, validation_fraction=0.3)
     model.set_params(callbacks=[RecordWeights()]).fit(X, Y)
     assert len(RecordWeights.started) == len(RecordWeights.ended) == 9
     for started, ended in zip(RecordWeights.started[1:], RecordWeights.ended[:-1], strict=True):
@@ -458,6 +462,7 @@ def test_no_callbacks(callbacks):
     ("scoring", "lower_is_better"),
     [("accuracy", False), ("neg_log_loss", False), ("roc_auc_ovr", False)],
 )
+@pytest.mark.usefixtures("without_bias_fit")
 def test_epoch_scoring_by_name(n_classes, scoring, lower_is_better):
     X, y = visits(60, n_classes)
     scores = [
@@ -837,7 +842,7 @@ def test_scoring_callbacks_and_schedules_work_with_a_refit():
         EpochScoring("accuracy", lower_is_better=False),
         LRScheduler("StepLR", step_size=1),
     ]
-    history = tiny(refit=True, callbacks=callbacks).fit(X, Y).history_
+    history = tiny(refit=True, lr=2e-3, callbacks=callbacks).fit(X, Y).history_
     first, second = (history[history["stage"] == stage] for stage in ("fit", "refit"))
     assert first["accuracy"].notna().all()
     np.testing.assert_allclose(second["lr"], [2e-3, 2e-4][: len(second)])
