@@ -44,7 +44,8 @@ OURS, BAR = "LSTM", "regression, windows"
 WINDOWS = [(365,), (365, FIVE_YEARS)]
 # What is known of people at entry, as numbers.
 FEATURES = ["age", "bmi", "weight", "height"]
-# Of a size for some thousands of people.
+# For some thousands of people, of whom few have the outcome: a small network, weights that vary
+# less, and more samples and epochs to choose the best epoch by.
 NETWORK = {
     "embedding_dim": 16,
     "hidden_dim": 16,
@@ -52,6 +53,9 @@ NETWORK = {
     "batch_size": 32,
     "lr": 3e-3,
     "weight_decay": 0.01,
+    "average": True,
+    "validation_fraction": 0.2,
+    "n_iter_no_change": 10,
 }
 
 
