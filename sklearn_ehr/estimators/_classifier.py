@@ -55,8 +55,8 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         days or in the unit of numeric times.
     dropout : float, default=0.5
         Dropout rate of visit vectors, inside the MLP, between LSTM layers, and of the final state.
-        As predictions are made without dropout, training ends with a fit of the bias of the linear
-        layer without it, on the same samples, so that they are right on average.
+        After the last epoch, the bias of the linear layer is fitted to the same samples without
+        dropout, so that predictions, which are made without it, are right on average.
     lr : float, default=0.001
         Learning rate of the AdamW optimizer [2]_.
     weight_decay : float, default=0.6
@@ -273,6 +273,8 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train for one more epoch, on all samples and without early stopping.
+
+        Unlike `fit`, it does not fit the bias of the linear layer without dropout afterwards.
 
         Between calls `lr`, `weight_decay`, `batch_size`, `dropout`, `class_weight` and `verbose`
         may be changed. A change of the network, `average`, `device`, `callbacks` or `random_state`

@@ -49,7 +49,8 @@ def make_code_vectors(X, *, embedding_dim=256, random_state=None):
     -----
     The positive pointwise mutual information of two codes, from how many visits have both, is
     factorised with the square root of the singular values on either side [1]_ (p. 216), and scaled
-    to the unit variance that random vectors have.
+    to the standard deviation of 1/4 that random vectors have under ``aggregation="sum"``. Multiply
+    them by 4 for another aggregation.
 
     References
     ----------
@@ -155,4 +156,4 @@ def _vectors_from_visits(sequences, embedding_dim, seed):
     # A code that shares no visit with another would start blind: it stays random.
     shares = np.flatnonzero(ppmi.getnnz(axis=1))
     vectors = vectors[shares]
-    return tokens[shares], vectors / np.sqrt(np.mean(vectors**2))
+    return tokens[shares], vectors / (4 * np.sqrt(np.mean(vectors**2)))

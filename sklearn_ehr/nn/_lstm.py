@@ -120,6 +120,8 @@ class VisitLSTM(nn.Module):
     def reset_parameters(self, generator=None):
         """Draw new weights, from the distributions that torch's own layers draw theirs from.
 
+        Only embeddings that are summed begin with a standard deviation of 1/4, not 1.
+
         Parameters
         ----------
         generator : torch.Generator, default=None
@@ -266,9 +268,9 @@ class VisitLSTM(nn.Module):
 
     @torch.no_grad()
     def _scale_embedding(self):
-        """Scale embeddings that are normally distributed, and begin ids 0 and 1 with zeros."""
+        """Scale random embeddings, and let those of ids 0 and 1 begin with zeros."""
         if self.encoder.aggregation == "sum":
-            # A sum of sixteen then varies as one does under other aggregations.
+            # A sum of sixteen codes then varies as a single code otherwise would.
             self.embedding.weight /= 4
         self.embedding.weight[:2] = 0
 
