@@ -178,7 +178,7 @@ class VisitNet(NeuralNet):
         X = dataset.sequences, torch.from_numpy(dataset.weight.astype(np.float32))
         bias = self.module_.head.bias
         shift = torch.zeros_like(bias, requires_grad=True)
-        # Where an outcome never happens, no bias is low enough; there the tolerance ends the search.
+        # For an outcome that never happens no bias is low enough: there the tolerance ends it.
         optimizer = torch.optim.LBFGS(
             [shift], max_iter=50, tolerance_grad=1e-5, line_search_fn="strong_wolfe"
         )
