@@ -22,6 +22,6 @@ def few_epochs(monkeypatch):
 @pytest.fixture
 def without_bias_fit(monkeypatch):
     """Leave networks as they are after their epochs, where a test asks what these did."""
-    from sklearn_ehr.estimators._net import VisitNet
+    from sklearn_ehr.estimators import _base
 
-    monkeypatch.setattr(VisitNet, "fit_bias", lambda self, dataset: None)
+    monkeypatch.setattr(_base, "fit_bias", lambda net, dataset: None)

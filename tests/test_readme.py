@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sklearn
+from sklearn.pipeline import make_pipeline
 
 import sklearn_ehr.datasets
 from sklearn_ehr.datasets import make_visits
@@ -49,6 +51,15 @@ def test_lines_for_own_tables_show_what_they_say():
 def test_lines_for_a_hold_out_set_take_the_cohort_of_the_lines_before():
     names = run("PatientShuffleSplit(", run("events = pd.DataFrame"))
     assert sorted([*names["X_train"].groups, *names["X_test"].groups]) == ["a", "b"]
+
+
+def test_lines_for_a_validation_set_in_a_pipeline_transform_it(few_epochs):
+    X, y = make_visits(300, n_codes=40, random_state=0)
+    names = {name: getattr(sklearn_ehr, name) for name in sklearn_ehr.__all__}
+    with sklearn.config_context():
+        model = run("transform_input", names | {"make_pipeline": make_pipeline})["model"]
+        model.fit(X[:200], y[:200], X_val=X[200:], y_val=y[200:])
+    assert model[-1].history_["valid_loss"].notna().all()
 
 
 def test_lines_for_samples_take_the_events_of_the_lines_before():

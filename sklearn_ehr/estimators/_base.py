@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, check_random_state
 from ..nn import VisitLSTM
 from ..utils import CallbackSupportMixin
 from ..visits import TruncatedHistories, refuse_overlaps, with_earlier
+from ._bias import fit_bias
 from ._building import build_net, initialize, tunable
 from ._dataset import VisitDataset
 from ._device import plain_torch
@@ -109,7 +110,7 @@ class BaseVisitLSTM(CallbackSupportMixin, BaseEstimator):
             )
         if not self.early_stopping:
             raise ValueError("X_val is for early stopping; set early_stopping=True.")
-        X_val = as_sequences(X_val)
+        X_val = as_sequences(X_val, "X_val")
         warn_if_shared(X_val.groups, X.groups)
         name = type(self).__name__
         refuse_other_input("X_val", X_val, X.vocabulary, X.feature_names, name)
@@ -149,9 +150,9 @@ class BaseVisitLSTM(CallbackSupportMixin, BaseEstimator):
             net, history = self._train_again(net, history, samples, learnt, seed, progress, **task)
         if history["stage"].iloc[-1] == "refit":
             training = samples
-        with plain_torch(net.device):
-            net.fit_bias(training.data.weighted_to_one())
         self._keep(net, history, random_state, learnt | {"embedding_coverage_": coverage})
+        with plain_torch(net.device):
+            fit_bias(net, training.data.weighted_to_one())
         progress.finish(history)
 
     def _train_once(self, training, validation, learnt, seed, stage, **task):

@@ -26,7 +26,8 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
 
     The embeddings of the codes of a visit are pooled into a vector, an LSTM reads these vectors
     from the first visit to the last, and a linear layer turns its last state into the log-odds of
-    the second class (two classes), a logit per class, or log-odds per label (multilabel).
+    the second class (two classes), a logit per class, or log-odds per label (multilabel). The loss
+    is the cross-entropy, the mean over samples, or over labels too.
 
     Parameters
     ----------
@@ -35,7 +36,8 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     embedding_init : mapping or DataFrame, default=None
         Initial embeddings, for instance those of `make_code_vectors`: a mapping from code to
         vector, or a frame with codes as its index and `embedding_dim` columns. The embeddings of
-        all other codes are initialized at random. To keep the given embeddings fixed, pass
+        all other codes are initialized at random, with a standard deviation of 1/4 if `aggregation`
+        is "sum", otherwise of 1. To keep the given embeddings fixed, pass
         ``callbacks=[skorch.callbacks.Freezer("embedding.weight")]``.
     hidden_dim : int, default=128
         Size of the state of the LSTM, per direction.
@@ -43,7 +45,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         Number of stacked LSTM layers.
     aggregation : {"mean", "sum", "max", "attention"}, default="sum"
         How the embeddings of the codes of a visit are pooled. "attention" learns a weight for each
-        code.
+        code. With `time_gaps`, "mean" can learn more from gaps than "sum".
     mlp_dim : int, default=0
         Number of hidden units of a residual MLP on the vector of each visit, which can learn
         interactions between codes. 0 means no MLP.
@@ -55,8 +57,6 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         days or in the unit of numeric times.
     dropout : float, default=0.5
         Dropout rate of visit vectors, inside the MLP, between LSTM layers, and of the final state.
-        After the last epoch, the bias of the linear layer is fitted to the same samples without
-        dropout, so that predictions, which are made without it, are right on average.
     lr : float, default=0.001
         Learning rate of the AdamW optimizer [2]_.
     weight_decay : float, default=0.6
@@ -115,8 +115,10 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         Share of the codes whose initial embedding was given by `embedding_init`.
     history_ : DataFrame
         One row per epoch: the `stage` of training that it belongs to ("fit", "refit" or
-        "partial_fit"), the learning rate, the losses on training and validation samples, the
-        validation score if there is `scoring`, and the duration in seconds.
+        "partial_fit"), its number in that stage (`epoch`), the learning rate (`lr`), the mean loss
+        on training samples, with dropout (`train_loss`), that on validation samples (`valid_loss`),
+        the validation score if there is `scoring` (`valid_score`), and the duration in seconds
+        (`dur`). Losses are weighted by sample and class, and are those before the bias is refitted.
 
     See Also
     --------
@@ -125,6 +127,9 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
 
     Notes
     -----
+    After training, the bias of the linear layer is refitted on the training samples with dropout
+    turned off, so that the mean prediction matches the mean outcome.
+
     A history without visits has a zero state, so its prediction is that of the last layer's bias
     (and of the features, if any), not the base rate.
 
@@ -229,8 +234,9 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
             Weights of the samples. A sample with weight 0 is left out.
         X_val : VisitSequences or array-like of shape (n_val, n_visits, n_codes), default=None
             Histories of a validation set for early stopping, for instance of a later year. By
-            default, the validation set is split off from `X`. In a pipeline, set
-            ``transform_input=["X_val"]``.
+            default, the validation set is split off from `X`. In a pipeline with
+            ``transform_input=["X_val"]``, it takes metadata routing and
+            ``set_fit_request(X_val=True, y_val=True)``.
         y_val : array-like of shape (n_val,) or (n_val, n_labels), default=None
             Outcomes of the validation set.
 
@@ -274,7 +280,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train for one more epoch, on all samples and without early stopping.
 
-        Unlike `fit`, it does not fit the bias of the linear layer without dropout afterwards.
+        Unlike `fit`, it does not refit the bias of the linear layer.
 
         Between calls `lr`, `weight_decay`, `batch_size`, `dropout`, `class_weight` and `verbose`
         may be changed. A change of the network, `average`, `device`, `callbacks` or `random_state`
@@ -305,7 +311,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         encoded = coding.encode(y)
         if n_other := np.count_nonzero(encoded < 0):
             raise ValueError(
-                f"y has {n_other} label(s) that are none of the {len(coding.classes)} classes "
+                f"y has {n_other} label(s) that are not among the {len(coding.classes)} classes "
                 f"known from the first call. Name all labels there will be in classes."
             )
         if self.class_weight == "balanced":

@@ -37,7 +37,8 @@ def given_survival_to(after, log_curves, ends):
 def read_conditional_after(conditional_after, n_samples, max_time):
     """Time up to which each sample is known to have survived, ndarray of shape (n_samples,).
 
-    One time stands for all samples. Negative times and times beyond `max_time` are refused.
+    One time stands for all samples. Raises for another number of times, and for negative or
+    non-finite ones or those beyond `max_time`.
     """
     after = as_floats(conditional_after, "conditional_after")
     if after.shape not in ((), (n_samples,)):
@@ -53,7 +54,7 @@ def read_conditional_after(conditional_after, n_samples, max_time):
     if n_beyond := np.count_nonzero(after > max_time):
         raise ValueError(
             f"conditional_after has {n_beyond} time(s) beyond {max_time:g}, where the follow-up of "
-            f"the training samples ends. Nothing is known of who survives for longer; give "
+            f"the training samples ends. Survival beyond that is unknown; give "
             f"earlier times, in the unit of the times in fit."
         )
     return np.broadcast_to(after, n_samples)

@@ -33,8 +33,8 @@ def refuse_changes(estimator, started_with):
     now = fixed_parameters(estimator)
     if changed := [name for name, value in started_with.items() if not _is_same(value, now[name])]:
         raise ValueError(
-            f"partial_fit goes on with the network that it has, so {', '.join(changed)} cannot be "
-            f"changed between calls. Set back what was changed, or call fit to start anew."
+            f"partial_fit continues training the existing network, so {', '.join(changed)} cannot "
+            f"be changed between calls. Set back what was changed, or call fit to start anew."
         )
 
 

@@ -9,24 +9,27 @@ from ..nn import VisitBatch
 from ..utils import offsets_from_lengths
 from ..visits import UNKNOWN, VisitSequences
 
+_WAY_OUT = {
+    "X": "Put a transformer before this: make_pipeline(VisitSequenceTransformer(), ...).",
+    "X_val": "Transform it as X; in a pipeline, set transform_input=['X_val'].",
+}
 # Embeddings of 256 numbers, and what their training keeps beside them, take 5 GiB.
 _MOST_IDS = 2**20
 # As many vectors of 256 numbers take 128 MiB.
 _MOST_VISITS = 2**17
 
 
-def as_sequences(X):
-    """At least one sample: sequences as they are, or those of padded codes (0 for padding)."""
+def as_sequences(X, name="X"):
+    """Return `X` as sequences; convert padded codes (0 is padding)."""
     if not isinstance(X, VisitSequences):
         if hasattr(X, "columns") or hasattr(X, "visible_events"):
             raise TypeError(
-                f"X must be VisitSequences or padded codes of shape (n_samples, n_visits, "
-                f"n_codes), got {type(X).__name__}. Put VisitSequenceTransformer before this: "
-                f"make_pipeline(VisitSequenceTransformer(), ...)."
+                f"{name} must be VisitSequences or padded codes of shape (n_samples, n_visits, "
+                f"n_codes), got {type(X).__name__}. {_WAY_OUT[name]}"
             )
         X = VisitSequences.from_padded(X)
     if not len(X):
-        raise ValueError("X has 0 samples, while a minimum of 1 is required.")
+        raise ValueError(f"{name} has 0 samples, while a minimum of 1 is required.")
     return X
 
 
@@ -123,8 +126,8 @@ def batches_by_length(lengths, batch_size):
 def read_times(sequences, by_visit):
     """Gap before each visit, and time to the prediction after it: float32 ndarray (n_visits, 2).
 
-    `by_visit` says whether predictions are made as of every visit. Missing times are refused, and
-    longer ones than 32-bit floats hold.
+    `by_visit` says whether predictions are made as of every visit. Raises if times are missing or
+    exceed the range of 32-bit floats.
     """
     waits = sequences.waits_by_visit() if by_visit else sequences.times_to_prediction
     times = np.stack([sequences.time_gaps, waits], axis=1)

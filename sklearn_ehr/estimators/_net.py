@@ -168,31 +168,6 @@ class VisitNet(NeuralNet):
         super().on_epoch_begin(net, **kwargs)
         self.history.record("lr", self.optimizer_.param_groups[0]["lr"])
 
-    def fit_bias(self, dataset):
-        """Fit the bias of the head to what the trained module answers without dropout.
-
-        Dropout scatters the answers, so a bias under which they are right on average is wrong here.
-        """
-        outputs = self.forward(dataset, device=self.device)
-        target = torch.from_numpy(dataset.target)
-        X = dataset.sequences, torch.from_numpy(dataset.weight.astype(np.float32))
-        bias = self.module_.head.bias
-        shift = torch.zeros_like(bias, requires_grad=True)
-        # For an outcome that never happens no bias is low enough: there the tolerance ends it.
-        optimizer = torch.optim.LBFGS(
-            [shift], max_iter=50, tolerance_grad=1e-5, line_search_fn="strong_wolfe"
-        )
-
-        def loss():
-            optimizer.zero_grad()
-            value = self.get_loss(outputs + shift, target, X)
-            value.backward()
-            return value
-
-        optimizer.step(loss)
-        with torch.no_grad():
-            bias += shift
-
     def partial_fit(self, X, y=None, classes=None, **fit_params):
         """Train, and be ready to predict however that ends."""
         try:

@@ -28,7 +28,9 @@ class Progress:
         if self._will_refit:
             context = context.subcontext(task_name=name, max_subtasks=int(n_epochs))
             context.call_on_fit_task_begin(**facts())
-        yield Stage(name, n_epochs, self._estimator.verbose, patience, context, facts)
+        refit_follows = self._will_refit and name == "fit"
+        verbose = self._estimator.verbose
+        yield Stage(name, n_epochs, verbose, patience, context, facts, refit_follows)
         if self._will_refit:
             context.call_on_fit_task_end(**facts())
 
@@ -55,9 +57,11 @@ class Progress:
 class Stage:
     """Progress of one training: the watcher of a net."""
 
-    def __init__(self, name, n_epochs, verbose, patience=None, context=None, facts=None):
+    def __init__(
+        self, name, n_epochs, verbose, patience=None, context=None, facts=None, refit_follows=False
+    ):
         self.name, self.n_epochs = name, int(n_epochs)
-        self._verbose, self._patience = verbose, patience
+        self._verbose, self._patience, self._refit_follows = verbose, patience, refit_follows
         self._context, self._facts, self._epoch = context, facts, None
         self._start = None
 
@@ -73,7 +77,8 @@ class Stage:
         is_whole = is_complete(net.history[-1])
         if self._verbose and is_whole:
             history, seconds = epochs(net.history, self.name), perf_counter() - self._start
-            _print(epoch_line(history, seconds, self.n_epochs, self._patience))
+            options = self._patience, self._refit_follows
+            _print(epoch_line(history, seconds, self.n_epochs, *options))
         epoch, self._epoch = self._epoch, None
         # Half an epoch makes no model to show.
         view = self._view(net) if is_whole else None
@@ -84,7 +89,7 @@ class Stage:
         return lambda: {"net_": frozen_copy(net), "history_": epochs(net.history, self.name)}
 
 
-def epoch_line(history, seconds, n_epochs, patience=None):
+def epoch_line(history, seconds, n_epochs, patience=None, refit_follows=False):
     """What is told of the last epoch of a training, given all so far and the time they took."""
     last = history.iloc[-1]
     figures = last.drop([name for name in _NOT_LISTED if name in last])
@@ -96,6 +101,8 @@ def epoch_line(history, seconds, n_epochs, patience=None):
         best = best_epoch(history)
         told.append(f"best epoch {best}")
         n_least = min(n_left, patience - (len(history) - best))
+        if refit_follows:
+            n_least, n_left = n_least + best, n_left + n_epochs
     if n_least > 0:
         pace = seconds / len(history)
         told.append(f"{_durations(pace * n_least, pace * n_left)} left")

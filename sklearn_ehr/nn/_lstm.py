@@ -120,7 +120,7 @@ class VisitLSTM(nn.Module):
     def reset_parameters(self, generator=None):
         """Draw new weights, from the distributions that torch's own layers draw theirs from.
 
-        Only embeddings that are summed begin with a standard deviation of 1/4, not 1.
+        Embeddings start with a standard deviation of 1/4 if `aggregation` is "sum".
 
         Parameters
         ----------

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 from sklearn.metrics import log_loss
+from skorch.callbacks import Freezer
 
 from sklearn_ehr import (
     LSTMVisitClassifier,
@@ -11,6 +12,7 @@ from sklearn_ehr import (
     LSTMVisitSurvival,
     LSTMVisitTagger,
 )
+from sklearn_ehr.estimators.targets import place_in_intervals
 
 RNG = np.random.default_rng(0)
 N = 300
@@ -71,21 +73,22 @@ def test_mean_number_is_that_of_the_outcomes(loss):
 
 
 def test_half_of_the_numbers_lie_below_predicted_medians():
-    y = RNG.exponential(1 + 4 * RARE)
-    model = LSTMVisitRegressor(loss="absolute_error", **WHOLE).fit(X, y)
-    assert (y < model.predict(X)).mean() == pytest.approx(0.5, abs=0.02)
+    y = RNG.exponential(1 + 4 * RARE) ** 3
+    params = WHOLE | {"max_epochs": 1, "lr": 1e-4}
+    model = LSTMVisitRegressor(loss="absolute_error", **params).fit(X, y)
+    assert (y < y.mean()).mean() > 0.75
+    assert (y < model.predict(X)).mean() == pytest.approx(0.5, abs=0.01)
 
 
-def test_survival_is_that_of_all_samples_on_average():
-    time, event = RNG.exponential(20, N), RNG.random(N) < 0.7
+def test_as_many_events_are_expected_as_happened():
+    time = RNG.exponential(20, N)
+    event = RNG.choice(3, N, p=[0.3, 0.6, 0.1])
     y = np.rec.fromarrays([event, time], names=["event", "time"])
     model = LSTMVisitSurvival(**WHOLE, n_intervals=5).fit(X, y)
-    hazard = model.predict_cumulative_hazard_function(X, return_array=True)
-    # Those at risk in the first interval are all but the early censored.
-    happened = event & (time <= model.unique_times_[0])
-    at_risk = event | (time > model.unique_times_[0] / 2)
-    share = happened.sum() / at_risk.sum()
-    assert -np.expm1(-hazard[at_risk, 0]).mean() == pytest.approx(share, abs=1e-3)
+    hazards = np.exp(model._log_hazards(X)[:, :, 1:])
+    happened = place_in_intervals(event, time, model.unique_times_)
+    expected = hazards[happened >= 0].sum(axis=0)
+    np.testing.assert_allclose(expected, [(event == 1).sum(), (event == 2).sum()], rtol=1e-4)
 
 
 def test_what_never_happens_in_an_interval_stays_possible():
@@ -94,8 +97,39 @@ def test_what_never_happens_in_an_interval_stays_possible():
     y = np.rec.fromarrays([event, time], names=["event", "time"])
     model = LSTMVisitSurvival(**WHOLE, n_intervals=4).fit(X, y)
     incidence = model.predict_cumulative_incidence(X)
-    assert 0 < incidence[:, 1, 0].min() < incidence[:, 1, 0].max() < 0.01
-    assert np.abs(model.net_.module_.head.bias.detach().numpy()).max() < 20
+    # Of the order of half a sample.
+    assert 1e-4 < incidence[:, 1, 0].min() < incidence[:, 1, 0].max() < 0.01
+
+
+def test_rare_outcomes_and_many_labels_are_right_on_average():
+    weight = np.where(RARE, 1e-5, 1.0)
+    risk = LSTMVisitClassifier(**WHOLE).fit(X, RARE, weight).predict_proba(X)[:, 1]
+    expected = np.average(RARE, weights=weight)
+    assert expected < 1e-5
+    assert np.average(risk, weights=weight) == pytest.approx(expected, rel=0.01)
+    labels = (RNG.random((N, 100)) < 0.02).astype(int)
+    labels[0] = 1
+    proba = LSTMVisitClassifier(**WHOLE).fit(X, labels).predict_proba(X)
+    np.testing.assert_allclose(proba.mean(axis=0), labels.mean(axis=0), rtol=1e-3)
+
+
+def test_bias_that_the_user_has_frozen_stays():
+    callbacks = [Freezer("head.*")]
+    trained = LSTMVisitClassifier(**WHOLE, callbacks=callbacks).fit(X, RARE)
+    params = WHOLE | {"lr": 1e-20, "max_epochs": 1}
+    first = LSTMVisitClassifier(**params, callbacks=callbacks).fit(X, RARE)
+    assert trained.net_.module_.head.bias.item() == first.net_.module_.head.bias.item()
+
+
+def test_interrupted_refit_of_the_bias_leaves_a_fitted_estimator(monkeypatch):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("torch.optim.LBFGS.step", interrupt)
+    model = LSTMVisitClassifier(**WHOLE)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, RARE)
+    assert model.predict_proba(X).shape == (N, 2)
 
 
 def test_bias_is_fitted_to_what_the_network_was_trained_on():

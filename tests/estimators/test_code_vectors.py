@@ -156,7 +156,7 @@ def test_vectors_give_back_the_mutual_information_of_codes():
     shares = np.flatnonzero(information.any(axis=0))
     assert tokens.tolist() == (shares + 2).tolist()
     assert vectors.shape == (len(shares), 9)
-    np.testing.assert_allclose(np.mean(vectors**2), 1, rtol=1e-5)
+    np.testing.assert_allclose(np.mean(vectors**2), 1 / 16, rtol=1e-5)
     # The singular vectors of a symmetric matrix: their products are its absolute value, but for
     # the smallest one, which a truncated decomposition leaves out; it is a randomised one.
     u, s, _ = np.linalg.svd(information)

@@ -205,6 +205,15 @@ def test_time_left_is_until_patience_or_epochs_run_out(losses, seconds, patience
     assert line.endswith(f", {told}")
 
 
+def test_time_left_includes_a_refit():
+    """At least of as many epochs as are best so far, at most of all."""
+    history = history_of(valid_loss=[0.5, 0.3, 0.4])
+    line = epoch_line(history, 3, 50, patience=5, refit_follows=True)
+    assert line.endswith("best epoch 2, 6.0 s to 1:37 min left")
+    at_the_end = epoch_line(history, 3, 3, patience=1, refit_follows=True)
+    assert at_the_end.endswith("best epoch 2, 2.0 to 3.0 s left")
+
+
 def test_line_without_patience():
     history = history_of("refit", train_loss=[0.3, 0.000123456])
     assert epoch_line(history, 4, 12) == "Refit epoch  2/12: train_loss 0.0001235, 20 s left"

@@ -154,6 +154,13 @@ def test_patients_on_both_sides_are_told():
     assert any(warning.filename == __file__ for warning in record)
 
 
+def test_validation_set_that_is_not_transformed_is_named():
+    cohort, y = make_visits(160, random_state=0)
+    sequences = VisitSequenceTransformer(min_frequency=2).fit_transform(cohort)
+    with pytest.raises(TypeError, match=r"X_val must be .* got Cohort\. Transform it as X"):
+        LSTMVisitClassifier(**TINY).fit(sequences, y, X_val=cohort, y_val=y)
+
+
 def test_pipeline_transforms_the_validation_set():
     cohort, y = make_visits(160, random_state=0)
     with config_context(enable_metadata_routing=True):

@@ -80,7 +80,8 @@ class LabelCoding:
 def check_labels(X, y, estimator):
     """One label a sample, or an indicator of 0 and 1, one column a label.
 
-    Missing, null and continuous labels are refused, and another length than that of `X`.
+    Raises for missing, null or continuous labels, an array of two dimensions that is no indicator,
+    or a length that differs from `X`.
     """
     require_y(y, estimator)
     try:
@@ -125,7 +126,7 @@ def check_two_classes(classes, estimator):
     if len(classes) < 2:
         raise ValueError(
             f"{estimator} needs samples of at least 2 classes, but the data contains only one "
-            f"class: {classes[0]!r}."
+            f"class: {classes.tolist()[0]!r}."
         )
 
 

@@ -51,11 +51,12 @@ def _check_fields(y, estimator):
     kinds = [dtype[name].kind for name in fields]
     if len(kinds) == 2 and kinds[0] in "biu" and kinds[1] in "iuf":
         return
-    got = ", ".join(f"{name!r} ({dtype[name]})" for name in fields) or "no fields"
+    got = ", ".join(f"{name!r} ({dtype[name]})" for name in fields)
+    got = f"the fields {got}" if fields else f"a {type(y).__name__}"
     raise ValueError(
         f"{estimator} needs y as a structured array of two fields: first the event (boolean, or "
         f"an integer that is 0 if censored and 1, 2, ... for competing events), then the time (a "
-        f"number). Got {type(y).__name__} with {got}. Make one with "
+        f"number). Got {got}. Make one with "
         f"frame[[event, time]].to_records(index=False), after .astype({{event: int}}) if events "
         f"are floats, or with sksurv.util.Surv.from_arrays(event, time)."
     )

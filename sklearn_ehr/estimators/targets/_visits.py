@@ -47,7 +47,7 @@ def flatten_labels(X, y, estimator):
 def read_labels(labels):
     """Labels of visits as they are, and whether each visit has any.
 
-    Of one label a visit, only those there are; of several all, as float64, NaN where missing.
+    With one label per visit, missing labels are dropped; with several, they are NaN.
     """
     is_there = ~pd.isna(labels)
     if not is_there.any():

@@ -46,6 +46,6 @@ def as_floats(values, name):
     except (TypeError, ValueError):
         raise ValueError(
             f"{name} must hold a number for each sample; got a {type(values).__name__} that does "
-            f"not convert to float. Make lengths of time numbers by dividing by "
+            f"not convert to float. Convert durations to numbers by dividing by "
             f"pandas.Timedelta('1D')."
         ) from None
