@@ -306,29 +306,10 @@ class TemporalPatientSplit(BaseCrossValidator):
 
 
 def split_off_patients(y, groups, fraction, random_state):
-    """Split off the samples of a share of the patients, stratified by outcome if possible.
+    """Positions of the samples that are kept, and of those of a share of the patients.
 
-    A patient with several outcomes is counted under the rarest of them.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n_samples,)
-        Outcomes, encoded as integers from 0 on.
-    groups : ndarray of shape (n_samples,)
-        Group of each sample, usually its patient.
-    fraction : float
-        Share of the patients to split off.
-    random_state : int
-
-    Returns
-    -------
-    kept, apart : ndarrays of int
-        Positions of the samples that are kept, and of those split off.
-
-    Raises
-    ------
-    ValueError
-        If there are too few patients to split.
+    Stratified by outcome, which is encoded as integers from 0 on, if possible; a patient with
+    several outcomes is counted under the rarest. Raises a ValueError for too few patients.
     """
     patients, patient = np.unique(groups, return_inverse=True)
     # Ranks run from the most common outcome to the rarest, so the highest of a patient is kept.

@@ -312,20 +312,8 @@ class Cohort(SampleIndexing):
     def is_recent(self, length, time, sample):
         """Whether times come after the start of a window that ends at the prediction.
 
-        The window starts like a `lookback` of this length. Its end is not checked.
-
-        Parameters
-        ----------
-        length : timedelta64 or number
-            Length of the window, as returned by `as_duration`.
-        time : ndarray of shape (n,)
-            Times of the same dtype as those of the events, without nulls.
-        sample : ndarray of int, shape (n,)
-            Sample that each time belongs to.
-
-        Returns
-        -------
-        ndarray of bool, shape (n,)
+        The window starts like a `lookback` of this length, as returned by `as_duration`. Its end is
+        not checked. `sample` is the sample that each time belongs to; times have no nulls.
         """
         return self._visible.is_recent(length, time, sample)
 

@@ -171,15 +171,8 @@ class EventTable:
     def bounds_of(self, patient):
         """Positions at which the static and the dated events of patients start, and both end.
 
-        Parameters
-        ----------
-        patient : ndarray of int, shape (n,)
-            Positions in `patients`. One beyond the end stands for a patient without events.
-
-        Returns
-        -------
-        first, dated, last : ndarrays of int64, shape (n,)
-            Start of the static events, start of the dated events, and end of both.
+        `patient` are positions in `patients`. One beyond the end stands for a patient without
+        events.
         """
         has_events = patient < len(self.patients)
         if not has_events.any():
@@ -262,19 +255,9 @@ class EventTable:
     def compact(self, patients, keep):
         """Select patients and events, and drop the codes and visit ids that are left unused.
 
-        Parameters
-        ----------
-        patients : ndarray of int
-            Positions of the patients to keep, ascending.
-        keep : ndarray of bool, shape (n_events,)
-            True for each event to keep. All of these must belong to `patients`.
-
-        Returns
-        -------
-        table : EventTable
-        position : ndarray of shape (n_events + 1,)
-            Number of events kept before each position, which is the new position of an event kept
-            and of the end of a range.
+        `patients` are positions, ascending, and `keep` is True for each event to keep, all of them
+        of these patients. Also returns the number of events kept before each position, which is
+        the new position of an event kept and of the end of a range.
         """
         position = offsets_from_lengths(keep)
         table = object.__new__(EventTable)

@@ -73,20 +73,9 @@ class TruncatedHistories(SampleIndexing):
 
     Each one holds the visits that `max_visits` would have kept at that time. Histories are built
     when they are indexed, because all of them together repeat a visit up to `max_visits` times.
-
-    Parameters
-    ----------
-    sequences : VisitSequences
-        What `max_visits` kept, which also tells `max_visits`.
-    whole : VisitSequences
-        The same samples, as `with_earlier` returns them.
-
-    Attributes
-    ----------
-    visits : ndarray of shape (n_histories,)
-        Position in `sequences` of the visit that each history ends with.
-    lengths : ndarray of shape (n_histories,)
-        Number of visits in each history.
+    `sequences` are what `max_visits` kept, and `whole` is what `with_earlier` makes of them.
+    `visits` are the positions in `sequences` of the visit that each history ends with, and
+    `lengths` the numbers of visits.
     """
 
     _way_out = "Index it to get VisitSequences."

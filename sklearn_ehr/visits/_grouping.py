@@ -43,12 +43,9 @@ def check_visits(table, visits):
 
 
 def group_events(cohort, visits, event_codes=None):
-    """Group the visible events of a cohort into ordered visits.
+    """Group the visible events of a cohort into ordered visits, as `VisitSequences`.
 
-    Returns
-    -------
-    VisitSequences
-        The tokens are positions in `event_codes.names`, by default in the codes of the event table.
+    The tokens are positions in `event_codes.names`, by default in the codes of the event table.
     """
     table = cohort.event_table
     check_visits(table, visits)
