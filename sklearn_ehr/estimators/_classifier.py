@@ -118,7 +118,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         "partial_fit"), its number in that stage (`epoch`), the learning rate (`lr`), the mean loss
         on training samples, with dropout (`train_loss`), that on validation samples (`valid_loss`),
         the validation score if there is `scoring` (`valid_score`), and the duration in seconds
-        (`dur`). Losses are weighted by sample and class, and are those before the bias is refitted.
+        (`dur`). Losses are weighted, and are those before the bias is refitted.
 
     See Also
     --------
@@ -137,8 +137,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     ``ScoringMonitor``. Each epoch of `fit` is a task, and callbacks can ask for the model fitted so
     far.
 
-    On CUDA, cuDNN may use TF32 (``torch.backends.cudnn.allow_tf32``), so results differ slightly
-    from those on a CPU.
+    On CUDA, cuDNN may use TF32 (``torch.backends.cudnn.allow_tf32``): results differ slightly.
 
     References
     ----------
@@ -266,7 +265,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
             return self._encode(X_val, labels, coding, class_weight, np.ones(len(labels)))
 
         validation = self._read_validation(X, X_val, y_val, encode)
-        self._train(samples, validation, _learnt(coding), **coding.task())
+        self._train(samples, validation, coding.learnt(), **coding.task())
         return self
 
     def _encode(self, X, y, coding, class_weight, given):
@@ -280,11 +279,10 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train for one more epoch, on all samples and without early stopping.
 
-        Unlike `fit`, it does not refit the bias of the linear layer.
-
-        Between calls `lr`, `weight_decay`, `batch_size`, `dropout`, `class_weight` and `verbose`
-        may be changed. A change of the network, `average`, `device`, `callbacks` or `random_state`
-        raises an error; all other parameters are ignored here.
+        Unlike `fit`, it does not refit the bias of the linear layer. Between calls `lr`,
+        `weight_decay`, `batch_size`, `dropout`, `class_weight` and `verbose` may be changed. A
+        change of the network, `average`, `device`, `callbacks` or `random_state` raises an error;
+        all other parameters are ignored here.
 
         Parameters
         ----------
@@ -322,7 +320,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         given = check_weight(sample_weight, X, is_scaled=False)
         weight = weigh_classes(self.class_weight, given, encoded, coding)
         self._train_further(X, coding.as_target(encoded), weight, **coding.task())
-        vars(self).update(_learnt(coding))
+        vars(self).update(coding.learnt())
         return self
 
     def decision_function(self, X):
@@ -393,15 +391,10 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         """
         check_is_fitted(self)
         X = as_sequences(X)
-        outputs = self._outputs_by_visit(X)
-        proba = self._coding.to_proba(self._coding.to_logits(outputs))
+        proba = self._coding.to_proba(self._coding.to_logits(self._outputs_by_visit(X)))
         return split_by_sample(proba, X.sample_offsets)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
-
-
-def _learnt(coding):
-    return {"_coding": coding, "classes_": coding.classes}

@@ -187,7 +187,7 @@ dropout, lr, weight_decay, batch_size, max_epochs
             return self._encode(X_val, y_val, labels, is_labelled, coding)
 
         validation = self._read_validation(X, X_val, y_val, encode)
-        learnt = {"_coding": coding, "classes_": coding.classes}
+        learnt = coding.learnt()
         task = coding.task() | {"net": VisitTaggerNet}
         self._train(samples, validation, learnt, **task)
         return self

@@ -76,6 +76,10 @@ class LabelCoding:
             "output_dim": 1 if self.is_binary else len(self.classes),
         }
 
+    def learnt(self):
+        """Attributes of an estimator that predicts labels."""
+        return {"_coding": self, "classes_": self.classes}
+
 
 def check_labels(X, y, estimator):
     """One label a sample, or an indicator of 0 and 1, one column a label.
