@@ -76,7 +76,7 @@ def test_gaps_lift_what_only_gaps_tell_from_chance_to_near_the_true_risk(gaps):
     X, y, risk = gaps
     train, test = np.arange(1000), np.arange(1000, 1500)
     options = {"embedding_dim": 16, "hidden_dim": 32, "max_epochs": 20, "lr": 5e-3}
-    options["aggregation"] = "mean"
+    options["weight_decay"] = 0.01
     blind = tiny(time_gaps=False, **options).fit(X[train], y[train])
     seeing = tiny(**options).fit(X[train], y[train])
     best = roc_auc_score(y[test], risk[test])
