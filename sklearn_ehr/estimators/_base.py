@@ -14,13 +14,19 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, check_random_state
 
 from ..nn import VisitLSTM
-from ..utils import CallbackSupportMixin
+from ..utils import CallbackSupportMixin, SavedStateMixin, library_versions
 from ..visits import TruncatedHistories, refuse_overlaps, with_earlier
 from ._bias import fit_bias
-from ._building import build_net, initialize, tunable
+from ._building import build_net, callbacks_of, initialize, tunable
 from ._dataset import VisitDataset
 from ._device import plain_torch
-from ._further import fixed_parameters, refuse_changes, refuse_unscaled, warn_of_unknown
+from ._further import (
+    FIXED,
+    fixed_parameters,
+    refuse_changes,
+    refuse_unscaled,
+    warn_of_unknown,
+)
 from ._history import (
     best_epoch,
     epochs,
@@ -40,14 +46,16 @@ from ._inputs import (
     size_of,
 )
 from ._net import refuse_monitors, training_watched
+from ._net_state import net_of_state, state_of_net
 from ._progress import Progress, Stage
 from ._samples import Samples, warn_if_few, warn_if_shared
 from ._scoring import score_of, warn_if_constant
 
 _LARGEST_SEED = 2**31 - 1
+_LIBRARIES = ("sklearn_ehr", "numpy", "pandas", "scikit-learn", "skorch", "torch")
 
 
-class BaseVisitLSTM(CallbackSupportMixin, BaseEstimator):
+class BaseVisitLSTM(SavedStateMixin, CallbackSupportMixin, BaseEstimator):
     """What every task's estimator shares: the hyper-parameters, training, and forward passes.
 
     A subclass brings `fit`, which encodes its target and calls `_train`, and `predict`, which reads
@@ -203,6 +211,9 @@ class BaseVisitLSTM(CallbackSupportMixin, BaseEstimator):
                 learnt = {"_has_warned": True}
             sequences = self._known(sequences)
             net.retune(**tunable(self))
+            if net.callbacks is None:
+                net.callbacks = callbacks_of(self)
+                net.initialize_callbacks()
         else:
             random_state = check_random_state(self.random_state)
             net = build_net(self, **size_of(sequences), **task)
@@ -250,7 +261,30 @@ class BaseVisitLSTM(CallbackSupportMixin, BaseEstimator):
             "feature_names_": sequences.feature_names,
             "_started_with": fixed_parameters(self),
             "_has_warned": False,
+            "_versions": library_versions(*_LIBRARIES),
         }
+
+    def _to_save(self):
+        attributes = super()._to_save()
+        if isinstance(self.embedding_init, Mapping):
+            vectors = self.embedding_init.items()
+            attributes["embedding_init"] = {code: np.asarray(vector) for code, vector in vectors}
+        if hasattr(self, "net_"):
+            attributes["net_"] = state_of_net(self.net_)
+            # Only what was changed since: the rest must be the same objects when it is read again.
+            attributes["_started_with"] = {
+                name: value
+                for name, value in self._started_with.items()
+                if value is not getattr(self, name)
+            }
+        return attributes
+
+    def _from_saved(self, attributes):
+        if "net_" in attributes:
+            attributes["net_"] = net_of_state(attributes["net_"])
+            unchanged = {name: attributes[name] for name in FIXED if name in attributes}
+            attributes["_started_with"] = unchanged | attributes["_started_with"]
+        return attributes
 
     def _outputs(self, X, entry=VisitLSTM.forward):
         """What an entry of the module answers for each sample or visit, ndarray (n, ...)."""

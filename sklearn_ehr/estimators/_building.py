@@ -3,11 +3,11 @@
 import torch
 from sklearn.base import clone
 
-from ..nn import VisitLSTM
 from ..visits import N_SPECIAL
 from ._code_vectors import vectors_given
 from ._device import choose_device
 from ._net import AverageWeights, check_callbacks
+from ._net_state import make_net
 
 
 def build_net(estimator, *, n_ids, n_features, net, criterion, output_dim, **criterion_params):
@@ -15,14 +15,11 @@ def build_net(estimator, *, n_ids, n_features, net, criterion, output_dim, **cri
 
     `n_ids` and `n_features` say what it reads, the other arguments what it predicts.
     """
-    callbacks = [] if estimator.callbacks is None else clone(list(estimator.callbacks), safe=False)
-    check_callbacks(callbacks)
-    if estimator.average:
-        # First, so that the others are called with the average weights in the net.
-        callbacks.insert(0, AverageWeights())
     # torch takes no numpy scalars, which a search may draw: hence int, float and bool.
-    return net(
-        VisitLSTM,
+    return make_net(
+        net,
+        criterion,
+        callbacks_of(estimator),
         module__vocab_size=n_ids,
         module__embedding_dim=int(estimator.embedding_dim),
         module__hidden_dim=int(estimator.hidden_dim),
@@ -33,20 +30,21 @@ def build_net(estimator, *, n_ids, n_features, net, criterion, output_dim, **cri
         module__output_dim=output_dim,
         module__time_gaps=bool(estimator.time_gaps),
         module__n_features=n_features,
-        criterion=criterion,
         criterion__reduction="none",
         **{f"criterion__{name}": value for name, value in criterion_params.items()},
-        optimizer=torch.optim.AdamW,
-        # Codes too rare to be learnt much about would lose what tells them apart.
-        optimizer__param_groups=[("embedding.weight", {"weight_decay": 0.0})],
-        optimizer__fused=True,
-        train_split=None,
-        callbacks=callbacks,
-        callbacks__print_log=None,
         device=choose_device(estimator.device),
-        verbose=0,
         **tunable(estimator),
     )
+
+
+def callbacks_of(estimator):
+    """Callbacks for a net of its own, in the order in which they are called."""
+    callbacks = [] if estimator.callbacks is None else clone(list(estimator.callbacks), safe=False)
+    check_callbacks(callbacks)
+    if estimator.average:
+        # First, so that the others are called with the average weights in the net.
+        callbacks.insert(0, AverageWeights())
+    return callbacks
 
 
 def tunable(estimator):

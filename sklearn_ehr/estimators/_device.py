@@ -9,14 +9,21 @@ def choose_device(device):
     """The torch device that a parameter `device` asks for, as a string."""
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
+    if not is_available(device):
+        raise ValueError(
+            f"device={device!r} is not available on this machine. Use 'auto', 'cpu', or a device "
+            f"that torch sees."
+        )
+    return device
+
+
+def is_available(device):
+    """Whether torch can compute on a device of this name."""
     try:
         torch.empty(0, device=device).cpu()
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(
-            f"device={device!r} is not available on this machine ({type(error).__name__}). Use "
-            f"'auto', 'cpu', or a device that torch sees."
-        ) from error
-    return device
+    except (RuntimeError, AssertionError):
+        return False
+    return True
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 
 # What a network is built with, or its training goes on with.
-_FIXED = (
+FIXED = (
     "embedding_dim",
     "embedding_init",
     "hidden_dim",
@@ -25,7 +25,7 @@ _LARGEST_WEIGHT = 1e15
 
 def fixed_parameters(estimator):
     """Parameters that must stay as they are between calls, dict of name to value."""
-    return {name: getattr(estimator, name) for name in _FIXED if hasattr(estimator, name)}
+    return {name: getattr(estimator, name) for name in FIXED if hasattr(estimator, name)}
 
 
 def refuse_changes(estimator, started_with):

@@ -1,4 +1,4 @@
-"""Tools for ragged arrays, sorting, threads, columns of frames, and versions of scikit-learn."""
+"""Tools for ragged arrays, sorting, threads, columns of frames, saved states, and versions."""
 
 from ._frames import (
     check_keys,
@@ -26,14 +26,18 @@ from ._ragged import (
 )
 from ._sklearn_compat import CallbackSupportMixin, start_callbacks
 from ._sorting import as_integers, counting_sort, deal, is_ascending, is_last_of_equals, order_by
+from ._state import SavedStateMixin, checksum, saved_by
 from ._threads import map_in_threads
+from ._versions import library_version, library_versions, warn_of_other_versions
 
 __all__ = [
     "CallbackSupportMixin",
     "SampleIndexing",
+    "SavedStateMixin",
     "as_integers",
     "check_keys",
     "check_one_kind",
+    "checksum",
     "column_of",
     "concatenate_ranges",
     "counting_sort",
@@ -45,6 +49,8 @@ __all__ = [
     "is_last_of_equals",
     "is_real",
     "key_kind",
+    "library_version",
+    "library_versions",
     "map_in_threads",
     "offsets_from_lengths",
     "order_by",
@@ -53,9 +59,11 @@ __all__ = [
     "refuse_nulls",
     "require_frame",
     "run_starts",
+    "saved_by",
     "search_ranges",
     "shown",
     "slices_of_about",
     "split_by_sample",
     "start_callbacks",
+    "warn_of_other_versions",
 ]

@@ -10,7 +10,7 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ..cohort import as_cohort
-from ..utils import CallbackSupportMixin, start_callbacks
+from ..utils import CallbackSupportMixin, SavedStateMixin, library_versions, start_callbacks
 from ._checks import (
     kind_of_times,
     refuse_other_resolution,
@@ -29,7 +29,7 @@ from ._value_bins import ValueBins
 from ._vocabulary import Vocabulary, frequent_codes, least_patients
 
 
-class CodeTransformer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
+class CodeTransformer(SavedStateMixin, CallbackSupportMixin, TransformerMixin, BaseEstimator):
     """Base class of transformers that learn a vocabulary and make visits of its tokens."""
 
     _parameter_constraints = {
@@ -119,12 +119,13 @@ class CodeTransformer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         )
         self.vocabulary_ = Vocabulary(codes)
         self.resolution_ = cohort.resolution
-        self._feature_encoder = FeatureEncoder(cohort, least)
+        self._feature_encoder = FeatureEncoder.of(cohort, least)
         self._value_bins = None if bins is None else bins.keep(self.vocabulary_)
         self._kind_of_times = kind_of_times(table)
         self._scale_of_times = scale_of_times(cohort)
         self._has_visit_ids = table.visit is not None
         self._has_known_times = table.known_time is not None
+        self._versions = library_versions("sklearn_ehr", "numpy", "pandas", "scikit-learn")
         callbacks.call_on_fit_task_end(**task, reconstruction_attributes={})
         return self
 

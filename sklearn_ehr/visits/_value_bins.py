@@ -4,10 +4,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..utils import concatenate_ranges, offsets_from_lengths, order_by, run_starts, search_ranges
+from ..utils import (
+    concatenate_ranges,
+    offsets_from_lengths,
+    order_by,
+    run_starts,
+    saved_by,
+    search_ranges,
+)
 from ._event_codes import check_can_be_binned, name_bins
 
 
+@saved_by("codes", "offsets", "edges")
 @dataclass(frozen=True, eq=False)
 class ValueBins:
     """Edges between the bins of each code's values, learnt from training events.

@@ -12,6 +12,7 @@ from ..utils import (
     map_in_threads,
     offsets_from_lengths,
     run_starts,
+    saved_by,
 )
 from ._event_codes import EventCodes
 
@@ -20,6 +21,7 @@ UNKNOWN = 1
 N_SPECIAL = 2
 
 
+@saved_by("codes")
 class Vocabulary:
     """Mapping between codes and token ids.
 

@@ -235,6 +235,7 @@ def test_fitted_transformer_holds_no_patient_no_time_and_no_rare_code(Transforme
         "_scale_of_times",
         "_has_visit_ids",
         "_has_known_times",
+        "_versions",
     }
     assert transformer._scale_of_times is None
     assert transformer._value_bins is None

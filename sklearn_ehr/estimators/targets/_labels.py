@@ -14,10 +14,12 @@ from sklearn.utils.validation import (
     column_or_1d,
 )
 
+from ...utils import saved_by
 from .._net import VisitClassifierNet, VisitMultilabelNet
 from ._weights import require_y
 
 
+@saved_by("classes", "is_multilabel")
 @dataclass(frozen=True, eq=False)
 class LabelCoding:
     """Classes, or several labels that are each there or not, as a network speaks of them.

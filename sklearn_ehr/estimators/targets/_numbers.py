@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
+from ...utils import saved_by
 from .._net import VisitRegressorNet
 from ._weights import as_floats, require_y
 
@@ -23,6 +24,7 @@ _TOO_LARGE = (
 )
 
 
+@saved_by("loss", "center", "scale")
 @dataclass(frozen=True, eq=False)
 class NumberScaling:
     """The scale in which a network predicts numbers, and the way back.
