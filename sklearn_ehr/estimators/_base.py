@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Mapping
 from copy import deepcopy
 from numbers import Integral, Real
+from os import PathLike, fspath
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from ..utils import CallbackSupportMixin, SavedStateMixin, library_versions
 from ..visits import TruncatedHistories, refuse_overlaps, with_earlier
 from ._bias import fit_bias
 from ._building import build_net, callbacks_of, initialize, tunable
+from ._checkpoints import open_checkpoints
 from ._dataset import VisitDataset
 from ._device import plain_torch
 from ._further import (
@@ -84,6 +86,7 @@ class BaseVisitLSTM(SavedStateMixin, CallbackSupportMixin, BaseEstimator):
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "device": [str],
         "callbacks": [list, tuple, None],
+        "checkpoint": [str, PathLike, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -134,11 +137,18 @@ class BaseVisitLSTM(SavedStateMixin, CallbackSupportMixin, BaseEstimator):
         that the estimator needs to predict, and `task` the arguments of `build_net`.
         """
         random_state = check_random_state(self.random_state)
-        split_seed, seed = map(int, random_state.randint(_LARGEST_SEED, size=2))
+        seeds = random_state.randint(_LARGEST_SEED, size=2).tolist()
         task |= size_of(samples.sequences)
         learnt |= self._described(samples.sequences)
-        samples, is_split = samples.weighted(), False
-        training = samples
+        samples = samples.weighted()
+        with open_checkpoints(self, samples, validation, seeds) as checkpoints:
+            self._train_in_stages(
+                samples, validation, learnt, checkpoints, random_state=random_state, **task
+            )
+
+    def _train_in_stages(self, samples, validation, learnt, checkpoints, *, random_state, **task):
+        split_seed, seed = checkpoints.seeds
+        training, is_split = samples, False
         if self.early_stopping and validation is None:
             training, validation = samples.split(self.validation_fraction, split_seed)
             is_split = validation is not None
@@ -150,23 +160,29 @@ class BaseVisitLSTM(SavedStateMixin, CallbackSupportMixin, BaseEstimator):
         progress = Progress(self, samples, learnt, will_refit)
         patience = None if validation is None else self.n_iter_no_change
         with progress.stage("fit", training, self.max_epochs, patience) as stage:
-            net, coverage = self._train_once(training, validation, learnt, seed, stage, **task)
+            net, coverage = self._train_once(
+                training, validation, learnt, seed, stage, checkpoints, **task
+            )
         refuse_untrained(net)
         history = epochs(net.history, "fit")
         warn_if_constant(history, self.scoring)
         if will_refit and is_complete(net.history[-1]):
-            net, history = self._train_again(net, history, samples, learnt, seed, progress, **task)
+            net, history = self._train_again(
+                net, history, samples, learnt, seed, progress, checkpoints, **task
+            )
         if history["stage"].iloc[-1] == "refit":
             training = samples
+        warn_if_interrupted(net, self.checkpoint, stacklevel=6)
         self._keep(net, history, random_state, learnt | {"embedding_coverage_": coverage})
         with plain_torch(net.device):
             fit_bias(net, training.data.weighted_to_one())
         progress.finish(history)
 
-    def _train_once(self, training, validation, learnt, seed, stage, **task):
+    def _train_once(self, training, validation, learnt, seed, stage, checkpoints, **task):
         """A trained net, and the share of codes whose vectors were given."""
         net = build_net(self, **task)
         net.max_epochs = stage.n_epochs
+        kept, watchers = checkpoints.stage(stage.name), [stage]
         data = training.data.weighted_to_one()
         with plain_torch(net.device), net.seeded(seed):
             coverage = initialize(net, self.embedding_init, training.sequences.vocabulary)
@@ -177,20 +193,24 @@ class BaseVisitLSTM(SavedStateMixin, CallbackSupportMixin, BaseEstimator):
             if score is not None:
                 # Before any training, as it may not fit the estimator.
                 score(net)
-            with training_watched(net, stage, apart, self.n_iter_no_change, score):
+            if kept is not None:
+                kept.prepare(net)
+                watchers.append(kept)
+            patience = self.n_iter_no_change
+            with training_watched(net, *watchers, validation=apart, patience=patience, score=score):
                 net.partial_fit(data)
         return net, coverage
 
-    def _train_again(self, first, history, samples, learnt, seed, progress, **task):
+    def _train_again(self, first, history, samples, learnt, seed, progress, checkpoints, **task):
         """A net trained on all samples for as many epochs as were best, and the history of both.
 
         If the user interrupts this training, it is the first net and its history.
         """
         n_epochs = best_epoch(history)
         with progress.stage("refit", samples, n_epochs) as stage:
-            net, _ = self._train_once(samples, None, learnt, seed, stage, **task)
+            net, _ = self._train_once(samples, None, learnt, seed, stage, checkpoints, **task)
         if not is_complete(net.history[-1]):
-            warn_if_interrupted(net)
+            warn_if_interrupted(net, self.checkpoint, stacklevel=7)
             return first, history
         refuse_untrained(net)
         return net, pd.concat([history, epochs(net.history, "refit")], ignore_index=True)
@@ -232,6 +252,7 @@ class BaseVisitLSTM(SavedStateMixin, CallbackSupportMixin, BaseEstimator):
         refuse_untrained(net)
         new = epochs(net.history[n_before:], "partial_fit")
         history = pd.concat([history, new], ignore_index=True)
+        warn_if_interrupted(net, stacklevel=5)
         self._keep(net, history, random_state, learnt)
 
     def _warn_without_split(self, n_samples):
@@ -241,12 +262,11 @@ class BaseVisitLSTM(SavedStateMixin, CallbackSupportMixin, BaseEstimator):
             f"the model trains on all {n_samples} samples for max_epochs={self.max_epochs} "
             f"epochs. Set early_stopping=False to silence this, or pass X_val and y_val.",
             UserWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
 
     def _keep(self, net, history, random_state, learnt):
         """Keep the trained net, without the log of every batch."""
-        warn_if_interrupted(net)
         for epoch in net.history:
             epoch["batches"] = []
         self.net_ = net
@@ -266,6 +286,8 @@ class BaseVisitLSTM(SavedStateMixin, CallbackSupportMixin, BaseEstimator):
 
     def _to_save(self):
         attributes = super()._to_save()
+        if self.checkpoint is not None:
+            attributes["checkpoint"] = fspath(self.checkpoint)
         if isinstance(self.embedding_init, Mapping):
             vectors = self.embedding_init.items()
             attributes["embedding_init"] = {code: np.asarray(vector) for code, vector in vectors}

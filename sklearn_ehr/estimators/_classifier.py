@@ -191,6 +191,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         class_weight=None,
         device="auto",
         callbacks=None,
+        checkpoint=None,
         random_state=None,
         verbose=0,
     ):
@@ -216,6 +217,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         self.class_weight = class_weight
         self.device = device
         self.callbacks = callbacks
+        self.checkpoint = checkpoint
         self.random_state = random_state
         self.verbose = verbose
 

@@ -33,10 +33,11 @@ def diverged(net, how):
     )
 
 
-def warn_if_interrupted(net, stacklevel=6):
+def warn_if_interrupted(net, checkpoint=None, *, stacklevel):
     """Tell of a net that the user kept from being trained further."""
     if not is_complete(net.history[-1]):
-        warnings.warn("Training interrupted by user.", UserWarning, stacklevel=stacklevel)
+        further = "" if checkpoint is None else " Fit again to go on from the last checkpoint."
+        warnings.warn(f"Training interrupted by user.{further}", UserWarning, stacklevel=stacklevel)
 
 
 def is_complete(epoch):

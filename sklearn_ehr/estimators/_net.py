@@ -313,14 +313,15 @@ class BestEpoch(Callback):
 
 
 class EpochWatcher(Callback):
-    """Tell a watcher when each epoch begins and ends; it says whether to stop there."""
+    """Tell a watcher when training and each epoch begin and end; it says whether to stop there."""
 
     def __init__(self, watcher):
         self.watcher = watcher
 
     def on_train_begin(self, net, **kwargs):
-        """Ignore earlier trainings."""
+        """Tell the watcher that training begins; earlier epochs are ignored."""
         self.n_told_ = len(net.history)
+        self.watcher.begin(net)
 
     def on_epoch_begin(self, net, **kwargs):
         """Tell the watcher that an epoch begins."""
@@ -335,16 +336,17 @@ class EpochWatcher(Callback):
     def on_train_end(self, net, **kwargs):
         """Tell the watcher of an epoch in which, or after which, training was stopped."""
         if self.n_told_ < len(net.history):
-            self.watcher.end_epoch(net)
+            self.n_told_ = len(net.history)
+            self.watcher.end_epoch(net, is_stopped=True)
 
 
 @contextmanager
-def training_watched(net, watcher, validation=None, patience=None, score=None):
-    """Tell a watcher of the epochs of a net, which are validated on data that is let go afterwards.
+def training_watched(net, *watchers, validation=None, patience=None, score=None):
+    """Tell watchers of the epochs of a net, which are validated on data that is let go afterwards.
 
     With `validation`, training stops early, and the net is left with its best weights.
     """
-    callbacks = [EpochWatcher(watcher)]
+    callbacks = [EpochWatcher(watcher) for watcher in watchers]
     if validation is not None:
         callbacks.insert(0, BestEpoch(patience, score))
         net.train_split = predefined_split(validation)

@@ -75,7 +75,9 @@ def state_of_net(net):
             for name, array in as_arrays(moments).items()
         },
         "groups": optimizer["param_groups"],
-        "history": json.dumps(net.history.to_list(), default=lambda value: value.tolist()),
+        "history": json.dumps(
+            [epoch | {"batches": []} for epoch in net.history], default=lambda value: value.tolist()
+        ),
     }
 
 

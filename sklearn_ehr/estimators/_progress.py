@@ -63,22 +63,25 @@ class Stage:
         self.name, self.n_epochs = name, int(n_epochs)
         self._verbose, self._patience, self._refit_follows = verbose, patience, refit_follows
         self._context, self._facts, self._epoch = context, facts, None
-        self._start = None
+
+    def begin(self, net):
+        """Take the time, and count the epochs of an earlier run."""
+        self._start, self._n_before = perf_counter(), len(net.history)
 
     def begin_epoch(self, net):
         """Tell callbacks that an epoch begins."""
-        self._start = self._start or perf_counter()
         if self._context is not None:
             self._epoch = self._context.subcontext(task_name="epoch", max_subtasks=0)
             self._epoch.call_on_fit_task_begin(**self._facts(self._view(net)))
 
-    def end_epoch(self, net):
+    def end_epoch(self, net, is_stopped=False):
         """Print a line, tell callbacks, and return whether one of them wants to stop training."""
         is_whole = is_complete(net.history[-1])
         if self._verbose and is_whole:
-            history, seconds = epochs(net.history, self.name), perf_counter() - self._start
+            history = epochs(net.history, self.name)
+            pace = (perf_counter() - self._start) / (len(history) - self._n_before)
             options = self._patience, self._refit_follows
-            _print(epoch_line(history, seconds, self.n_epochs, *options))
+            _print(epoch_line(history, pace, self.n_epochs, *options))
         epoch, self._epoch = self._epoch, None
         # Half an epoch makes no model to show.
         view = self._view(net) if is_whole else None
@@ -89,8 +92,8 @@ class Stage:
         return lambda: {"net_": frozen_copy(net), "history_": epochs(net.history, self.name)}
 
 
-def epoch_line(history, seconds, n_epochs, patience=None, refit_follows=False):
-    """What is told of the last epoch of a training, given all so far and the time they took."""
+def epoch_line(history, pace, n_epochs, patience=None, refit_follows=False):
+    """What is told of the last epoch of a training, given all so far and the time of an epoch."""
     last = history.iloc[-1]
     figures = last.drop([name for name in _NOT_LISTED if name in last])
     told = [f"{name} {value:#.4g}" for name, value in figures.items()]
@@ -104,7 +107,6 @@ def epoch_line(history, seconds, n_epochs, patience=None, refit_follows=False):
         if refit_follows:
             n_least, n_left = n_least + best, n_left + n_epochs
     if n_least > 0:
-        pace = seconds / len(history)
         told.append(f"{_durations(pace * n_least, pace * n_left)} left")
     stage = "Refit epoch" if last["stage"] == "refit" else "Epoch"
     return f"{stage} {len(history):{len(str(n_epochs))}}/{n_epochs}: {', '.join(told)}"

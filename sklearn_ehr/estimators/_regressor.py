@@ -25,7 +25,7 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         As in `LSTMVisitClassifier`.
     early_stopping, average, refit, scoring, validation_fraction, n_iter_no_change
         As in `LSTMVisitClassifier`. The validation split is not stratified.
-    device, callbacks, random_state, verbose
+    device, callbacks, checkpoint, random_state, verbose
         As in `LSTMVisitClassifier`.
 
     Attributes
@@ -89,6 +89,7 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         n_iter_no_change=5,
         device="auto",
         callbacks=None,
+        checkpoint=None,
         random_state=None,
         verbose=0,
     ):
@@ -114,6 +115,7 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         self.n_iter_no_change = n_iter_no_change
         self.device = device
         self.callbacks = callbacks
+        self.checkpoint = checkpoint
         self.random_state = random_state
         self.verbose = verbose
 

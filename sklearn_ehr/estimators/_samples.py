@@ -74,7 +74,7 @@ def warn_if_few(samples, estimator):
             f"{_FEW_SAMPLES}, a regression on the counts of CodeCountVectorizer is usually at "
             f"least as good, and faster.",
             UserWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
 
 

@@ -49,5 +49,5 @@ def warn_if_constant(history, scoring):
             f"best. Scores at a threshold, such as 'f1', do not tell models of a rare outcome "
             f"apart; 'roc_auc' does, or None for the loss.",
             UserWarning,
-            stacklevel=5,
+            stacklevel=6,
         )

@@ -54,7 +54,7 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
     scoring : callable, default=None
         Metric used to select the best epoch, with the signature ``scoring(estimator, X, y)``. By
         default, the validation loss.
-    validation_fraction, n_iter_no_change, device, callbacks, random_state, verbose
+    validation_fraction, n_iter_no_change, device, callbacks, checkpoint, random_state, verbose
         As in `LSTMVisitClassifier`.
 
     Attributes
@@ -159,6 +159,7 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         n_iter_no_change=5,
         device="auto",
         callbacks=None,
+        checkpoint=None,
         random_state=None,
         verbose=0,
     ):
@@ -184,6 +185,7 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         self.n_iter_no_change = n_iter_no_change
         self.device = device
         self.callbacks = callbacks
+        self.checkpoint = checkpoint
         self.random_state = random_state
         self.verbose = verbose
 

@@ -26,7 +26,7 @@ from ._ragged import (
 )
 from ._sklearn_compat import CallbackSupportMixin, start_callbacks
 from ._sorting import as_integers, counting_sort, deal, is_ascending, is_last_of_equals, order_by
-from ._state import SavedStateMixin, checksum, saved_by
+from ._state import SavedStateMixin, as_plain, checksum, saved_by
 from ._threads import map_in_threads
 from ._versions import library_version, library_versions, warn_of_other_versions
 
@@ -35,6 +35,7 @@ __all__ = [
     "SampleIndexing",
     "SavedStateMixin",
     "as_integers",
+    "as_plain",
     "check_keys",
     "check_one_kind",
     "checksum",

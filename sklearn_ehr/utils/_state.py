@@ -32,7 +32,7 @@ class SavedStateMixin:
         try:
             if checksum([name, state["content"]]) != state["checksum"]:
                 raise ValueError("its checksum is wrong")
-            attributes = self._from_saved(_from_plain(state["content"]))
+            attributes = self._from_saved(from_plain(state["content"]))
         except Exception as error:
             raise ValueError(
                 f"The saved {name} is damaged ({type(error).__name__}: {error}). Take another copy "
@@ -66,7 +66,7 @@ def saved_by(*fields):
 
 
 def _seal(attributes, name):
-    content = _as_plain(attributes)
+    content = as_plain(attributes)
     return {
         "format": _FORMAT,
         "saved_by": library_version("sklearn_ehr"),
@@ -90,10 +90,10 @@ def _refuse_other_formats(state, name):
         )
 
 
-def _as_plain(value):
+def as_plain(value):
     """Arrays, numbers, texts, lists and tuples of them, and dicts that say what they stand for."""
     if type(value) in (list, tuple):
-        return type(value)(map(_as_plain, value))
+        return type(value)(map(as_plain, value))
     if isinstance(value, Mapping):
         return _plain_mapping(value)
     if isinstance(value, _PLAIN) and not isinstance(value, np.generic):
@@ -126,7 +126,7 @@ def _plain_base(value):
 
 
 def _dict_of(kind, **parts):
-    return {"kind": kind} | {name: _as_plain(part) for name, part in parts.items()}
+    return {"kind": kind} | {name: as_plain(part) for name, part in parts.items()}
 
 
 def _plain_mapping(mapping):
@@ -143,7 +143,7 @@ def _plain_objects(array):
     """Texts as bytes, one after the other; other objects one by one."""
     values = array.ravel().tolist()
     if not all(type(value) is str for value in values):
-        return {"kind": "objects", "values": list(map(_as_plain, values)), "shape": array.shape}
+        return {"kind": "objects", "values": list(map(as_plain, values)), "shape": array.shape}
     encoded = [value.encode("utf-8", "surrogatepass") for value in values]
     return {
         "kind": "texts",
@@ -165,14 +165,14 @@ def _plain_frame(frame):
     return _dict_of("DataFrame", values=values, dtypes=dtypes, index=index, columns=columns)
 
 
-def _from_plain(value):
-    """The value that `_as_plain` made plain."""
+def from_plain(value):
+    """The value that `as_plain` made plain."""
     if isinstance(value, (list, tuple)):
-        return type(value)(map(_from_plain, value))
+        return type(value)(map(from_plain, value))
     if not isinstance(value, dict):
         return value
     kind = value["kind"]
-    parts = {name: _from_plain(part) for name, part in value.items() if name != "kind"}
+    parts = {name: from_plain(part) for name, part in value.items() if name != "kind"}
     if kind in _KINDS:
         cls, fields = _KINDS[kind]
         return cls(**{field: parts[field] for field in fields})

@@ -187,20 +187,20 @@ def history_of(stage="fit", **columns):
 
 
 @pytest.mark.parametrize(
-    ("losses", "seconds", "patience", "told"),
+    ("losses", "pace", "patience", "told"),
     [
         # 4 s an epoch: 5 epochs of patience, 47 to the last.
-        ([0.5, 0.4, 0.3], 12, 5, "best epoch 3, 20 s to 3:08 min left"),
-        ([0.5, 0.3, 0.4], 12, 5, "best epoch 2, 16 s to 3:08 min left"),
-        ([0.5, 0.3, 0.3], 60, 5, "best epoch 2, 1:20 to 15:40 min left"),
-        ([0.5, 0.3, 0.3], 360, 5, "best epoch 2, 8:00 min to 1:34:00 h left"),
-        ([0.5, 0.3, 0.4, 0.5], 4, 2, "best epoch 2"),
-        ([0.5] + [0.4] * 48, 4.9, 50, "best epoch 2, 0.1 s left"),
-        ([0.5] * 50, 50, 60, "best epoch 1"),
+        ([0.5, 0.4, 0.3], 4, 5, "best epoch 3, 20 s to 3:08 min left"),
+        ([0.5, 0.3, 0.4], 4, 5, "best epoch 2, 16 s to 3:08 min left"),
+        ([0.5, 0.3, 0.3], 20, 5, "best epoch 2, 1:20 to 15:40 min left"),
+        ([0.5, 0.3, 0.3], 120, 5, "best epoch 2, 8:00 min to 1:34:00 h left"),
+        ([0.5, 0.3, 0.4, 0.5], 1, 2, "best epoch 2"),
+        ([0.5] + [0.4] * 48, 0.1, 50, "best epoch 2, 0.1 s left"),
+        ([0.5] * 50, 1, 60, "best epoch 1"),
     ],
 )
-def test_time_left_is_until_patience_or_epochs_run_out(losses, seconds, patience, told):
-    line = epoch_line(history_of(valid_loss=losses), seconds, 50, patience)
+def test_time_left_is_until_patience_or_epochs_run_out(losses, pace, patience, told):
+    line = epoch_line(history_of(valid_loss=losses), pace, 50, patience)
     assert line.startswith(f"Epoch {len(losses):2}/50: valid_loss 0.")
     assert line.endswith(f", {told}")
 
@@ -208,15 +208,15 @@ def test_time_left_is_until_patience_or_epochs_run_out(losses, seconds, patience
 def test_time_left_includes_a_refit():
     """At least of as many epochs as are best so far, at most of all."""
     history = history_of(valid_loss=[0.5, 0.3, 0.4])
-    line = epoch_line(history, 3, 50, patience=5, refit_follows=True)
+    line = epoch_line(history, 1, 50, patience=5, refit_follows=True)
     assert line.endswith("best epoch 2, 6.0 s to 1:37 min left")
-    at_the_end = epoch_line(history, 3, 3, patience=1, refit_follows=True)
+    at_the_end = epoch_line(history, 1, 3, patience=1, refit_follows=True)
     assert at_the_end.endswith("best epoch 2, 2.0 to 3.0 s left")
 
 
 def test_line_without_patience():
     history = history_of("refit", train_loss=[0.3, 0.000123456])
-    assert epoch_line(history, 4, 12) == "Refit epoch  2/12: train_loss 0.0001235, 20 s left"
+    assert epoch_line(history, 2, 12) == "Refit epoch  2/12: train_loss 0.0001235, 20 s left"
 
 
 def test_closing_line_says_which_weights_are_kept():

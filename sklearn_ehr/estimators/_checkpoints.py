@@ -1,0 +1,281 @@
+"""Checkpoints of a fit, in a folder that tells by its name which fit it is of."""
+
+import errno
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Mapping
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+import numpy as np
+import torch
+
+from ..utils import library_versions
+from ._fingerprint import fingerprint_of
+from ._history import is_complete
+from ._net_state import restore
+from ._training_state import restore_training, state_of_training
+
+_FORMAT = 1
+# Weights, two moments of each, their average and the best of them; twice, and one in writing.
+_COPIES = 5 * 3
+_MOST_HEADER = 2**24
+
+
+@contextmanager
+def open_checkpoints(estimator, samples, validation, seeds):
+    """The checkpoints of a fit of these samples, whose folder no other fit uses meanwhile."""
+    if estimator.checkpoint is None:
+        yield Checkpoints(None, None, seeds)
+        return
+    fingerprint = fingerprint_of(estimator, samples, validation, seeds)
+    directory = Path(estimator.checkpoint)
+    folder = directory / f"{type(estimator).__name__}-{fingerprint[:16]}"
+    with _locked(folder, estimator.checkpoint):
+        for leftover in folder.glob("*.part"):
+            leftover.unlink()
+        yield Checkpoints(folder, fingerprint, seeds)
+
+
+class Checkpoints:
+    """Checkpoints of the trainings of one fit; without a folder there are none.
+
+    `seeds` are those of the fit that was begun, if it can be continued.
+    """
+
+    def __init__(self, folder, fingerprint, seeds):
+        self.folder, self.fingerprint, self.seeds = folder, fingerprint, seeds
+        self._first = self.stage("fit")
+        if self._first is not None and self._first.last is not None:
+            self.seeds = self._first.last["seeds"]
+
+    def stage(self, name):
+        """Checkpoints of one training of the fit, or None."""
+        if self.folder is None:
+            return None
+        if name == "fit" and hasattr(self, "_first"):
+            return self._first
+        return StageCheckpoints(self, name)
+
+
+class StageCheckpoints:
+    """Checkpoints of one training: the watcher of a net."""
+
+    def __init__(self, checkpoints, name):
+        self._checkpoints, self._folder, self._name = checkpoints, checkpoints.folder, name
+        self._facts = {
+            "format": _FORMAT,
+            "fingerprint": checkpoints.fingerprint,
+            "versions": library_versions("sklearn_ehr", "torch", "skorch"),
+            "stage": name,
+        }
+        if name != "fit":
+            self._facts["seeds"] = checkpoints.seeds
+        self.last = self._newest()
+
+    def begin(self, net):
+        """Go on from the last checkpoint, once the other callbacks have begun."""
+        last, self.last = self.last, None
+        if last is not None:
+            restore_training(net, last["training"])
+
+    def begin_epoch(self, net):
+        """Do nothing."""
+
+    def end_epoch(self, net, is_stopped=False):
+        """Keep the state after an epoch, unless it was interrupted."""
+        if not is_complete(net.history[-1]):
+            return
+        state = self._facts | {
+            "seeds": self._checkpoints.seeds,
+            "is_stopped": is_stopped,
+            "training": state_of_training(net),
+        }
+        path = self._folder / f"{self._name}-{len(net.history):05}.safetensors"
+        try:
+            _write(path, pack(state))
+        except OSError as error:
+            warnings.warn(
+                f"Checkpoint {path} could not be written ({error.strerror}). The training goes on, "
+                f"and the checkpoint before is kept.",
+                UserWarning,
+                stacklevel=2,
+            )
+            return
+        for older in self._paths()[2:]:
+            older.unlink()
+
+    def prepare(self, net):
+        """Have a net go on from the last checkpoint, for the epochs that are left."""
+        self._require_space(net)
+        if self.last is not None:
+            # Before training begins, as schedules of the learning rate look at the history.
+            restore(net, self.last["training"]["net"])
+            n_left = net.max_epochs - len(net.history)
+            net.max_epochs = 0 if self.last["is_stopped"] else max(0, n_left)
+
+    def _require_space(self, net):
+        """Raise if the disk has no space for the checkpoints of a net."""
+        n_bytes = sum(weight.nbytes for weight in net.module_.state_dict().values())
+        needed, free = _COPIES * n_bytes + 2**20, shutil.disk_usage(self._folder).free
+        if free < needed:
+            raise OSError(
+                errno.ENOSPC,
+                f"checkpoint needs up to {needed / 2**20:.0f} MiB, and {free / 2**20:.0f} MiB are "
+                f"free. Free space, or choose a directory on another disk",
+                str(self._folder),
+            )
+
+    def _paths(self):
+        """Files of checkpoints, the newest first."""
+        return sorted(self._folder.glob(f"{self._name}-*.safetensors"), reverse=True)
+
+    def _newest(self):
+        """State of the newest checkpoint that can be used; tells of those that cannot."""
+        for path in self._paths():
+            try:
+                state = unpack(path)
+                self._refuse_others(state)
+                return state
+            except Exception as error:
+                warnings.warn(
+                    f"Checkpoint {path} is not used: {error}. The one before is, if there is one.",
+                    UserWarning,
+                    stacklevel=2,
+                )
+        return None
+
+    def _refuse_others(self, state):
+        """Raise for a checkpoint of another fit, format or version."""
+        for name, expected in self._facts.items():
+            if state[name] != expected:
+                raise ValueError(f"its {name} is {state[name]}, and that of this fit {expected}")
+
+
+def pack(state):
+    """Bytes of a file of safetensors: tensors, and the rest as JSON in its metadata."""
+    from safetensors.torch import save
+
+    tensors = {}
+    text = json.dumps(_split(state, tensors, ""))
+    return save(tensors, {"state": text, "checksum": _checksum(text, tensors)})
+
+
+def unpack(path):
+    """The state in a file; raises for one that is not whole."""
+    from safetensors import safe_open
+
+    with path.open("rb") as file:
+        if int.from_bytes(file.read(8), "little") > _MOST_HEADER:
+            raise ValueError("its header is too long, so it is damaged")
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    text = metadata.get("state", "")
+    if metadata.get("checksum") != _checksum(text, tensors):
+        raise ValueError("its checksum is wrong, so it is damaged")
+    return _joined(json.loads(text), tensors)
+
+
+def _split(value, tensors, path):
+    """Plain values, with names in the place of tensors and arrays, which are put into `tensors`."""
+    if isinstance(value, np.ndarray):
+        tensors[path] = torch.from_numpy(np.ascontiguousarray(value))
+        return {"array": path}
+    if isinstance(value, torch.Tensor):
+        tensors[path] = value.detach().cpu().contiguous()
+        return {"tensor": path}
+    if isinstance(value, Mapping):
+        pairs = [[key, _split(item, tensors, f"{path}/{key}")] for key, item in value.items()]
+        return {"dict": pairs}
+    if isinstance(value, (list, tuple)):
+        items = [_split(item, tensors, f"{path}/{i}") for i, item in enumerate(value)]
+        return {"tuple": items} if isinstance(value, tuple) else items
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _joined(value, tensors):
+    """What `_split` took apart."""
+    if isinstance(value, list):
+        return [_joined(item, tensors) for item in value]
+    if not isinstance(value, dict):
+        return value
+    [(kind, part)] = value.items()
+    if kind in ("array", "tensor"):
+        return tensors[part].numpy() if kind == "array" else tensors[part]
+    if kind == "tuple":
+        return tuple(_joined(part, tensors))
+    return {key: _joined(item, tensors) for key, item in part}
+
+
+def _checksum(text, tensors):
+    digest = sha256(text.encode())
+    for name in sorted(tensors):
+        array = tensors[name].reshape(-1).numpy()
+        digest.update(f"{name};{array.dtype};{tuple(tensors[name].shape)};".encode())
+        digest.update(array.view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def _write(path, content):
+    """Write a file that is there whole or not at all, whatever happens meanwhile."""
+    part = NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False)  # noqa: SIM115
+    try:
+        with part:
+            part.write(content)
+            part.flush()
+            os.fsync(part.fileno())
+        os.replace(part.name, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(part.name)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder):
+    """Have the names of a folder's files on the disk; Windows has no way to ask for that."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _locked(folder, checkpoint):
+    """A folder that only this process uses; the lock ends with the process, however it ends."""
+    try:
+        from filelock import FileLock, Timeout
+        from safetensors import safe_open  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            "checkpoint needs filelock and safetensors, which are not installed: pip install "
+            "sklearn_ehr[checkpoint]."
+        ) from error
+    lock = FileLock(folder / "lock", timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise ValueError(
+            f"checkpoint={os.fspath(checkpoint)!r}: another fit of the same data and parameters is "
+            f"using {folder}. Wait for it to end, or give this one another directory or "
+            f"random_state."
+        ) from None
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"checkpoint must be a directory that can be written ({error.strerror})",
+            str(folder),
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,518 @@
+"""A fit that was killed goes on from its last checkpoint, and ends in the same bits."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+import warnings
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from joblib import Parallel, delayed
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from skorch.callbacks import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    EpochScoring,
+    Freezer,
+    LoadInitState,
+    LRScheduler,
+    TrainEndCheckpoint,
+)
+from torch.optim.lr_scheduler import OneCycleLR
+
+from sklearn_ehr import (
+    LSTMVisitClassifier,
+    LSTMVisitRegressor,
+    LSTMVisitSurvival,
+    LSTMVisitTagger,
+    StratifiedPatientKFold,
+    VisitSequenceTransformer,
+)
+from sklearn_ehr.datasets import make_visits
+from sklearn_ehr.estimators._checkpoints import pack, unpack
+from sklearn_ehr.estimators._net import VisitNet
+
+pytestmark = pytest.mark.filterwarnings("ignore:LSTMVisit.* has .* samples to learn from")
+
+COHORT, Y = make_visits(300, n_codes=40, random_state=0)
+X = VisitSequenceTransformer(min_frequency=5).fit_transform(COHORT)
+NUMBERS = COHORT.samples["risk"].to_numpy()
+SURVIVAL = np.rec.fromarrays([np.arange(300) % 3, 5.0 + np.arange(300) % 31], names="event,time")
+VISITS = [np.arange(n) % 2 for n in X.lengths]
+SMALL = {"embedding_dim": 8, "hidden_dim": 8, "batch_size": 32, "device": "cpu", "lr": 0.01}
+
+
+def classifier(**params):
+    return LSTMVisitClassifier(**SMALL | {"max_epochs": 6, "random_state": 0} | params)
+
+
+def bits_of(model):
+    """All that a fit learnt, except for how long its epochs took."""
+    weights = [weight.numpy().tobytes() for weight in model.net_.module_.state_dict().values()]
+    return weights, model.history_.drop(columns="dur").to_csv()
+
+
+def schedule():
+    return [LRScheduler("StepLR", step_size=2, gamma=0.5)]
+
+
+CASES = {
+    "early stopping and refit": (lambda: classifier(n_iter_no_change=2), Y),
+    "average": (lambda: classifier(average=True, early_stopping=False), Y),
+    "score": (lambda: classifier(scoring="roc_auc", average=True), Y),
+    "schedule": (lambda: classifier(callbacks=schedule()), Y),
+    "milestones": (
+        lambda: classifier(callbacks=[LRScheduler("MultiStepLR", milestones=[2, 4])]),
+        Y,
+    ),
+    "plateau": (
+        lambda: classifier(
+            callbacks=[LRScheduler("ReduceLROnPlateau", monitor="train_loss", patience=0)]
+        ),
+        Y,
+    ),
+    "warm-up": (
+        lambda: classifier(callbacks=[LRScheduler(OneCycleLR, max_lr=0.1, total_steps=12)]),
+        Y,
+    ),
+    "own early stopping": (
+        lambda: classifier(
+            early_stopping=False,
+            callbacks=[EarlyStopping("train_loss", patience=2, threshold=0.5, load_best=True)],
+        ),
+        Y,
+    ),
+    "frozen embeddings": (lambda: classifier(callbacks=[Freezer("embedding.weight")]), Y),
+    "epoch scoring": (
+        lambda: classifier(callbacks=[EpochScoring("roc_auc", on_train=True, name="auc")]),
+        Y,
+    ),
+    "regressor": (
+        lambda: LSTMVisitRegressor(**SMALL, max_epochs=6, random_state=1, num_layers=2),
+        NUMBERS,
+    ),
+    "survival": (lambda: LSTMVisitSurvival(**SMALL, max_epochs=6, random_state=2), SURVIVAL),
+    "tagger": (lambda: LSTMVisitTagger(**SMALL, max_epochs=6, random_state=3), VISITS),
+}
+
+
+class Killed(Exception):
+    """A training that ends without a word, as far as the estimator can tell."""
+
+
+@contextmanager
+def breaking_off(n_epochs):
+    """Let a fit break off in the middle of an epoch, after so many over all its trainings."""
+    step, begun = VisitNet.train_step, []
+
+    def train_step(net, batch, **kwargs):
+        if len(net.history[-1, "batches"]) == 3:
+            begun.append(net)
+            if len(begun) > n_epochs:
+                raise Killed
+        return step(net, batch, **kwargs)
+
+    VisitNet.train_step = train_step
+    try:
+        yield
+    finally:
+        VisitNet.train_step = step
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("after", [[0], [1], [3], [7], [2, 1, 2]])
+def test_a_fit_that_broke_off_ends_in_the_same_bits(case, after, tmp_path):
+    make, y = CASES[case]
+    whole = make().fit(X, y)
+    for n_epochs in after:
+        with breaking_off(n_epochs), suppress(Killed):
+            make().set_params(checkpoint=tmp_path).fit(X, y)
+    assert bits_of(make().set_params(checkpoint=tmp_path).fit(X, y)) == bits_of(whole)
+
+
+class Count(Callback):
+    """Count epochs in a list that clones share."""
+
+    seen = []
+
+    def on_epoch_begin(self, net, **kwargs):
+        Count.seen.append(len(net.history))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_finished_fit_is_not_trained_again(case, tmp_path):
+    make, y = CASES[case]
+    model = make().set_params(checkpoint=tmp_path)
+    model.set_params(callbacks=[*(model.callbacks or []), Count()])
+    whole = clone(model).fit(X, y)
+    Count.seen.clear()
+    again = clone(model).fit(X, y)
+    assert Count.seen == []
+    assert bits_of(again) == bits_of(whole)
+    pd.testing.assert_frame_equal(again.history_, whole.history_)
+
+
+def test_a_validation_set_that_is_given_is_part_of_the_fit(tmp_path):
+    def fit(n_val):
+        model = classifier(checkpoint=tmp_path)
+        return model.fit(X[:200], Y[:200], X_val=X[200 : 200 + n_val], y_val=Y[200 : 200 + n_val])
+
+    fit(100), fit(90), fit(100)
+    assert len([*tmp_path.iterdir()]) == 2
+
+
+def fit_in_process(case, folder, sender):
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    make, y = CASES[case]
+    sender.send("begun")
+    sender.send(bits_of(make().set_params(checkpoint=folder).fit(X, y)))
+
+
+def run(case, folder, kill_after=None, delay=0.0):
+    """Bits of a fit in a process of its own, or None if it is killed.
+
+    It is killed some time after it has begun to write so many checkpoints.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["sklearn_ehr.estimators"])
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=fit_in_process, args=(case, folder, sender))
+    process.start()
+    sender.close()
+    assert receiver.recv() == "begun"
+    seen = set()
+    while kill_after is not None and not receiver.poll(0.001):
+        seen.update(path.name for path in Path(folder).glob("*/*.safetensors"))
+        if len(seen) >= kill_after:
+            time.sleep(delay)
+            os.kill(process.pid, signal.SIGKILL)
+            break
+    try:
+        return receiver.recv()
+    except EOFError:
+        return None
+    finally:
+        process.join()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+@pytest.mark.parametrize("number", range(20))
+def test_killed_processes_end_in_the_same_bits(number, tmp_path):
+    """Each at random moments of its fit; every other one twice."""
+    case = [*CASES][number % len(CASES)]
+    make, y = CASES[case]
+    whole = make().fit(X, y)
+    rng = np.random.default_rng(number)
+    for n_written in sorted(rng.integers(1, len(whole.history_) - 1, 1 + number % 2)):
+        delay = rng.uniform(0, 0.04)
+        assert run(case, tmp_path, kill_after=n_written, delay=delay) is None
+        assert files_in(tmp_path)
+    assert run(case, tmp_path) == bits_of(whole)
+
+
+def files_in(folder):
+    return sorted(path for path in Path(folder).rglob("*.safetensors"))
+
+
+def broken_off(folder, n_epochs=4, **params):
+    """An estimator without a refit whose fit broke off after some epochs."""
+    model = classifier(checkpoint=folder, early_stopping=False, **params)
+    with breaking_off(n_epochs), pytest.raises(Killed):
+        model.fit(X, Y)
+    return model
+
+
+def test_the_last_two_checkpoints_are_kept(tmp_path):
+    broken_off(tmp_path)
+    assert [path.name for path in files_in(tmp_path)] == [
+        "fit-00003.safetensors",
+        "fit-00004.safetensors",
+    ]
+
+
+def tear(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[-2000] ^= 8
+    path.write_bytes(bytes(content))
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def change(**facts):
+    def write(path):
+        path.write_bytes(pack(unpack(path) | facts))
+
+    write.__name__ = "change " + next(iter(facts))
+    return write
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (tear, "MetadataIncompleteBuffer|incomplete"),
+        (flip, "checksum is wrong"),
+        (empty, "header|too small"),
+        (change(fingerprint="of another fit"), "its fingerprint is of another fit"),
+        (change(format=7), "its format is 7, and that of this fit 1"),
+        (change(versions={"torch": "1.0"}), r"its versions is \{'torch': '1.0'\}"),
+        (change(stage="refit"), "its stage is refit"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_used_is_named_and_the_one_before_is_used(
+    damage, reason, tmp_path
+):
+    whole = classifier(early_stopping=False).fit(X, Y)
+    model = broken_off(tmp_path, random_state=0)
+    damage(files_in(tmp_path)[-1])
+    with pytest.warns(UserWarning, match=rf"fit-00004\.safetensors is not used: .*({reason})"):
+        again = clone(model).fit(X, Y)
+    assert bits_of(again) == bits_of(whole)
+
+
+def test_without_any_checkpoint_training_begins_anew(tmp_path):
+    whole = classifier(early_stopping=False).fit(X, Y)
+    model = broken_off(tmp_path)
+    for path in files_in(tmp_path):
+        tear(path)
+    with pytest.warns(UserWarning, match="is not used"):
+        again = clone(model).fit(X, Y)
+    assert bits_of(again) == bits_of(whole)
+
+
+def test_leftovers_of_writing_are_removed(tmp_path):
+    model = broken_off(tmp_path)
+    [folder] = tmp_path.iterdir()
+    (folder / "abc.part").write_bytes(b"half")
+    model.fit(X, Y)
+    assert not [*folder.glob("*.part")]
+
+
+def test_without_a_random_state_a_fit_goes_on_with_the_seeds_it_began_with(tmp_path):
+    broken_off(tmp_path, random_state=None)
+    model = classifier(checkpoint=tmp_path, early_stopping=False, random_state=None)
+    one, other = clone(model).fit(X, Y), clone(model).fit(X, Y)
+    assert bits_of(one) == bits_of(other)
+    assert len([*tmp_path.iterdir()]) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"lr": 0.02},
+        {"max_epochs": 7},
+        {"random_state": 1},
+        {"callbacks": [LRScheduler("StepLR", step_size=3)]},
+        {"class_weight": {0: 1, 1: 2}},
+    ],
+)
+def test_other_parameters_have_a_place_of_their_own(change, tmp_path):
+    params = {"checkpoint": tmp_path, "callbacks": schedule(), "max_epochs": 2}
+    classifier(**params).fit(X, Y)
+    classifier(**params | change).fit(X, Y)
+    classifier(**params | {"verbose": 0}).fit(X, Y)
+    assert len([*tmp_path.iterdir()]) == 2
+
+
+@pytest.mark.parametrize("change", ["samples", "codes", "visits", "labels", "weights"])
+def test_other_data_have_a_place_of_their_own(change, tmp_path):
+    classifier(checkpoint=tmp_path, max_epochs=2).fit(X, Y)
+    sequences = VisitSequenceTransformer(min_frequency=250).fit_transform(COHORT)
+    labels = np.asarray(Y).copy()
+    labels[0] = 1 - labels[0]
+    data = {
+        "samples": (X[:-1], Y[:-1]),
+        "codes": (sequences, Y),
+        "visits": (X[np.r_[1, 0, 2:300]], Y),
+        "labels": (X, labels),
+        "weights": (X, Y, np.r_[np.ones(299), 2]),
+    }[change]
+    classifier(checkpoint=tmp_path, max_epochs=2).fit(*data)
+    assert len([*tmp_path.iterdir()]) == 2
+
+
+def test_each_candidate_and_fold_of_a_search_has_a_place_of_its_own(tmp_path):
+    search = GridSearchCV(
+        classifier(checkpoint=tmp_path, max_epochs=2),
+        {"hidden_dim": [4, 8]},
+        cv=StratifiedPatientKFold(2),
+        n_jobs=2,
+    )
+    one = search.fit(X, Y)
+    assert len([*tmp_path.iterdir()]) == 2 * 2 + 1
+    before = {path: path.stat().st_mtime_ns for path in files_in(tmp_path)}
+    other = clone(search).fit(X, Y)
+    assert {path: path.stat().st_mtime_ns for path in files_in(tmp_path)} == before
+    assert bits_of(one.best_estimator_) == bits_of(other.best_estimator_)
+    scores = [found.cv_results_["mean_test_score"].tolist() for found in (one, other)]
+    assert scores[0] == scores[1]
+
+
+class Wait(Callback):
+    """Wait in training until told to go on."""
+
+    is_training, may_end = threading.Event(), threading.Event()
+
+    def on_epoch_begin(self, net, **kwargs):
+        Wait.is_training.set()
+        assert Wait.may_end.wait(60)
+
+
+def test_a_folder_in_use_is_told_before_training(tmp_path):
+    model = classifier(checkpoint=tmp_path, callbacks=[Wait()], max_epochs=1)
+    thread = threading.Thread(target=lambda: clone(model).fit(X, Y))
+    thread.start()
+    assert Wait.is_training.wait(60)
+    try:
+        with pytest.raises(ValueError, match="another fit of the same data and parameters is"):
+            clone(model).fit(X, Y)
+    finally:
+        Wait.may_end.set()
+        thread.join()
+    clone(model).fit(X, Y)
+
+
+@pytest.mark.parametrize("place", ["file", "system"])
+def test_a_folder_that_cannot_be_written_is_told_before_training(place, tmp_path):
+    (tmp_path / "file").write_text("")
+    folder = {"file": tmp_path / "file", "system": "/proc/checkpoints"}[place]
+    if place == "system" and not Path("/proc/self").exists():
+        pytest.skip("needs the file system of Linux that nobody can write")
+    model = classifier(checkpoint=folder, callbacks=[Count()])
+    Count.seen.clear()
+    with pytest.raises(OSError, match="checkpoint must be a directory that can be written"):
+        model.fit(X, Y)
+    assert Count.seen == []
+
+
+def test_a_full_disk_is_told_before_training(tmp_path, monkeypatch):
+    from sklearn_ehr.estimators import _checkpoints
+
+    usage = _checkpoints.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(_checkpoints.shutil, "disk_usage", lambda _: usage._replace(free=2**20))
+    Count.seen.clear()
+    with pytest.raises(OSError, match=r"checkpoint needs up to \d+ MiB, and 1 MiB are free"):
+        classifier(checkpoint=tmp_path, callbacks=[Count()]).fit(X, Y)
+    assert Count.seen == []
+
+
+def test_a_disk_that_fills_up_does_not_end_a_training(tmp_path, monkeypatch):
+    from sklearn_ehr.estimators import _checkpoints
+
+    whole = classifier().fit(X, Y)
+    write, n_written = os.fsync, []
+
+    def fsync(descriptor):
+        n_written.append(descriptor)
+        if len(n_written) > 5:
+            raise OSError(28, "No space left on device")
+        write(descriptor)
+
+    monkeypatch.setattr(_checkpoints.os, "fsync", fsync)
+    with pytest.warns(UserWarning, match=r"could not be written \(No space left on device\)"):
+        model = classifier(checkpoint=tmp_path).fit(X, Y)
+    assert bits_of(model) == bits_of(whole)
+    assert not [*tmp_path.rglob("*.part")]
+
+
+class Interrupt(Callback):
+    """Press Ctrl-C in the middle of an epoch."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        if training and len(net.history) == self.epoch and len(net.history[-1, "batches"]) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.01)
+
+
+def test_after_ctrl_c_the_estimator_is_usable_and_the_fit_can_go_on(tmp_path):
+    model = classifier(checkpoint=tmp_path, callbacks=[Interrupt(3)])
+    with pytest.warns(UserWarning, match=r"interrupted by user\. Fit again to go on"):
+        model.fit(X, Y)
+    assert len(model.history_) == 2
+    assert model.predict_proba(X).shape == (300, 2)
+    assert [path.name for path in files_in(tmp_path)] == [
+        "fit-00001.safetensors",
+        "fit-00002.safetensors",
+    ]
+
+
+def test_checkpoints_hold_no_data(tmp_path):
+    """No tensor has a length of the samples, visits or tokens, and no text a code or patient."""
+    callbacks = [EpochScoring("roc_auc", on_train=True, name="auc"), *schedule()]
+    classifier(checkpoint=tmp_path, callbacks=callbacks, average=True).fit(X, Y)
+    n_apart = 30
+    lengths = {300, 300 - n_apart, n_apart, len(X.tokens), len(X.visit_offsets) - 1}
+    seen = 0
+    for path in files_in(tmp_path):
+        content = path.read_bytes()
+        assert not any(code.encode() in content for code in X.vocabulary.codes)
+        to_visit = [unpack(path)]
+        while to_visit:
+            part = to_visit.pop()
+            if isinstance(part, dict):
+                to_visit += [*part.values()]
+            elif isinstance(part, (list, tuple)):
+                assert len(part) not in lengths
+                to_visit += part
+            elif hasattr(part, "shape"):
+                seen += 1
+                assert not lengths & set(part.shape)
+    assert seen > 50
+
+
+def test_a_packed_state_is_the_same_again(tmp_path):
+    state = {
+        "a": [1, 2.5, None, True, "ü", (1, [2])],
+        3: {"b": torch.arange(4), "c": np.float32(0.5), "nothing": {}},
+        "inf": float("-inf"),
+        "array": np.array([[1, 2]], dtype=np.int32),
+    }
+    (tmp_path / "file").write_bytes(pack(state))
+    again = unpack(tmp_path / "file")
+    assert torch.equal(again[3].pop("b"), state[3].pop("b"))
+    np.testing.assert_array_equal(again.pop("array"), state.pop("array"), strict=True)
+    assert again == state
+
+
+def keep_one(folder, X, Y):
+    callbacks = [
+        Checkpoint(dirname=folder, monitor="train_loss_best"),
+        TrainEndCheckpoint(dirname=folder),
+    ]
+    return classifier(callbacks=callbacks, refit=False, max_epochs=2).fit(X, Y)
+
+
+def test_checkpoints_of_skorch_work_in_processes_too(tmp_path):
+    folders = [str(tmp_path / name) for name in ("a", "b")]
+    here = keep_one(str(tmp_path / "here"), X, Y)
+    there = Parallel(n_jobs=2)(delayed(keep_one)(folder, X, Y) for folder in folders)
+    for folder, model in zip(folders, there, strict=True):
+        np.testing.assert_array_equal(model.predict_proba(X), here.predict_proba(X))
+        best = classifier(refit=False).fit(X, Y).net_
+        best.load_params(f_params=f"{folder}/train_end_params.pt")
+        callbacks = [LoadInitState(Checkpoint(dirname=folder, monitor=None))]
+        further = classifier(callbacks=callbacks, early_stopping=False, max_epochs=1).fit(X, Y)
+        assert len(further.history_) == 3
+
+
+def test_partial_fit_keeps_no_checkpoints(tmp_path):
+    classifier(checkpoint=tmp_path).partial_fit(X, Y, classes=[0, 1])
+    assert [*tmp_path.iterdir()] == []
