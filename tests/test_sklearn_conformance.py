@@ -573,7 +573,8 @@ def test_every_public_method_documents_its_parameters_in_order(case):
     methods = dict(own_methods(type(case.estimator)))
     assert "fit" in methods
     for name, method in methods.items():
-        parameters = list(inspect.signature(method).parameters)[1:]
+        function = getattr(method, "fget", method)  # of a property
+        parameters = list(inspect.signature(function).parameters)[1:]
         assert documented_names(method, "Parameters") == parameters, name
         assert section(inspect.getdoc(method), "Returns"), name
 

@@ -52,6 +52,7 @@ from ._net_state import net_of_state, state_of_net
 from ._progress import Progress, Stage
 from ._samples import Samples, warn_if_few, warn_if_shared
 from ._scoring import score_of, warn_if_constant
+from ._summary import needs_of
 
 _LARGEST_SEED = 2**31 - 1
 _LIBRARIES = ("sklearn_ehr", "numpy", "pandas", "scikit-learn", "skorch", "torch")
@@ -103,6 +104,20 @@ class BaseVisitLSTM(SavedStateMixin, CallbackSupportMixin, BaseEstimator):
         ndarray of shape (n_samples, hidden_dim * directions), float32
         """
         return self._outputs(X, VisitLSTM.encode)
+
+    @property
+    def needs(self):
+        """What sequences to predict from must bring, which every prediction checks.
+
+        Returns
+        -------
+        dict
+            "features": names of the features of the sequences; "time_gaps": whether visits must
+            have times; "vocabulary_size": number of codes, None without a vocabulary; "versions":
+            versions of the libraries, which loading a saved estimator checks.
+        """
+        check_is_fitted(self)
+        return needs_of(self, self._versions)
 
     def _samples(self, X, y, target, weight, strata, given=None, by_visit=False):
         """Samples to train on or to validate with."""

@@ -24,6 +24,7 @@ from ._checks import (
 from ._event_codes import EventCodes
 from ._features import FeatureEncoder
 from ._grouping import check_visits, refuse_events_without_id
+from ._needs import needs_of
 from ._tokens import Tokeniser
 from ._value_bins import ValueBins
 from ._vocabulary import Vocabulary, frequent_codes, least_patients
@@ -128,6 +129,48 @@ class CodeTransformer(SavedStateMixin, CallbackSupportMixin, TransformerMixin, B
         self._versions = library_versions("sklearn_ehr", "numpy", "pandas", "scikit-learn")
         callbacks.call_on_fit_task_end(**task, reconstruction_attributes={})
         return self
+
+    @property
+    def needs(self):
+        """What new data must bring, which `transform` checks.
+
+        Returns
+        -------
+        dict
+            With these items, in this order:
+
+            - "columns": names of the columns of events that are read, here the standard names. The
+              column of known times may be missing where samples are whole histories.
+            - "features": names of the features of the cohort.
+            - "resolution": "day" or "instant"; None if any is accepted.
+            - "times": "datetime", "number", or None for events without times.
+            - "unit": order of magnitude of numeric times. None if it is not checked.
+            - "vocabulary_size": number of codes in the vocabulary. `transform` warns if none of
+              them is visible.
+            - "versions": versions of the libraries. Loading a saved transformer warns if others are
+              installed.
+
+        Raises
+        ------
+        NotFittedError
+            If this transformer is not fitted.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from sklearn_ehr import VisitSequenceTransformer
+        >>> events = pd.DataFrame({
+        ...     "patient_id": [1, 1, 2],
+        ...     "time": [100, 200, 300],
+        ...     "code": ["I10", "E11", "I10"],
+        ... })
+        >>> VisitSequenceTransformer(min_frequency=1).fit(events).needs
+        {'columns': ['patient_id', 'time', 'code'], 'features': [], 'resolution': None,
+         'times': 'number', 'unit': 'numbers of about 1e2', 'vocabulary_size': 2,
+         'versions': {'sklearn_ehr': ...}}
+        """
+        check_is_fitted(self)
+        return needs_of(self)
 
     def _check_fit(self, cohort):
         """Check the parameters of a subclass against the training cohort."""

@@ -56,6 +56,9 @@ class VisitSequenceTransformer(CodeTransformer):
         The codes and their token ids; id 0 is padding, id 1 stands for unknown codes.
     resolution_ : {"day", "instant"} or None
         Resolution of the training cohort.
+    needs : dict
+        What new data must bring: columns, features, resolution, kind and unit of times, vocabulary
+        size, and versions of libraries.
 
     See Also
     --------
@@ -174,6 +177,9 @@ class CodeCountVectorizer(CodeTransformer):
         The codes that are counted.
     resolution_ : {"day", "instant"} or None
         Resolution of the training cohort.
+    needs : dict
+        What new data must bring: columns, features, resolution, kind and unit of times, vocabulary
+        size, and versions of libraries.
 
     See Also
     --------
