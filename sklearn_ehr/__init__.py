@@ -19,6 +19,7 @@ _ROOMS = {
         "LSTMVisitTagger",
         "make_code_vectors",
     ],
+    "inspection": ["make_model_card"],
 }
 _SUBMODULES = ("datasets", "model_selection", "nn")
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}

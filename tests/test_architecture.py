@@ -27,6 +27,7 @@ ROOMS = {
     "model_selection": {"utils", "cohort"},
     "nn": set(),
     "estimators": {"utils", "cohort", "visits", "model_selection", "nn"},
+    "inspection": {"utils", "cohort", "visits", "nn", "estimators"},
     "datasets": {"utils", "cohort"},
 }
 NETWORK = {"torch", "skorch"}
@@ -38,6 +39,7 @@ FORBIDDEN_LIBRARIES = {
     "model_selection": NETWORK,
     "nn": {"pandas", "polars", "pyarrow", "narwhals", "sklearn", "scipy", "skorch"},
     "estimators": {"skorch"},
+    "inspection": NETWORK,
     "datasets": NETWORK,
 }
 TOUCHES_SKORCH = "estimators/_net.py"

@@ -3,6 +3,7 @@
 from ._classifier import LSTMVisitClassifier
 from ._code_vectors import make_code_vectors
 from ._regressor import LSTMVisitRegressor
+from ._summary import summarise
 from ._survival import LSTMVisitSurvival
 from ._tagger import LSTMVisitTagger
 
@@ -12,4 +13,5 @@ __all__ = [
     "LSTMVisitSurvival",
     "LSTMVisitTagger",
     "make_code_vectors",
+    "summarise",
 ]
