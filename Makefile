@@ -3,7 +3,7 @@
 #             make test JOBS=1 runs one after the other
 # make lint   checks style
 # make bench-train, bench-transform, bench-cohort, bench-model-selection, bench-bucketing,
-# make bench-quality, bench-signals, bench-nafld
+# make bench-quality, bench-signals, bench-nafld, bench-saving
 #             print ratios measured side by side; on a machine that does nothing else
 
 PYTHON ?= python3
@@ -14,7 +14,7 @@ READY = $(VENV)/.ready
 # Tests run in JOBS processes ("auto": one per core), each with one thread (tests/conftest.py).
 JOBS ?= auto
 
-BENCHMARKS = train transform cohort model-selection bucketing quality signals nafld
+BENCHMARKS = train transform cohort model-selection bucketing quality signals nafld saving
 
 .PHONY: demo test lint $(BENCHMARKS:%=bench-%)
 

@@ -180,7 +180,7 @@ def fit_in_process(case, folder, sender):
 def run(case, folder, kill_after=None, delay=0.0):
     """Bits of a fit in a process of its own, or None if it is killed.
 
-    It is killed some time after it has begun to write so many checkpoints.
+    It is killed some time after it has checkpoints of so many epochs.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["sklearn_ehr.estimators"])
@@ -189,10 +189,9 @@ def run(case, folder, kill_after=None, delay=0.0):
     process.start()
     sender.close()
     assert receiver.recv() == "begun"
-    seen = set()
     while kill_after is not None and not receiver.poll(0.001):
-        seen.update(path.name for path in Path(folder).glob("*/*.safetensors"))
-        if len(seen) >= kill_after:
+        last = dict(path.stem.split("-") for path in files_in(folder))
+        if sum(map(int, last.values())) >= kill_after:
             time.sleep(delay)
             os.kill(process.pid, signal.SIGKILL)
             break
@@ -213,9 +212,9 @@ def test_killed_processes_end_in_the_same_bits(number, tmp_path):
     make, y = CASES[case]
     whole = make().fit(X, y)
     rng = np.random.default_rng(number)
-    for n_written in sorted(rng.integers(1, len(whole.history_) - 1, 1 + number % 2)):
+    for n_epochs in sorted(rng.integers(1, len(whole.history_) - 1, 1 + number % 2)):
         delay = rng.uniform(0, 0.04)
-        assert run(case, tmp_path, kill_after=n_written, delay=delay) is None
+        assert run(case, tmp_path, kill_after=n_epochs, delay=delay) is None
         assert files_in(tmp_path)
     assert run(case, tmp_path) == bits_of(whole)
 
