@@ -156,7 +156,7 @@ class BaseVisitLSTM(SavedStateMixin, CallbackSupportMixin, BaseEstimator):
         task |= size_of(samples.sequences)
         learnt |= self._described(samples.sequences)
         samples = samples.weighted()
-        with open_checkpoints(self, samples, validation, seeds) as checkpoints:
+        with open_checkpoints(self, samples, validation, seeds, task) as checkpoints:
             self._train_in_stages(
                 samples, validation, learnt, checkpoints, random_state=random_state, **task
             )

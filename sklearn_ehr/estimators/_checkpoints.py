@@ -15,19 +15,21 @@ import numpy as np
 import torch
 
 from ..utils import library_versions
+from ._building import build_net
 from ._fingerprint import fingerprint_of
 from ._history import is_complete
-from ._net_state import restore
+from ._net_state import restore, size_of_net
 from ._training_state import restore_training, state_of_training
 
 _FORMAT = 1
-# Weights, two moments of each, their average and the best of them; twice, and one in writing.
-_COPIES = 5 * 3
-_MOST_HEADER = 2**24
+# A checkpoint has weights, two moments of each, perhaps their average, and the best of them.
+_MOST_WEIGHTS = 5
+# The history of a thousand epochs takes less than one of these bytes in twenty.
+_MOST_REST = 2**24
 
 
 @contextmanager
-def open_checkpoints(estimator, samples, validation, seeds):
+def open_checkpoints(estimator, samples, validation, seeds, task):
     """The checkpoints of a fit of these samples, whose folder no other fit uses meanwhile."""
     if estimator.checkpoint is None:
         yield Checkpoints(None, None, seeds)
@@ -35,20 +37,24 @@ def open_checkpoints(estimator, samples, validation, seeds):
     fingerprint = fingerprint_of(estimator, samples, validation, seeds)
     directory = Path(estimator.checkpoint)
     folder = directory / f"{type(estimator).__name__}-{fingerprint[:16]}"
+    n_bytes = size_of_net(build_net(estimator, **task))
     with _locked(folder, estimator.checkpoint):
         for leftover in folder.glob("*.part"):
             leftover.unlink()
-        yield Checkpoints(folder, fingerprint, seeds)
+        _require_space(folder, n_bytes)
+        yield Checkpoints(folder, fingerprint, seeds, n_bytes)
 
 
 class Checkpoints:
     """Checkpoints of the trainings of one fit; without a folder there are none.
 
-    `seeds` are those of the fit that was begun, if it can be continued.
+    `seeds` are those of the fit that was begun, if it can be continued, and `n_bytes` is the size
+    of the network's weights.
     """
 
-    def __init__(self, folder, fingerprint, seeds):
+    def __init__(self, folder, fingerprint, seeds, n_bytes=0):
         self.folder, self.fingerprint, self.seeds = folder, fingerprint, seeds
+        self.n_bytes = n_bytes
         self._first = self.stage("fit")
         if self._first is not None and self._first.last is not None:
             self.seeds = self._first.last["seeds"]
@@ -111,24 +117,11 @@ class StageCheckpoints:
 
     def prepare(self, net):
         """Have a net go on from the last checkpoint, for the epochs that are left."""
-        self._require_space(net)
         if self.last is not None:
             # Before training begins, as schedules of the learning rate look at the history.
             restore(net, self.last["training"]["net"])
             n_left = net.max_epochs - len(net.history)
             net.max_epochs = 0 if self.last["is_stopped"] else max(0, n_left)
-
-    def _require_space(self, net):
-        """Raise if the disk has no space for the checkpoints of a net."""
-        n_bytes = sum(weight.nbytes for weight in net.module_.state_dict().values())
-        needed, free = _COPIES * n_bytes + 2**20, shutil.disk_usage(self._folder).free
-        if free < needed:
-            raise OSError(
-                errno.ENOSPC,
-                f"checkpoint needs up to {needed / 2**20:.0f} MiB, and {free / 2**20:.0f} MiB are "
-                f"free. Free space, or choose a directory on another disk",
-                str(self._folder),
-            )
 
     def _paths(self):
         """Files of checkpoints, the newest first."""
@@ -138,7 +131,7 @@ class StageCheckpoints:
         """State of the newest checkpoint that can be used; tells of those that cannot."""
         for path in self._paths():
             try:
-                state = unpack(path)
+                state = unpack(path, _MOST_WEIGHTS * self._checkpoints.n_bytes + _MOST_REST)
                 self._refuse_others(state)
                 return state
             except Exception as error:
@@ -156,6 +149,18 @@ class StageCheckpoints:
                 raise ValueError(f"its {name} is {state[name]}, and that of this fit {expected}")
 
 
+def _require_space(folder, n_bytes):
+    """Raise if the disk has no space for two checkpoints of a net, and a third in writing."""
+    needed, free = 3 * _MOST_WEIGHTS * n_bytes + 2**20, shutil.disk_usage(folder).free
+    if free < needed:
+        raise OSError(
+            errno.ENOSPC,
+            f"checkpoint needs up to {needed / 2**20:.0f} MiB, and {free / 2**20:.0f} MiB are "
+            f"free. Free space, or choose a directory on another disk",
+            str(folder),
+        )
+
+
 def pack(state):
     """Bytes of a file of safetensors: tensors, and the rest as JSON in its metadata."""
     from safetensors.torch import save
@@ -165,12 +170,14 @@ def pack(state):
     return save(tensors, {"state": text, "checksum": _checksum(text, tensors)})
 
 
-def unpack(path):
-    """The state in a file; raises for one that is not whole."""
+def unpack(path, most_bytes):
+    """The state in a file of at most this size; raises for one that is not whole."""
     from safetensors import safe_open
 
+    if not path.is_file() or path.stat().st_size > most_bytes:
+        raise ValueError("it is no file, or a larger one than that of any checkpoint")
     with path.open("rb") as file:
-        if int.from_bytes(file.read(8), "little") > _MOST_HEADER:
+        if int.from_bytes(file.read(8), "little") > _MOST_REST:
             raise ValueError("its header is too long, so it is damaged")
     with safe_open(path, "pt") as file:
         metadata = file.metadata() or {}

@@ -56,6 +56,13 @@ def make_net(net, criterion, callbacks=(), **settings):
     )
 
 
+def size_of_net(net):
+    """Bytes of the weights that a net will have."""
+    with torch.device("meta"):
+        module = VisitLSTM(**net.get_params_for("module"))
+    return sum(4 * weight.numel() for weight in module.parameters())
+
+
 def state_of_net(net):
     """The state of an initialized net; its arrays may be those of the net itself."""
     optimizer = net.optimizer_.state_dict()

@@ -42,10 +42,11 @@ from sklearn_ehr.estimators._net import VisitNet
 
 pytestmark = pytest.mark.filterwarnings("ignore:LSTMVisit.* has .* samples to learn from")
 
-COHORT, Y = make_visits(300, n_codes=40, random_state=0)
+N = 150
+COHORT, Y = make_visits(N, n_codes=40, random_state=0)
 X = VisitSequenceTransformer(min_frequency=5).fit_transform(COHORT)
 NUMBERS = COHORT.samples["risk"].to_numpy()
-SURVIVAL = np.rec.fromarrays([np.arange(300) % 3, 5.0 + np.arange(300) % 31], names="event,time")
+SURVIVAL = np.rec.fromarrays([np.arange(N) % 3, 5.0 + np.arange(N) % 31], names="event,time")
 VISITS = [np.arange(n) % 2 for n in X.lengths]
 SMALL = {"embedding_dim": 8, "hidden_dim": 8, "batch_size": 32, "device": "cpu", "lr": 0.01}
 
@@ -163,9 +164,9 @@ def test_a_finished_fit_is_not_trained_again(case, tmp_path):
 def test_a_validation_set_that_is_given_is_part_of_the_fit(tmp_path):
     def fit(n_val):
         model = classifier(checkpoint=tmp_path)
-        return model.fit(X[:200], Y[:200], X_val=X[200 : 200 + n_val], y_val=Y[200 : 200 + n_val])
+        return model.fit(X[:100], Y[:100], X_val=X[100 : 100 + n_val], y_val=Y[100 : 100 + n_val])
 
-    fit(100), fit(90), fit(100)
+    fit(50), fit(40), fit(50)
     assert len([*tmp_path.iterdir()]) == 2
 
 
@@ -255,7 +256,7 @@ def empty(path):
 
 def change(**facts):
     def write(path):
-        path.write_bytes(pack(unpack(path) | facts))
+        path.write_bytes(pack(unpack(path, 2**24) | facts))
 
     write.__name__ = "change " + next(iter(facts))
     return write
@@ -331,15 +332,15 @@ def test_other_parameters_have_a_place_of_their_own(change, tmp_path):
 @pytest.mark.parametrize("change", ["samples", "codes", "visits", "labels", "weights"])
 def test_other_data_have_a_place_of_their_own(change, tmp_path):
     classifier(checkpoint=tmp_path, max_epochs=2).fit(X, Y)
-    sequences = VisitSequenceTransformer(min_frequency=250).fit_transform(COHORT)
+    sequences = VisitSequenceTransformer(min_frequency=125).fit_transform(COHORT)
     labels = np.asarray(Y).copy()
     labels[0] = 1 - labels[0]
     data = {
         "samples": (X[:-1], Y[:-1]),
         "codes": (sequences, Y),
-        "visits": (X[np.r_[1, 0, 2:300]], Y),
+        "visits": (X[np.r_[1, 0, 2:N]], Y),
         "labels": (X, labels),
-        "weights": (X, Y, np.r_[np.ones(299), 2]),
+        "weights": (X, Y, np.r_[np.ones(N - 1), 2]),
     }[change]
     classifier(checkpoint=tmp_path, max_epochs=2).fit(*data)
     assert len([*tmp_path.iterdir()]) == 2
@@ -446,7 +447,7 @@ def test_after_ctrl_c_the_estimator_is_usable_and_the_fit_can_go_on(tmp_path):
     with pytest.warns(UserWarning, match=r"interrupted by user\. Fit again to go on"):
         model.fit(X, Y)
     assert len(model.history_) == 2
-    assert model.predict_proba(X).shape == (300, 2)
+    assert model.predict_proba(X).shape == (N, 2)
     assert [path.name for path in files_in(tmp_path)] == [
         "fit-00001.safetensors",
         "fit-00002.safetensors",
@@ -457,13 +458,13 @@ def test_checkpoints_hold_no_data(tmp_path):
     """No tensor has a length of the samples, visits or tokens, and no text a code or patient."""
     callbacks = [EpochScoring("roc_auc", on_train=True, name="auc"), *schedule()]
     classifier(checkpoint=tmp_path, callbacks=callbacks, average=True).fit(X, Y)
-    n_apart = 30
-    lengths = {300, 300 - n_apart, n_apart, len(X.tokens), len(X.visit_offsets) - 1}
+    n_apart = 15
+    lengths = {N, N - n_apart, n_apart, len(X.tokens), len(X.visit_offsets) - 1}
     seen = 0
     for path in files_in(tmp_path):
         content = path.read_bytes()
         assert not any(code.encode() in content for code in X.vocabulary.codes)
-        to_visit = [unpack(path)]
+        to_visit = [unpack(path, 2**24)]
         while to_visit:
             part = to_visit.pop()
             if isinstance(part, dict):
@@ -485,7 +486,7 @@ def test_a_packed_state_is_the_same_again(tmp_path):
         "array": np.array([[1, 2]], dtype=np.int32),
     }
     (tmp_path / "file").write_bytes(pack(state))
-    again = unpack(tmp_path / "file")
+    again = unpack(tmp_path / "file", 2**24)
     assert torch.equal(again[3].pop("b"), state[3].pop("b"))
     np.testing.assert_array_equal(again.pop("array"), state.pop("array"), strict=True)
     assert again == state
