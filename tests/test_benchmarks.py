@@ -312,3 +312,10 @@ def test_stacked_model_is_the_one_fitted_alone(load, few_epochs):
     stacked = signals.score_models("bag", 300, 3, 200, is_stacked=True)
     assert set(stacked) - set(alone) == {signals.STACK}
     assert {name: stacked[name] for name in alone} == alone
+
+
+@pytest.mark.slow
+def test_saving(load):
+    report = load("saving").main(n_samples=300, n_rounds=1, max_epochs=1)
+    assert len(report.rows) == 3
+    assert all(row["ratio"] > 0 for row in report.rows)

@@ -66,3 +66,23 @@ def test_lines_for_samples_take_the_events_of_the_lines_before():
     names = run("make_samples(", run("events = pd.DataFrame"))
     assert names["samples"].shape[1] == 5
     assert names["attrition"]["n_samples"].iloc[-1] == len(names["X"]) == len(names["y"]) > 0
+
+
+def test_lines_for_saving_read_the_model_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    X, y = make_visits(100, n_codes=40, random_state=0)
+    model = make_pipeline(
+        sklearn_ehr.VisitSequenceTransformer(), sklearn_ehr.LSTMVisitClassifier(max_epochs=1)
+    ).fit(X, y)
+    again = run("skops.io.dump", {"model": model})["model"]
+    assert again is not model
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+
+
+def test_lines_for_checkpoints_write_some(tmp_path, monkeypatch, few_epochs):
+    monkeypatch.chdir(tmp_path)
+    X, y = make_visits(100, n_codes=40, random_state=0)
+    sequences = sklearn_ehr.VisitSequenceTransformer().fit_transform(X)
+    names = {"sequences": sequences, "y": y, "LSTMVisitClassifier": sklearn_ehr.LSTMVisitClassifier}
+    run('checkpoint="run"', names)
+    assert len([*(tmp_path / "run").iterdir()]) == 1

@@ -214,6 +214,7 @@ class BaseVisitLSTM(SavedStateMixin, CallbackSupportMixin, BaseEstimator):
             patience = self.n_iter_no_change
             with training_watched(net, *watchers, validation=apart, patience=patience, score=score):
                 net.partial_fit(data)
+        net.max_epochs = stage.n_epochs
         return net, coverage
 
     def _train_again(self, first, history, samples, learnt, seed, progress, checkpoints, **task):

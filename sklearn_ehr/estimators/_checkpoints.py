@@ -191,7 +191,7 @@ def unpack(path, most_bytes):
 def _split(value, tensors, path):
     """Plain values, with names in the place of tensors and arrays, which are put into `tensors`."""
     if isinstance(value, np.ndarray):
-        tensors[path] = torch.from_numpy(np.ascontiguousarray(value))
+        tensors[path] = torch.from_numpy(np.asarray(value, order="C"))
         return {"array": path}
     if isinstance(value, torch.Tensor):
         tensors[path] = value.detach().cpu().contiguous()

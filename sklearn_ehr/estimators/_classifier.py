@@ -10,6 +10,7 @@ from ._base import BaseVisitLSTM
 from ._inputs import as_sequences
 from .targets import (
     LabelCoding,
+    check_further_labels,
     check_labels,
     check_two_classes,
     check_weight,
@@ -92,10 +93,16 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     callbacks : list, default=None
         Callbacks of skorch, or tuples of a name and a callback. They are cloned before use, and are
         also called during the refit, which has no validation loss.
+    checkpoint : str or path-like, default=None
+        Directory in which `fit` writes a checkpoint after each epoch; needs the extra `checkpoint`.
+        A fit that was interrupted or killed is resumed by the same call, and ends in the same model
+        as without the break. A finished one is not repeated, not even if `random_state` is None.
+        Each fit has its own folder there, so the fits of a search can share a directory. Of
+        callbacks, numbers, strings and objects with a `state_dict` are restored.
     random_state : int, RandomState instance or None, default=None
         Controls the validation split, the initial weights, dropout and the order of samples. Pass
-        an int for reproducible results. On a CPU they are bitwise identical for the same type of
-        CPU and version of torch, whatever number of threads torch is set to.
+        an int for reproducible results: on a CPU, they are bitwise identical for the same type of
+        CPU and version of torch.
     verbose : int, default=0
         If 1, print one line per epoch with the losses, the score, the best epoch so far, and the
         estimated time left. A last line says which epoch's weights were kept.
@@ -105,7 +112,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     classes_ : ndarray of shape (n_classes,)
         The classes in ascending order; for multilabel outcomes, the positions of the labels.
     net_ : skorch.NeuralNet
-        The fitted net; ``net_.module_`` is the torch module.
+        The fitted net; ``net_.module_`` is the torch module. A loaded one has no callbacks.
     vocabulary_ : Vocabulary or None
         Vocabulary of the sequences that the model was fitted on.
     feature_names_ : list of str or None
@@ -134,9 +141,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
     (and of the features, if any), not the base rate.
 
     With scikit-learn 1.9 or later, `set_callbacks` takes its callbacks, such as ``ProgressBar`` and
-    ``ScoringMonitor``. Each epoch of `fit` is a task, and callbacks can ask for the model fitted so
-    far.
-
+    ``ScoringMonitor``. Each epoch of `fit` is a task, in which callbacks can use the current model.
     On CUDA, cuDNN may use TF32 (``torch.backends.cudnn.allow_tf32``): results differ slightly.
 
     References
@@ -234,9 +239,8 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples. A sample with weight 0 is left out.
         X_val : VisitSequences or array-like of shape (n_val, n_visits, n_codes), default=None
-            Histories of a validation set for early stopping, for instance of a later year. By
-            default, the validation set is split off from `X`. In a pipeline with
-            ``transform_input=["X_val"]``, it takes metadata routing and
+            Histories of a validation set for early stopping, for instance of a later year. In a
+            pipeline, it takes metadata routing, ``transform_input=["X_val"]`` and
             ``set_fit_request(X_val=True, y_val=True)``.
         y_val : array-like of shape (n_val,) or (n_val, n_labels), default=None
             Outcomes of the validation set.
@@ -249,8 +253,10 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         ------
         ValueError
             If lengths differ, labels are null or of one class only, weights are negative or all 0,
-            `class_weight` is given for several labels, the validation set has other labels, or the
-            training diverges.
+            `class_weight` is given for several labels, the validation set has other labels, the
+            folder of `checkpoint` is in use, or the training diverges.
+        OSError
+            If `checkpoint` cannot be written, or its disk has too little space.
         """
         X = as_sequences(X)
         y = check_labels(X, y, type(self).__name__)
@@ -309,16 +315,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         y = check_labels(X, y, type(self).__name__)
         coding = coding_given(classes, y, getattr(self, "_coding", None), type(self).__name__)
         encoded = coding.encode(y)
-        if n_other := np.count_nonzero(encoded < 0):
-            raise ValueError(
-                f"y has {n_other} label(s) that are not among the {len(coding.classes)} classes "
-                f"known from the first call. Name all labels there will be in classes."
-            )
-        if self.class_weight == "balanced":
-            raise ValueError(
-                "class_weight='balanced' needs all labels at once, which partial_fit never sees. "
-                "Give the weights as a dict."
-            )
+        check_further_labels(encoded, coding, self.class_weight)
         given = check_weight(sample_weight, X, is_scaled=False)
         weight = weigh_classes(self.class_weight, given, encoded, coding)
         self._train_further(X, coding.as_target(encoded), weight, **coding.task())

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..utils import as_plain, checksum
+from ._device import choose_device
 
 # They do not change what is learnt.
 _WITHOUT_EFFECT = ("checkpoint", "verbose")
@@ -19,6 +20,7 @@ def fingerprint_of(estimator, samples, validation, seeds):
         for name, value in estimator.get_params(deep=False).items()
         if name not in _WITHOUT_EFFECT
     }
+    parameters["device"] = choose_device(estimator.device)
     parameters["random_state"] = None if estimator.random_state is None else seeds
     return checksum(
         [

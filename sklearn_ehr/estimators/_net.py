@@ -269,6 +269,19 @@ def _kind_of(callback):
     return callback if isinstance(callback, type) else type(callback)
 
 
+@contextmanager
+def _part_of_epoch(net):
+    """Leave the epoch incomplete if the user interrupts what is done here at its end.
+
+    skorch's callbacks raise the same error to stop after an epoch.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        net.history[-1].pop("dur", None)
+        raise
+
+
 class BestEpoch(Callback):
     """Keep the weights of the best epoch, and stop after `patience` epochs without a better one.
 
@@ -286,7 +299,8 @@ class BestEpoch(Callback):
 
     def on_epoch_end(self, net, **kwargs):
         """Compare the epoch with the best, and stop as skorch's callbacks do."""
-        self._see(net)
+        with _part_of_epoch(net):
+            self._see(net)
         if self.n_seen_ - self.epoch_ >= self.patience:
             raise KeyboardInterrupt
 
@@ -330,7 +344,9 @@ class EpochWatcher(Callback):
     def on_epoch_end(self, net, **kwargs):
         """Tell the watcher that an epoch ends, and stop if it wants to."""
         self.n_told_ = len(net.history)
-        if self.watcher.end_epoch(net):
+        with _part_of_epoch(net):
+            is_to_stop = self.watcher.end_epoch(net)
+        if is_to_stop:
             raise KeyboardInterrupt
 
     def on_train_end(self, net, **kwargs):

@@ -65,8 +65,10 @@ class Stage:
         self._context, self._facts, self._epoch = context, facts, None
 
     def begin(self, net):
-        """Take the time, and count the epochs of an earlier run."""
+        """Take the time, and tell of epochs that were trained in an earlier run."""
         self._start, self._n_before = perf_counter(), len(net.history)
+        if self._verbose and self._n_before and self.name != "partial_fit":
+            _print(f"Resumed the {self.name} after epoch {self._n_before}/{self.n_epochs}.")
 
     def begin_epoch(self, net):
         """Tell callbacks that an epoch begins."""

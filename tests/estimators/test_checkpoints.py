@@ -39,6 +39,8 @@ from sklearn_ehr import (
 from sklearn_ehr.datasets import make_visits
 from sklearn_ehr.estimators._checkpoints import pack, unpack
 from sklearn_ehr.estimators._net import VisitNet
+from sklearn_ehr.estimators._net_state import state_of_net
+from sklearn_ehr.utils import as_plain, checksum
 
 pytestmark = pytest.mark.filterwarnings("ignore:LSTMVisit.* has .* samples to learn from")
 
@@ -57,8 +59,9 @@ def classifier(**params):
 
 def bits_of(model):
     """All that a fit learnt, except for how long its epochs took."""
-    weights = [weight.numpy().tobytes() for weight in model.net_.module_.state_dict().values()]
-    return weights, model.history_.drop(columns="dur").to_csv()
+    state = state_of_net(model.net_)
+    del state["history"]
+    return checksum(as_plain(state)), model.history_.drop(columns="dur").to_csv()
 
 
 def schedule():
@@ -454,6 +457,49 @@ def test_after_ctrl_c_the_estimator_is_usable_and_the_fit_can_go_on(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("place", ["writing", "scoring"])
+def test_ctrl_c_at_the_end_of_an_epoch_is_no_early_stop(place, tmp_path, monkeypatch):
+    from sklearn_ehr.estimators import _checkpoints
+
+    def interrupt(*arguments):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+        return 0.5
+
+    model = classifier(checkpoint=tmp_path, scoring=interrupt if place == "scoring" else None)
+    if place == "writing":
+        monkeypatch.setattr(_checkpoints.os, "fsync", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X, Y)
+    else:
+        monkeypatch.setattr(
+            "sklearn_ehr.estimators._base.score_of", lambda *_: ScoreAfter(3, interrupt)
+        )
+        with pytest.warns(UserWarning, match="interrupted by user"):
+            model.fit(X, Y)
+        assert set(model.history_["stage"]) == {"fit"}
+    assert not [*tmp_path.rglob("*.part")]
+
+
+class ScoreAfter:
+    """A score that is interrupted when it is asked for the second epoch's."""
+
+    def __init__(self, n_asked, interrupt):
+        self.n_left, self.interrupt = n_asked, interrupt
+
+    def __call__(self, net):
+        self.n_left -= 1
+        return 0.5 + self.n_left if self.n_left else self.interrupt()
+
+
+def test_resuming_is_told(tmp_path, capsys):
+    model = broken_off(tmp_path)
+    clone(model).set_params(verbose=1).fit(X, Y)
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert first == "Resumed the fit after epoch 4/6."
+    assert second.startswith("Epoch 5/6: train_loss")
+
+
 def test_checkpoints_hold_no_data(tmp_path):
     """No tensor has a length of the samples, visits or tokens, and no text a code or patient."""
     callbacks = [EpochScoring("roc_auc", on_train=True, name="auc"), *schedule()]
@@ -463,7 +509,8 @@ def test_checkpoints_hold_no_data(tmp_path):
     seen = 0
     for path in files_in(tmp_path):
         content = path.read_bytes()
-        assert not any(code.encode() in content for code in X.vocabulary.codes)
+        text = content[: 8 + int.from_bytes(content[:8], "little")]
+        assert not any(code.encode() in text for code in X.vocabulary.codes)
         to_visit = [unpack(path, 2**24)]
         while to_visit:
             part = to_visit.pop()

@@ -3,6 +3,7 @@
 from ._labels import (
     LabelCoding,
     as_labels,
+    check_further_labels,
     check_labels,
     check_two_classes,
     coding_given,
@@ -29,6 +30,7 @@ __all__ = [
     "NumberScaling",
     "as_floats",
     "as_labels",
+    "check_further_labels",
     "check_labels",
     "check_numbers",
     "check_two_classes",

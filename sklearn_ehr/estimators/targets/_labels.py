@@ -175,6 +175,20 @@ def coding_given(classes, y, known, name):
     return coding
 
 
+def check_further_labels(encoded, coding, class_weight):
+    """Raise for labels that are none of the classes, or weights that need to know all labels."""
+    if n_other := np.count_nonzero(encoded < 0):
+        raise ValueError(
+            f"y has {n_other} label(s) that are not among the {len(coding.classes)} classes known "
+            f"from the first call. Name all labels there will be in classes."
+        )
+    if class_weight == "balanced":
+        raise ValueError(
+            "class_weight='balanced' needs all labels at once, which partial_fit never sees. Give "
+            "the weights as a dict."
+        )
+
+
 def resolve_class_weight(class_weight, weight, y, coding):
     """Class weights as given; "balanced" ones as a dict, so that validation has the same."""
     if class_weight != "balanced" or coding.is_multilabel:
