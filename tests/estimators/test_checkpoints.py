@@ -132,7 +132,7 @@ def breaking_off(n_epochs):
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("after", [[0], [1], [3], [7], [2, 1, 2]])
+@pytest.mark.parametrize("after", [[1], [7], [2, 1, 2]])
 def test_a_fit_that_broke_off_ends_in_the_same_bits(case, after, tmp_path):
     make, y = CASES[case]
     whole = make().fit(X, y)

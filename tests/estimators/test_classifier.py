@@ -418,6 +418,7 @@ def test_defaults():
         "class_weight": None,
         "device": "auto",
         "callbacks": None,
+        "checkpoint": None,
         "random_state": None,
         "verbose": 0,
     }
