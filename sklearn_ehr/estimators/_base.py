@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, check_random_state
 
 from ..nn import VisitLSTM
-from ..utils import CallbackSupportMixin, SavedStateMixin, library_versions
+from ..utils import CallbackSupportMixin, SavedStateMixin, library_versions, warn_user
 from ..visits import TruncatedHistories, refuse_overlaps, with_earlier
 from ._bias import fit_bias
 from ._building import build_net, callbacks_of, initialize, tunable
@@ -192,6 +192,11 @@ class BaseVisitLSTM(SavedStateMixin, CallbackSupportMixin, BaseEstimator):
         with plain_torch(net.device):
             fit_bias(net, training.data.weighted_to_one())
         progress.finish(history)
+        if checkpoints.is_repeated and self.random_state is None:
+            warn_user(
+                "checkpoint holds a finished fit of the same data and parameters, which was used "
+                "and not repeated. Set random_state, or another directory, for a new one."
+            )
 
     def _train_once(self, training, validation, learnt, seed, stage, checkpoints, **task):
         """A trained net, and the share of codes whose vectors were given."""

@@ -1,10 +1,9 @@
-"""Checkpoints of a fit, in a folder that tells by its name which fit it is of."""
+"""Checkpoints of a fit, in a folder named after its fingerprint."""
 
 import errno
 import json
 import os
 import shutil
-import warnings
 from collections.abc import Mapping
 from contextlib import contextmanager, suppress
 from hashlib import sha256
@@ -14,7 +13,7 @@ from tempfile import NamedTemporaryFile
 import numpy as np
 import torch
 
-from ..utils import library_versions
+from ..utils import library_versions, warn_user
 from ._building import build_net
 from ._fingerprint import fingerprint_of
 from ._history import is_complete
@@ -22,8 +21,11 @@ from ._net_state import restore, size_of_net
 from ._training_state import restore_training, state_of_training
 
 _FORMAT = 1
-# A checkpoint has weights, two moments of each, perhaps their average, and the best of them.
-_MOST_WEIGHTS = 5
+_LIBRARIES = ("sklearn_ehr", "numpy", "scikit-learn", "skorch", "torch")
+# A checkpoint has weights, two moments of each, perhaps their average, and the best of them;
+# callbacks may keep more.
+_USUAL_WEIGHTS = 5
+_MOST_WEIGHTS = 12
 # The history of a thousand epochs takes less than one of these bytes in twenty.
 _MOST_REST = 2**24
 
@@ -48,24 +50,24 @@ def open_checkpoints(estimator, samples, validation, seeds, task):
 class Checkpoints:
     """Checkpoints of the trainings of one fit; without a folder there are none.
 
-    `seeds` are those of the fit that was begun, if it can be continued, and `n_bytes` is the size
-    of the network's weights.
+    `seeds` are those of the fit that was begun, if it can be resumed, and `n_bytes` is the size of
+    the network's weights. `is_repeated` says whether no epoch was left to train.
     """
 
     def __init__(self, folder, fingerprint, seeds, n_bytes=0):
         self.folder, self.fingerprint, self.seeds = folder, fingerprint, seeds
-        self.n_bytes = n_bytes
-        self._first = self.stage("fit")
-        if self._first is not None and self._first.last is not None:
-            self.seeds = self._first.last["seeds"]
+        self.n_bytes, self.is_repeated = n_bytes, folder is not None
+        self._stages = {}
+        if folder is not None and (last := self.stage("fit").last):
+            self.seeds = last["seeds"]
 
     def stage(self, name):
         """Checkpoints of one training of the fit, or None."""
         if self.folder is None:
             return None
-        if name == "fit" and hasattr(self, "_first"):
-            return self._first
-        return StageCheckpoints(self, name)
+        if name not in self._stages:
+            self._stages[name] = StageCheckpoints(self, name)
+        return self._stages[name]
 
 
 class StageCheckpoints:
@@ -76,7 +78,7 @@ class StageCheckpoints:
         self._facts = {
             "format": _FORMAT,
             "fingerprint": checkpoints.fingerprint,
-            "versions": library_versions("sklearn_ehr", "torch", "skorch"),
+            "versions": library_versions(*_LIBRARIES),
             "stage": name,
         }
         if name != "fit":
@@ -85,9 +87,10 @@ class StageCheckpoints:
 
     def begin(self, net):
         """Go on from the last checkpoint, once the other callbacks have begun."""
-        last, self.last = self.last, None
-        if last is not None:
-            restore_training(net, last["training"])
+        if self.last is not None:
+            with self._naming_file():
+                restore_training(net, self.last["training"])
+            self.last = None
 
     def begin_epoch(self, net):
         """Do nothing."""
@@ -104,54 +107,66 @@ class StageCheckpoints:
         path = self._folder / f"{self._name}-{len(net.history):05}.safetensors"
         try:
             _write(path, pack(state))
+            for older in self._paths()[2:]:
+                older.unlink()
         except OSError as error:
-            warnings.warn(
+            warn_user(
                 f"Checkpoint {path} could not be written ({error.strerror}). The training goes on, "
-                f"and the checkpoint before is kept.",
-                UserWarning,
-                stacklevel=2,
+                f"and the checkpoints before are kept."
             )
-            return
-        for older in self._paths()[2:]:
-            older.unlink()
 
     def prepare(self, net):
         """Have a net go on from the last checkpoint, for the epochs that are left."""
         if self.last is not None:
             # Before training begins, as schedules of the learning rate look at the history.
-            restore(net, self.last["training"]["net"])
+            with self._naming_file():
+                restore(net, self.last["training"]["net"])
             n_left = net.max_epochs - len(net.history)
             net.max_epochs = 0 if self.last["is_stopped"] else max(0, n_left)
+        if net.max_epochs:
+            self._checkpoints.is_repeated = False
 
     def _paths(self):
         """Files of checkpoints, the newest first."""
         return sorted(self._folder.glob(f"{self._name}-*.safetensors"), reverse=True)
 
     def _newest(self):
-        """State of the newest checkpoint that can be used; tells of those that cannot."""
+        """State of the newest checkpoint that can be used; those that cannot are set aside."""
         for path in self._paths():
             try:
                 state = unpack(path, _MOST_WEIGHTS * self._checkpoints.n_bytes + _MOST_REST)
                 self._refuse_others(state)
                 return state
             except Exception as error:
-                warnings.warn(
-                    f"Checkpoint {path} is not used: {error}. The one before is, if there is one.",
-                    UserWarning,
-                    stacklevel=2,
+                with suppress(OSError):
+                    path.replace(path.with_suffix(".refused"))
+                warn_user(
+                    f"Checkpoint {path} is not used, and renamed to .refused: {error}. An earlier "
+                    f"one is used if there is one."
                 )
         return None
+
+    @contextmanager
+    def _naming_file(self):
+        """Name the checkpoint in errors of one that was made to look whole."""
+        try:
+            yield
+        except Exception as error:
+            raise ValueError(
+                f"Checkpoint {self._paths()[0]} does not fit this training, although its checksum "
+                f"does ({type(error).__name__}: {error}). Delete it, and fit again."
+            ) from error
 
     def _refuse_others(self, state):
         """Raise for a checkpoint of another fit, format or version."""
         for name, expected in self._facts.items():
             if state[name] != expected:
-                raise ValueError(f"its {name} is {state[name]}, and that of this fit {expected}")
+                raise ValueError(f"{name} {state[name]!r} is not that of this fit, {expected!r}")
 
 
 def _require_space(folder, n_bytes):
     """Raise if the disk has no space for two checkpoints of a net, and a third in writing."""
-    needed, free = 3 * _MOST_WEIGHTS * n_bytes + 2**20, shutil.disk_usage(folder).free
+    needed, free = 3 * _USUAL_WEIGHTS * n_bytes + 2**20, shutil.disk_usage(folder).free
     if free < needed:
         raise OSError(
             errno.ENOSPC,
@@ -175,7 +190,7 @@ def unpack(path, most_bytes):
     from safetensors import safe_open
 
     if not path.is_file() or path.stat().st_size > most_bytes:
-        raise ValueError("it is no file, or a larger one than that of any checkpoint")
+        raise ValueError("it is not a regular file, or too large for a checkpoint")
     with path.open("rb") as file:
         if int.from_bytes(file.read(8), "little") > _MOST_REST:
             raise ValueError("its header is too long, so it is damaged")

@@ -83,7 +83,9 @@ def state_of_net(net):
         },
         "groups": optimizer["param_groups"],
         "history": json.dumps(
-            [epoch | {"batches": []} for epoch in net.history], default=lambda value: value.tolist()
+            [epoch | {"batches": []} for epoch in net.history],
+            # Callbacks may record anything.
+            default=lambda value: value.tolist() if hasattr(value, "tolist") else str(value),
         ),
     }
 

@@ -68,7 +68,8 @@ class Stage:
         """Take the time, and tell of epochs that were trained in an earlier run."""
         self._start, self._n_before = perf_counter(), len(net.history)
         if self._verbose and self._n_before and self.name != "partial_fit":
-            _print(f"Resumed the {self.name} after epoch {self._n_before}/{self.n_epochs}.")
+            done = "Resumed" if net.max_epochs else "Nothing is left to train of"
+            _print(f"{done} the {self.name} after epoch {self._n_before}/{self.n_epochs}.")
 
     def begin_epoch(self, net):
         """Tell callbacks that an epoch begins."""

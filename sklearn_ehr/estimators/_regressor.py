@@ -144,7 +144,9 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         ------
         ValueError
             If lengths differ, `y` is not as described or too large to scale, weights are negative
-            or all 0, or the training diverges.
+            or all 0, the folder of `checkpoint` is in use, or the training diverges.
+        OSError
+            If `checkpoint` cannot be written, or its disk has too little space.
         """
         X = as_sequences(X)
         y = check_numbers(X, y, type(self).__name__, self.loss)

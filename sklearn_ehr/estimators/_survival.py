@@ -217,7 +217,10 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         ------
         ValueError
             If `y` is not such an array, has no event, has negative or infinite times, or has more
-            different events than times, as if swapped; or if weights are negative or all 0.
+            different events than times, as if swapped; if weights are negative or all 0; or if the
+            folder of `checkpoint` is in use.
+        OSError
+            If `checkpoint` cannot be written, or its disk has too little space.
 
         Warns
         -----

@@ -167,8 +167,10 @@ dropout, lr, weight_decay, batch_size, max_epochs
         ------
         ValueError
             If labels do not match the visits, are all missing or of one class only, weights are
-            negative or all 0, or a part of a visit became known only after the next visit
-            (`known_time`).
+            negative or all 0, a part of a visit became known only after the next visit
+            (`known_time`), or the folder of `checkpoint` is in use.
+        OSError
+            If `checkpoint` cannot be written, or its disk has too little space.
         """
         X = as_sequences(X)
         refuse_features(X, type(self).__name__)

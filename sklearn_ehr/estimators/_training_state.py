@@ -1,7 +1,9 @@
 """State of a training between two epochs: of the net, its random numbers, and its callbacks."""
 
+from copy import deepcopy
 from inspect import signature
-from numbers import Real
+
+import numpy as np
 
 from ._net_state import restore, state_of_net
 
@@ -41,16 +43,18 @@ def _generators(net):
 def _state_of_callback(callback, net):
     """Attributes of a callback that can be kept: numbers, texts, weights, and what has a state.
 
-    Nothing else is, as it may be data, such as the outcomes that a scoring callback collects.
+    Everything else is skipped, because it may be data, such as the outcomes that a scoring callback
+    collects.
     """
+    of_net = net.module_, net.criterion_, net.optimizer_
     given, attributes = signature(type(callback).__init__).parameters, {}
     for name, value in vars(callback).items():
-        if name in given or isinstance(value, type):
+        if name in given or isinstance(value, type) or any(value is part for part in of_net):
             continue
-        if isinstance(value, (Real, str, type(None))):
+        if isinstance(value, (bool, int, float, str, np.generic, type(None))):
             attributes[name] = "is", value
         elif hasattr(value, "state_dict") and hasattr(value, "load_state_dict"):
-            attributes[name] = "loads", value.state_dict()
+            attributes[name] = "loads", deepcopy(value.state_dict())
         elif isinstance(value, dict) and value.keys() == net.module_.state_dict().keys():
-            attributes[name] = "is", value
+            attributes[name] = "is", deepcopy(value)
     return attributes

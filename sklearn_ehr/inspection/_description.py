@@ -64,7 +64,9 @@ def _describe_outcome(summaries):
     if kind == "numbers":
         return "a number" if n_outcomes == 1 else f"{n_outcomes} numbers"
     if kind == "labels":
-        return f"the probability of each of {n_outcomes} labels"
+        return (
+            f"the probability of {'a label' if n_outcomes == 1 else f'each of {n_outcomes} labels'}"
+        )
     names = _listed(first["names"])
     if kind == "classes":
         return f"the probability of each of {n_outcomes} classes ({names})"

@@ -19,7 +19,8 @@ _UNKNOWN = (
     "it is predicted, whom the model is meant for, and for whom it must not be used."
 )
 _NEEDS = (
-    "Each step checks this when it transforms or predicts, and the versions when it is loaded. Its "
+    "Each step checks this when it transforms or predicts (units only to a factor of a thousand), "
+    "and the versions when it is loaded. Its "
     "attribute `needs` holds the same. Columns of events may have other names, which are given to "
     "`Cohort`."
 )

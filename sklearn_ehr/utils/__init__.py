@@ -1,4 +1,4 @@
-"""Tools for ragged arrays, sorting, threads, columns of frames, saved states, and versions."""
+"""Tools for ragged arrays, sorting, threads, columns of frames, states, versions and warnings."""
 
 from ._frames import (
     check_keys,
@@ -28,7 +28,8 @@ from ._sklearn_compat import CallbackSupportMixin, start_callbacks
 from ._sorting import as_integers, counting_sort, deal, is_ascending, is_last_of_equals, order_by
 from ._state import SavedStateMixin, as_plain, checksum, saved_by
 from ._threads import map_in_threads
-from ._versions import library_version, library_versions, warn_of_other_versions
+from ._versions import library_versions
+from ._warnings import warn_user
 
 __all__ = [
     "CallbackSupportMixin",
@@ -50,7 +51,6 @@ __all__ = [
     "is_last_of_equals",
     "is_real",
     "key_kind",
-    "library_version",
     "library_versions",
     "map_in_threads",
     "offsets_from_lengths",
@@ -66,5 +66,5 @@ __all__ = [
     "slices_of_about",
     "split_by_sample",
     "start_callbacks",
-    "warn_of_other_versions",
+    "warn_user",
 ]

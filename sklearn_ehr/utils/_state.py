@@ -35,7 +35,7 @@ class SavedStateMixin:
             attributes = self._from_saved(from_plain(state["content"]))
         except Exception as error:
             raise ValueError(
-                f"The saved {name} is damaged ({type(error).__name__}: {error}). Take another copy "
+                f"The saved {name} is damaged ({type(error).__name__}: {error}). Use another copy "
                 f"of the file, or fit again."
             ) from error
         vars(self).update(attributes)
@@ -161,8 +161,10 @@ def _plain_frame(frame):
     else:
         values = [column.to_numpy() for _, column in frame.items()]
     index = None if isinstance(frame.index, pd.RangeIndex) else frame.index.to_numpy()
-    columns = frame.columns.to_numpy()
-    return _dict_of("DataFrame", values=values, dtypes=dtypes, index=index, columns=columns)
+    columns, names = frame.columns.to_numpy(), [frame.index.name, frame.columns.name]
+    return _dict_of(
+        "DataFrame", values=values, dtypes=dtypes, index=index, columns=columns, names=names
+    )
 
 
 def from_plain(value):
@@ -195,13 +197,15 @@ def _make_texts(utf8, lengths, shape):
     return _make_objects(texts, shape)
 
 
-def _make_frame(values, dtypes, index, columns):
+def _make_frame(values, dtypes, index, columns, names):
     if isinstance(values, np.ndarray):
-        return pd.DataFrame(values, index=index, columns=columns)
-    series = [pd.Series(v, dtype=dtype) for v, dtype in zip(values, dtypes, strict=True)]
-    frame = pd.concat(series, axis=1) if series else pd.DataFrame(index=index)
-    frame.columns = columns
-    return frame if index is None else frame.set_axis(index)
+        frame = pd.DataFrame(values)
+    else:
+        series = [pd.Series(v, dtype=dtype) for v, dtype in zip(values, dtypes, strict=True)]
+        frame = pd.concat(series, axis=1) if series else pd.DataFrame(index=index)
+    frame = frame.set_axis(columns, axis=1)
+    frame = frame if index is None else frame.set_axis(index)
+    return frame.rename_axis(index=names[0], columns=names[1])
 
 
 def _make_random_state(state):
@@ -245,6 +249,6 @@ def _add_to(digest, value):
     elif isinstance(value, (np.ndarray, np.generic)) and value.dtype != object:
         digest.update(f"{value.dtype.str}{value.shape};".encode())
         digest.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data)
-    elif isinstance(value, (*_PLAIN, type(None))):
+    elif isinstance(value, (*_PLAIN, bytes, type(None))):
         content = repr(value).encode()
         digest.update(f"{len(content)};".encode() + content)

@@ -1,10 +1,18 @@
 """Versions of the libraries that a model is fitted with."""
 
-import warnings
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
-library_version = cache(version)
+from ._warnings import warn_user
+
+
+@cache
+def library_version(name):
+    """Version of an installed library, or "not installed"."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def library_versions(*names):
@@ -17,9 +25,7 @@ def warn_of_other_versions(fitted, estimator):
     here = library_versions(*fitted)
     pairs = {name: (fitted[name], here[name]) for name in fitted}
     if changed := [f"{name} {was} ({now})" for name, (was, now) in pairs.items() if was != now]:
-        warnings.warn(
+        warn_user(
             f"The saved {estimator} was fitted with other versions than those installed here (in "
-            f"brackets): {', '.join(changed)}. Its answers may differ slightly.",
-            UserWarning,
-            stacklevel=4,
+            f"brackets): {', '.join(changed)}. Predictions may differ slightly."
         )

@@ -20,6 +20,7 @@ from ._checks import (
     warn_of_another_unit,
     warn_of_other_visit_ids,
     warn_without_known_times,
+    warn_without_values,
 )
 from ._event_codes import EventCodes
 from ._features import FeatureEncoder
@@ -144,7 +145,8 @@ class CodeTransformer(SavedStateMixin, CallbackSupportMixin, TransformerMixin, B
             - "features": names of the features of the cohort.
             - "resolution": "day" or "instant"; None if any is accepted.
             - "times": "datetime", "number", or None for events without times.
-            - "unit": order of magnitude of numeric times. None if it is not checked.
+            - "unit": order of magnitude of numeric times; `transform` warns of times a thousand
+              times larger or smaller. None if it is not checked.
             - "vocabulary_size": number of codes in the vocabulary. `transform` warns if none of
               them is visible.
             - "versions": versions of the libraries. Loading a saved transformer warns if others are
@@ -184,6 +186,7 @@ class CodeTransformer(SavedStateMixin, CallbackSupportMixin, TransformerMixin, B
         warn_of_another_unit(scale_of_times(cohort), self._scale_of_times)
         has_predictions = cohort.prediction_times is not None
         warn_without_known_times(table, has_predictions, self._has_known_times)
+        warn_without_values(table, self._value_bins)
         if self.visits in ("auto", "id"):
             warn_of_other_visit_ids(table.visit is not None, self._has_visit_ids)
         if self.visits == "id":

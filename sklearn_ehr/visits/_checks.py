@@ -73,6 +73,19 @@ def warn_without_known_times(table, has_predictions, fitted):
         )
 
 
+def warn_without_values(table, bins):
+    """Warn if the bins of values have nothing to bin."""
+    if bins is None or not len(bins.codes) or table.value is None or not len(table.value):
+        return
+    if not np.isfinite(table.value).any():
+        warnings.warn(
+            "None of the events of X has a value, and those that this transformer was fitted on "
+            "had some. Check the column, which value= names.",
+            UserWarning,
+            stacklevel=5,
+        )
+
+
 def warn_of_other_visit_ids(has_ids, fitted):
     """Warn if only one of the events of `fit` and those of `transform` have visit ids."""
     if has_ids == fitted:

@@ -132,7 +132,7 @@ class VisitSequenceTransformer(CodeTransformer):
         -----
         UserWarning
             If no visible code is in the vocabulary, only one of `X` and the events of `fit` has
-            visit ids, or numeric times seem to be in another unit.
+            visit ids or values, or numeric times seem to be in another unit.
         """
         cohort = as_cohort(X)
         tokenise = self._make_tokeniser(cohort)
@@ -267,7 +267,7 @@ class CodeCountVectorizer(CodeTransformer):
         -----
         UserWarning
             If no visible code is in the vocabulary, only one of `X` and the events of `fit` has
-            visit ids, or numeric times seem to be in another unit.
+            visit ids or values, or numeric times seem to be in another unit.
         """
         cohort = as_cohort(X)
         tokenise = self._make_tokeniser(cohort)

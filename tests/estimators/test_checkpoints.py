@@ -1,12 +1,19 @@
 """A fit that was killed goes on from its last checkpoint, and ends in the same bits."""
 
+import copy
+import dataclasses
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 import time
+import uuid
 import warnings
 from contextlib import contextmanager, suppress
+from datetime import datetime
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +22,7 @@ import pytest
 import torch
 from joblib import Parallel, delayed
 from sklearn.base import clone
+from sklearn.metrics import average_precision_score, make_scorer, roc_auc_score
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import (
     Callback,
@@ -22,6 +30,7 @@ from skorch.callbacks import (
     EarlyStopping,
     EpochScoring,
     Freezer,
+    GradientNormClipping,
     LoadInitState,
     LRScheduler,
     TrainEndCheckpoint,
@@ -38,8 +47,11 @@ from sklearn_ehr import (
 )
 from sklearn_ehr.datasets import make_visits
 from sklearn_ehr.estimators._checkpoints import pack, unpack
+from sklearn_ehr.estimators._dataset import VisitDataset
+from sklearn_ehr.estimators._fingerprint import fingerprint_of
 from sklearn_ehr.estimators._net import VisitNet
 from sklearn_ehr.estimators._net_state import state_of_net
+from sklearn_ehr.estimators._samples import Samples
 from sklearn_ehr.utils import as_plain, checksum
 
 pytestmark = pytest.mark.filterwarnings("ignore:LSTMVisit.* has .* samples to learn from")
@@ -51,6 +63,11 @@ NUMBERS = COHORT.samples["risk"].to_numpy()
 SURVIVAL = np.rec.fromarrays([np.arange(N) % 3, 5.0 + np.arange(N) % 31], names="event,time")
 VISITS = [np.arange(n) % 2 for n in X.lengths]
 SMALL = {"embedding_dim": 8, "hidden_dim": 8, "batch_size": 32, "device": "cpu", "lr": 0.01}
+
+
+TARGET = np.asarray(Y, dtype=np.float32)
+DATA = VisitDataset(X, TARGET, np.ones(N))
+SAMPLES = Samples(X, Y, DATA, np.ones(N), np.asarray(Y))
 
 
 def classifier(**params):
@@ -271,10 +288,10 @@ def change(**facts):
         (tear, "MetadataIncompleteBuffer|incomplete"),
         (flip, "checksum is wrong"),
         (empty, "header|too small"),
-        (change(fingerprint="of another fit"), "its fingerprint is of another fit"),
-        (change(format=7), "its format is 7, and that of this fit 1"),
-        (change(versions={"torch": "1.0"}), r"its versions is \{'torch': '1.0'\}"),
-        (change(stage="refit"), "its stage is refit"),
+        (change(fingerprint="of another fit"), "fingerprint 'of another fit' is not that"),
+        (change(format=7), "format 7 is not that of this fit, 1"),
+        (change(versions={"torch": "1.0"}), r"versions \{'torch': '1.0'\} is not that"),
+        (change(stage="refit"), "stage 'refit' is not that of this fit, 'fit'"),
     ],
 )
 def test_a_checkpoint_that_cannot_be_used_is_named_and_the_one_before_is_used(
@@ -283,7 +300,7 @@ def test_a_checkpoint_that_cannot_be_used_is_named_and_the_one_before_is_used(
     whole = classifier(early_stopping=False).fit(X, Y)
     model = broken_off(tmp_path, random_state=0)
     damage(files_in(tmp_path)[-1])
-    with pytest.warns(UserWarning, match=rf"fit-00004\.safetensors is not used: .*({reason})"):
+    with pytest.warns(UserWarning, match=rf"fit-00004\.safetensors is not used, .*({reason})"):
         again = clone(model).fit(X, Y)
     assert bits_of(again) == bits_of(whole)
 
@@ -293,9 +310,67 @@ def test_without_any_checkpoint_training_begins_anew(tmp_path):
     model = broken_off(tmp_path)
     for path in files_in(tmp_path):
         tear(path)
-    with pytest.warns(UserWarning, match="is not used"):
-        again = clone(model).fit(X, Y)
-    assert bits_of(again) == bits_of(whole)
+    with (
+        breaking_off(2),
+        pytest.raises(Killed),
+        pytest.warns(UserWarning, match="is not used") as told,
+    ):
+        clone(model).fit(X, Y)
+    assert {warning.filename for warning in told} == {__file__}
+    assert [path.name for path in files_in(tmp_path)] == [
+        "fit-00001.safetensors",
+        "fit-00002.safetensors",
+    ]
+    assert bits_of(clone(model).fit(X, Y)) == bits_of(whole)
+
+
+def test_a_checkpoint_made_to_look_whole_is_named(tmp_path):
+    model = broken_off(tmp_path)
+    path = files_in(tmp_path)[-1]
+    state = unpack(path, 2**24)
+    state["training"]["net"]["weights"]["head.bias"] = np.zeros(9, dtype=np.float32)
+    path.write_bytes(pack(state))
+    with pytest.raises(
+        ValueError, match=r"(?s)fit-00004\.safetensors does not fit .*size mismatch"
+    ):
+        clone(model).fit(X, Y)
+
+
+class Holder(Callback):
+    """Keep what a callback might: parts of the net, and values of any kind."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.module_, self.optimizer_ = net.module_, net.optimizer_
+        self.weights_ = net.module_.state_dict()
+        self.fraction_ = Fraction(1, 3)
+        self.data_ = [1.0] * 1000
+
+    def on_epoch_begin(self, net, **kwargs):
+        net.history.record("when", datetime(2020, 1, 1))
+        net.history.record("norm", np.float32(0.5))
+
+
+def test_callbacks_may_hold_and_record_anything(tmp_path):
+    whole = classifier(callbacks=[Holder()], early_stopping=False).fit(X, Y)
+    model = broken_off(tmp_path, callbacks=[Holder()])
+    assert bits_of(model.fit(X, Y)) == bits_of(whole)
+    assert bits_of(pickle.loads(pickle.dumps(model))) == bits_of(whole)
+
+
+@pytest.mark.parametrize("refused", [None, 1])
+def test_checkpoints_with_several_copies_of_weights_are_used(refused, tmp_path, monkeypatch):
+    from sklearn_ehr.estimators import _checkpoints
+
+    monkeypatch.setattr(_checkpoints, "_MOST_REST", 20_000)
+    if refused is not None:
+        monkeypatch.setattr(_checkpoints, "_MOST_WEIGHTS", refused)
+    callbacks = [EarlyStopping("train_loss", patience=9, load_best=True)]
+    params = {"average": True, "callbacks": callbacks, "embedding_dim": 64, "hidden_dim": 64}
+    broken_off(tmp_path, **params)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        classifier(checkpoint=tmp_path, early_stopping=False, **params).fit(X, Y)
+    assert any("too large" in str(warning.message) for warning in told) == (refused is not None)
 
 
 def test_leftovers_of_writing_are_removed(tmp_path):
@@ -309,7 +384,10 @@ def test_leftovers_of_writing_are_removed(tmp_path):
 def test_without_a_random_state_a_fit_goes_on_with_the_seeds_it_began_with(tmp_path):
     broken_off(tmp_path, random_state=None)
     model = classifier(checkpoint=tmp_path, early_stopping=False, random_state=None)
-    one, other = clone(model).fit(X, Y), clone(model).fit(X, Y)
+    one = clone(model).fit(X, Y)
+    with pytest.warns(UserWarning, match="holds a finished fit .* used and not repeated") as told:
+        other = clone(model).fit(X, Y)
+    assert told[-1].filename == __file__
     assert bits_of(one) == bits_of(other)
     assert len([*tmp_path.iterdir()]) == 1
 
@@ -330,6 +408,86 @@ def test_other_parameters_have_a_place_of_their_own(change, tmp_path):
     classifier(**params | change).fit(X, Y)
     classifier(**params | {"verbose": 0}).fit(X, Y)
     assert len([*tmp_path.iterdir()]) == 2
+
+
+def power_of(base):
+    return lambda epoch: base**epoch
+
+
+def weigh(model, X, y, beta):
+    return beta
+
+
+VECTORS = {code: np.full(8, float(i)) for i, code in enumerate(X.vocabulary.codes)}
+# Two fits each that differ in one parameter.
+PAIRS = {
+    "scorers": [
+        {"scoring": make_scorer(metric)} for metric in (roc_auc_score, average_precision_score)
+    ],
+    "partials": [{"scoring": partial(weigh, beta=beta)} for beta in (0.1, 9)],
+    "closures": [
+        {"callbacks": [LRScheduler("LambdaLR", lr_lambda=power_of(base))]} for base in (0.1, 0.9)
+    ],
+    "functions": [{"scoring": lambda *_: 1.0}, {"scoring": lambda *_: 2.0}],
+    "vectors": [
+        {"embedding_init": {code: scale * vector for code, vector in VECTORS.items()}}
+        for scale in (1, 2)
+    ],
+    "tensors": [
+        {"embedding_init": {code: torch.tensor(v) + shift for code, v in VECTORS.items()}}
+        for shift in (0, 1)
+    ],
+    "series": [
+        {"embedding_init": {code: pd.Series(v) + shift for code, v in VECTORS.items()}}
+        for shift in (0, 1)
+    ],
+    "frames": [{"embedding_init": pd.DataFrame(VECTORS).T + shift} for shift in (0, 1)],
+    "callbacks": [{"callbacks": [GradientNormClipping(norm)]} for norm in (1, 2)],
+    "class weights": [{"class_weight": {0: 1, 1: weight}} for weight in (2, 3)],
+}
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_a_parameter_counts_by_its_content(pair, tmp_path):
+    for params in PAIRS[pair]:
+        fingerprints = {
+            fingerprint_of(classifier(**params), SAMPLES, None, [1, 2]) for _ in range(2)
+        }
+        # Equal parameters that are made anew, as when a program is run again.
+        again = copy.deepcopy(params)
+        fingerprints.add(fingerprint_of(classifier(**again), SAMPLES, None, [1, 2]))
+        assert len(fingerprints) == 1
+    one, other = (fingerprint_of(classifier(**p), SAMPLES, None, [1, 2]) for p in PAIRS[pair])
+    assert one != other
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        np.arange(N),
+        np.arange(N).astype(str).astype(object),
+        np.array([uuid.UUID(int=i) for i in range(N)], dtype=object),
+    ],
+)
+def test_the_order_of_patients_counts(groups):
+    samples = [
+        dataclasses.replace(SAMPLES, sequences=X._replace(groups=order))
+        for order in (groups, groups[::-1])
+    ]
+    one, other = (fingerprint_of(classifier(), part, None, [1, 2]) for part in samples)
+    assert one != other
+
+
+def test_a_parameter_that_cannot_be_told_is_refused_before_training(tmp_path):
+    Count.seen.clear()
+    with (
+        open(__file__, encoding="utf-8") as file,
+        pytest.raises(ValueError, match="cannot tell whether callbacks is the same"),
+    ):
+        callbacks = [Count(), LRScheduler("LambdaLR", lr_lambda=lambda epoch: file and 1.0)]
+        classifier(checkpoint=tmp_path, callbacks=callbacks).fit(X, Y)
+    assert Count.seen == []
+    assert [*tmp_path.iterdir()] == []
 
 
 @pytest.mark.parametrize("change", ["samples", "codes", "visits", "labels", "weights"])

@@ -178,3 +178,13 @@ def test_needs_are_read_only(Transformer):
     assert transformer.needs["features"] == ["age"]
     with pytest.raises(AttributeError):
         transformer.needs = {}
+
+
+@both_transformers
+def test_values_that_are_all_missing_are_told(Transformer):
+    transformer = fitted(Transformer, cohort_of(EVENTS), value_bins=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        transformer.transform(cohort_of(EVENTS))
+    with pytest.warns(UserWarning, match="None of the events of X has a value"):
+        transformer.transform(cohort_of(EVENTS.assign(value=float("nan"))))
