@@ -10,6 +10,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import skops.io
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -145,6 +146,7 @@ def dumps(model):
     buffer = io.BytesIO()
     joblib.dump(model, buffer)
     yield buffer.getvalue()
+    yield skops.io.dumps(model)
 
 
 def encodings(values):
@@ -155,8 +157,10 @@ def encodings(values):
         yield from (as_bytes(value * 1000) for value in values)
     if values.dtype.kind == "i":
         yield from (as_bytes(value) for value in values)
+        yield from (str(value).encode() for value in values.tolist())
         values = values.astype(np.float64)
     if values.dtype.kind == "f":
+        yield from (repr(value).encode() for value in values.tolist())
         yield from (value.tobytes() for value in values)
         yield from (value.tobytes()[::-1] for value in values)
         return

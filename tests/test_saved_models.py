@@ -26,6 +26,7 @@ from sklearn_ehr import (
     LSTMVisitClassifier,
     VisitSequenceTransformer,
 )
+from sklearn_ehr.utils import checksum
 
 HERE = Path(__file__).parent
 PLAIN = (bool, int, float, str, type(None), np.ndarray)
@@ -238,12 +239,68 @@ def test_unfitted_estimators_are_saved(trip):
 
 @both_ways
 def test_random_state_instances_go_on(trip):
-    for random_state in (
-        np.random.RandomState(5),
-        np.random.RandomState(np.random.PCG64(5)),
-    ):
-        again = trip(tiny(random_state=random_state))
-        assert again.random_state.randint(10**6) == copy.deepcopy(random_state).randint(10**6)
+    random_state = np.random.RandomState(5)
+    again = trip(tiny(random_state=random_state))
+    assert again.random_state.randint(10**6) == copy.deepcopy(random_state).randint(10**6)
+
+
+def test_other_generators_go_on_in_pickles():
+    random_state = np.random.RandomState(np.random.PCG64(5))
+    again = through_pickle(tiny(random_state=random_state))
+    assert again.random_state.randint(10**6) == copy.deepcopy(random_state).randint(10**6)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        ({"pos": 2**30}, "no state of a Mersenne Twister"),
+        ({"pos": -1}, "no state of a Mersenne Twister"),
+        ({"key": np.zeros(3, dtype=np.uint32)}, "no state of a Mersenne Twister"),
+    ],
+)
+def test_random_state_that_would_read_beyond_its_words_is_refused(damage, reason, model):
+    with pytest.raises(ValueError, match=reason):
+        read_with(model[-1], "_random_state", lambda plain: plain | damage)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        ({"dtypes": ["S1000000000"] * 5}, "columns of unknown types"),
+        ({"dtypes": ["datetime64[ns, dateutil//etc/passwd]"] * 5}, "columns of unknown types"),
+        ({"dtypes": []}, "zip"),
+    ],
+)
+def test_frame_of_other_types_is_refused(damage, reason, model):
+    with pytest.raises(ValueError, match=reason):
+        read_with(model[-1], "history_", lambda plain: plain | damage)
+
+
+@pytest.mark.parametrize("lengths", [[10**6, -(10**6)] * 4, [1], [], [10**12]])
+def test_texts_that_do_not_add_up_are_refused(lengths, model):
+    texts = {"kind": "texts", "utf8": np.zeros(8, dtype=np.uint8), "shape": (len(lengths),)}
+    with pytest.raises(ValueError, match="do not add up"):
+        read_with(
+            model[-1], "classes_", lambda _: texts | {"lengths": np.array(lengths, dtype=np.int64)}
+        )
+
+
+def test_other_settings_of_a_net_are_refused(model):
+    def change(plain):
+        inner = plain["values"][plain["keys"].index("settings")]
+        inner["keys"].append("iterator_train__num_workers")
+        inner["values"].append(50)
+        return plain
+
+    with pytest.raises(ValueError, match="not settings of a net"):
+        read_with(model[-1], "net_", change)
+
+
+@pytest.mark.parametrize("index", [range(30), range(100, 130), range(0, 60, 2)])
+def test_numbered_codes_keep_their_numbers(index):
+    init = pd.DataFrame(np.ones((30, 4)), index=pd.Index(index, name="code"))
+    again = through_pickle(tiny(embedding_init=init)).embedding_init
+    pd.testing.assert_frame_equal(again, init, check_index_type=False)
 
 
 def test_what_was_frozen_stays_frozen(sequences):
@@ -312,22 +369,28 @@ def test_copy_shares_what_was_learnt(model):
     assert copy.copy(model[-1]).net_ is model[-1].net_
 
 
-def of_gpu(step):
-    """The state of a step as a machine with a GPU would have saved it."""
-    state = step.__getstate__()
-    content = copy.deepcopy(state["content"])
-    net = content["values"][content["keys"].index("net_")]
-    settings = net["values"][net["keys"].index("settings")]
-    settings["values"][settings["keys"].index("device")] = "cuda"
-    from sklearn_ehr.utils import checksum
+def read_with(step, name, change):
+    """A step read from a state in which an attribute was changed by someone who can sign it."""
+    state = copy.deepcopy(step.__getstate__())
+    content = state["content"]
+    position = content["keys"].index(name)
+    content["values"][position] = change(content["values"][position])
+    state["checksum"] = checksum([type(step).__name__, content])
+    again = object.__new__(type(step))
+    again.__setstate__(state)
+    return again
 
-    return state | {"content": content, "checksum": checksum([type(step).__name__, content])}
+
+def as_of_gpu(plain):
+    """The state of a net as a machine with a GPU would have saved it."""
+    settings = plain["values"][plain["keys"].index("settings")]
+    settings["values"][settings["keys"].index("device")] = "cuda"
+    return plain
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_trained_on_a_gpu_loads_on_a_cpu(model):
-    again = object.__new__(LSTMVisitClassifier)
-    again.__setstate__(of_gpu(model[-1]))
+    again = read_with(model[-1], "net_", as_of_gpu)
     assert again.net_.device == "cpu"
     new = model[0].transform(saved_models.X[saved_models.NEW])
     np.testing.assert_array_equal(again.predict_proba(new), model[-1].predict_proba(new))

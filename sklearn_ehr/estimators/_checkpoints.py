@@ -87,6 +87,13 @@ class StageCheckpoints:
 
     def begin(self, net):
         """Go on from the last checkpoint, once the other callbacks have begun."""
+        try:
+            pack(state_of_training(net))
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(
+                f"checkpoint cannot keep the state of one of the callbacks "
+                f"({type(error).__name__}: {error}). Leave it out, or set checkpoint=None."
+            ) from error
         if self.last is not None:
             with self._naming_file():
                 restore_training(net, self.last["training"])

@@ -76,7 +76,10 @@ def _described(value):
         return [_described(getattr(value, name)) for name in _OF_CODE]
     if type(value).__name__ == "cell":
         return _described(value.cell_contents)
-    if isinstance(value, (bool, int, float, str, bytes, type(None), np.generic, np.ndarray)):
+    if isinstance(value, np.generic):
+        # A search may draw numpy's numbers, which train the same.
+        return _described(value.item())
+    if isinstance(value, (bool, int, float, str, bytes, type(None), np.ndarray)):
         return value
     if isinstance(value, pd.DataFrame):
         return as_plain(value)

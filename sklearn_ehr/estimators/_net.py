@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from ..nn import LengthBucketSampler
 from ._history import diverged, is_complete
+from ._interrupts import calling_on_interrupt
 
 # A constant answer has a loss of about 1, or of 1 for each interval of time. A good training may
 # begin with an epoch of 10; beyond 1,000, losses grow without bound.
@@ -81,6 +82,7 @@ class VisitNet(NeuralNet):
     """
 
     generator_ = None
+    is_interrupted_ = False
 
     @contextmanager
     def seeded(self, seed):
@@ -168,10 +170,21 @@ class VisitNet(NeuralNet):
         super().on_epoch_begin(net, **kwargs)
         self.history.record("lr", self.optimizer_.param_groups[0]["lr"])
 
+    def on_train_end(self, net, **kwargs):
+        """Leave an epoch incomplete at the end of which the user interrupted training.
+
+        Callbacks raise the same error to stop after an epoch.
+        """
+        super().on_train_end(net, **kwargs)
+        if self.is_interrupted_ and self.history:
+            self.history[-1].pop("dur", None)
+
     def partial_fit(self, X, y=None, classes=None, **fit_params):
         """Train, and be ready to predict however that ends."""
+        self.is_interrupted_ = False
         try:
-            return super().partial_fit(X, y, classes, **fit_params)
+            with calling_on_interrupt(lambda: vars(self).update(is_interrupted_=True)):
+                return super().partial_fit(X, y, classes, **fit_params)
         finally:
             if self.initialized_:
                 self.module_.eval().drop_by(None)
@@ -269,19 +282,6 @@ def _kind_of(callback):
     return callback if isinstance(callback, type) else type(callback)
 
 
-@contextmanager
-def _part_of_epoch(net):
-    """Leave the epoch incomplete if the user interrupts what is done here at its end.
-
-    skorch's callbacks raise the same error to stop after an epoch.
-    """
-    try:
-        yield
-    except KeyboardInterrupt:
-        net.history[-1].pop("dur", None)
-        raise
-
-
 class BestEpoch(Callback):
     """Keep the weights of the best epoch, and stop after `patience` epochs without a better one.
 
@@ -299,8 +299,7 @@ class BestEpoch(Callback):
 
     def on_epoch_end(self, net, **kwargs):
         """Compare the epoch with the best, and stop as skorch's callbacks do."""
-        with _part_of_epoch(net):
-            self._see(net)
+        self._see(net)
         if self.n_seen_ - self.epoch_ >= self.patience:
             raise KeyboardInterrupt
 
@@ -344,9 +343,7 @@ class EpochWatcher(Callback):
     def on_epoch_end(self, net, **kwargs):
         """Tell the watcher that an epoch ends, and stop if it wants to."""
         self.n_told_ = len(net.history)
-        with _part_of_epoch(net):
-            is_to_stop = self.watcher.end_epoch(net)
-        if is_to_stop:
+        if self.watcher.end_epoch(net):
             raise KeyboardInterrupt
 
     def on_train_end(self, net, **kwargs):

@@ -69,11 +69,7 @@ def state_of_net(net):
     return {
         "net": type(net).__name__,
         "criterion": net.criterion.__name__,
-        "settings": {
-            name: value
-            for name, value in vars(net).items()
-            if name in _SETTINGS or name.startswith(("module__", "criterion__"))
-        },
+        "settings": {name: value for name, value in vars(net).items() if _is_setting(name)},
         "weights": as_arrays(net.module_.state_dict()),
         "frozen": [name for name, p in net.module_.named_parameters() if not p.requires_grad],
         "moments": {
@@ -82,12 +78,24 @@ def state_of_net(net):
             for name, array in as_arrays(moments).items()
         },
         "groups": optimizer["param_groups"],
-        "history": json.dumps(
-            [epoch | {"batches": []} for epoch in net.history],
-            # Callbacks may record anything.
-            default=lambda value: value.tolist() if hasattr(value, "tolist") else str(value),
-        ),
+        "history": json.dumps([_plain_epoch(epoch) for epoch in net.history]),
     }
+
+
+def _is_setting(name):
+    return name in _SETTINGS or name.startswith(("module__", "criterion__"))
+
+
+def _plain_epoch(epoch):
+    """The figures of an epoch without its batches; callbacks may have recorded anything."""
+    plain = {"batches": []}
+    for name, value in epoch.items():
+        if isinstance(value, (np.generic, np.ndarray, torch.Tensor)):
+            value = value.tolist()
+        if name != "batches":
+            is_plain = isinstance(value, (bool, int, float, str, list, type(None)))
+            plain[name] = value if is_plain else str(value)
+    return plain
 
 
 def net_of_state(state):
@@ -96,6 +104,8 @@ def net_of_state(state):
     Raises for weights that are not those of such a net, before memory is taken for them.
     """
     settings, weights = dict(state["settings"]), state["weights"]
+    if unknown := [name for name in settings if not _is_setting(name)]:
+        raise ValueError(f"{unknown} are not settings of a net")
     if not is_available(settings["device"]):
         settings["device"] = "cpu"
     _check_sizes(settings, weights)

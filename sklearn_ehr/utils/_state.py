@@ -13,7 +13,7 @@ from ._versions import library_version, warn_of_other_versions
 _FORMAT = 1
 _KINDS = {}
 _PLAIN = (bool, int, float, str)
-_BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
+_N_WORDS = 624
 
 
 class SavedStateMixin:
@@ -112,7 +112,7 @@ def as_plain(value):
     if isinstance(value, np.timedelta64):
         return {"kind": "timedelta64", "value": np.asarray(value)}
     if isinstance(value, np.random.RandomState):
-        return _dict_of("RandomState", state=value.get_state(legacy=False))
+        return _plain_random_state(value)
     cls, fields = _KINDS.get(type(value).__name__, (None, ()))
     if type(value) is cls:
         return _dict_of(cls.__name__, **{field: getattr(value, field) for field in fields})
@@ -153,14 +153,26 @@ def _plain_objects(array):
     }
 
 
+def _plain_random_state(random_state):
+    """The words of a Mersenne Twister; other generators are left as they are."""
+    state = random_state.get_state(legacy=False)
+    if state["bit_generator"] != "MT19937":
+        return random_state
+    parts = {"has_gauss": state["has_gauss"], "gauss": state["gauss"]}
+    return _dict_of("RandomState", **parts, **state["state"])
+
+
 def _plain_frame(frame):
     """A frame of numbers of one type as an array, any other column by column."""
-    dtypes = [str(dtype) for dtype in frame.dtypes]
-    if len(set(dtypes)) == 1 and frame.dtypes.iloc[0].kind in "iuf":
+    dtypes = ["str" if dtype == "str" else "object" for dtype in frame.dtypes]
+    if len(set(frame.dtypes)) == 1 and frame.dtypes.iloc[0].kind in "iuf":
         values = frame.to_numpy()
     else:
         values = [column.to_numpy() for _, column in frame.items()]
-    index = None if isinstance(frame.index, pd.RangeIndex) else frame.index.to_numpy()
+    is_numbered = frame.index.equals(pd.RangeIndex(len(frame))) and isinstance(
+        frame.index, pd.RangeIndex
+    )
+    index = None if is_numbered else frame.index.to_numpy()
     columns, names = frame.columns.to_numpy(), [frame.index.name, frame.columns.name]
     return _dict_of(
         "DataFrame", values=values, dtypes=dtypes, index=index, columns=columns, names=names
@@ -189,6 +201,8 @@ def _make_objects(values, shape):
 
 def _make_texts(utf8, lengths, shape):
     content, ends = utf8.tobytes(), np.cumsum(lengths)
+    if (lengths < 0).any() or lengths.sum() != len(content):
+        raise ValueError("lengths of texts do not add up")
     starts = ends - lengths
     texts = [
         content[start:end].decode("utf-8", "surrogatepass")
@@ -201,19 +215,25 @@ def _make_frame(values, dtypes, index, columns, names):
     if isinstance(values, np.ndarray):
         frame = pd.DataFrame(values)
     else:
-        series = [pd.Series(v, dtype=dtype) for v, dtype in zip(values, dtypes, strict=True)]
+        if not {*dtypes} <= {"str", "object"}:
+            raise ValueError("a frame has columns of unknown types")
+        # Numbers have the type of their array.
+        series = [
+            pd.Series(column, dtype=dtype if column.dtype == object else None)
+            for column, dtype in zip(values, dtypes, strict=True)
+        ]
         frame = pd.concat(series, axis=1) if series else pd.DataFrame(index=index)
     frame = frame.set_axis(columns, axis=1)
     frame = frame if index is None else frame.set_axis(index)
     return frame.rename_axis(index=names[0], columns=names[1])
 
 
-def _make_random_state(state):
-    name = state["bit_generator"]
-    if name not in _BIT_GENERATORS:
-        raise ValueError(f"{name!r} is no bit generator of numpy")
-    random_state = np.random.RandomState(getattr(np.random, name)())
-    random_state.set_state(state)
+def _make_random_state(key, pos, has_gauss, gauss):
+    # numpy checks none of this, and reads beyond the words.
+    if key.dtype != np.uint32 or key.shape != (_N_WORDS,) or not 0 <= pos <= _N_WORDS:
+        raise ValueError("it is no state of a Mersenne Twister")
+    random_state = np.random.RandomState()
+    random_state.set_state(("MT19937", key, pos, has_gauss, gauss))
     return random_state
 
 

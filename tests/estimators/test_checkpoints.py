@@ -31,10 +31,12 @@ from skorch.callbacks import (
     EpochScoring,
     Freezer,
     GradientNormClipping,
+    Initializer,
     LoadInitState,
     LRScheduler,
     TrainEndCheckpoint,
 )
+from torch.nn.init import constant_
 from torch.optim.lr_scheduler import OneCycleLR
 
 from sklearn_ehr import (
@@ -348,6 +350,7 @@ class Holder(Callback):
     def on_epoch_begin(self, net, **kwargs):
         net.history.record("when", datetime(2020, 1, 1))
         net.history.record("norm", np.float32(0.5))
+        net.history.record("pairs", {(1, 2): 3})
 
 
 def test_callbacks_may_hold_and_record_anything(tmp_path):
@@ -443,6 +446,14 @@ PAIRS = {
     ],
     "frames": [{"embedding_init": pd.DataFrame(VECTORS).T + shift} for shift in (0, 1)],
     "callbacks": [{"callbacks": [GradientNormClipping(norm)]} for norm in (1, 2)],
+    "rates": [{"lr": rate} for rate in (0.01, 0.02)],
+    "indices": [
+        {"embedding_init": pd.DataFrame(np.ones((9, 8)), index=range(start, start + 9))}
+        for start in (0, 1)
+    ],
+    "nested": [
+        {"callbacks": [Initializer("head.*", fn=partial(constant_, val=value))]} for value in (0, 1)
+    ],
     "class weights": [{"class_weight": {0: 1, 1: weight}} for weight in (2, 3)],
 }
 
@@ -476,6 +487,31 @@ def test_the_order_of_patients_counts(groups):
     ]
     one, other = (fingerprint_of(classifier(), part, None, [1, 2]) for part in samples)
     assert one != other
+
+
+def test_numbers_of_numpy_are_numbers():
+    plain, drawn = ({"lr": kind(0.01), "hidden_dim": 8} for kind in (float, np.float64))
+    drawn["hidden_dim"] = np.int64(8)
+    one, other = (fingerprint_of(classifier(**p), SAMPLES, None, [1, 2]) for p in (plain, drawn))
+    assert one == other
+
+
+class Policy:
+    """A factor of the learning rate that holds what no checkpoint can."""
+
+    def __init__(self):
+        self.milestones = {1, 2}
+
+    def __call__(self, epoch):
+        return 0.5 if epoch in self.milestones else 1.0
+
+
+def test_a_state_that_cannot_be_kept_is_told_before_training(tmp_path):
+    Count.seen.clear()
+    callbacks = [LRScheduler("LambdaLR", lr_lambda=Policy()), Count()]
+    with pytest.raises(ValueError, match=r"cannot keep the state of .*set is not JSON"):
+        classifier(checkpoint=tmp_path, callbacks=callbacks).fit(X, Y)
+    assert Count.seen == []
 
 
 def test_a_parameter_that_cannot_be_told_is_refused_before_training(tmp_path):
@@ -613,6 +649,31 @@ def test_after_ctrl_c_the_estimator_is_usable_and_the_fit_can_go_on(tmp_path):
         "fit-00001.safetensors",
         "fit-00002.safetensors",
     ]
+
+
+class InterruptAtEnd(Callback):
+    """Press Ctrl-C in a callback at the end of the second epoch."""
+
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) == 2 and not (InterruptAtEnd.is_done):
+            InterruptAtEnd.is_done = True
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.01)
+
+    is_done = False
+
+
+@pytest.mark.parametrize("params", [{}, {"refit": False}, {"early_stopping": False}])
+def test_ctrl_c_in_a_callback_is_no_early_stop(params, tmp_path):
+    params |= {"callbacks": [InterruptAtEnd()]}
+    InterruptAtEnd.is_done = True
+    whole = classifier(**params).fit(X, Y)
+    InterruptAtEnd.is_done = False
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        classifier(checkpoint=tmp_path, **params).fit(X, Y)
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert bits_of(classifier(checkpoint=tmp_path, **params).fit(X, Y)) == bits_of(whole)
 
 
 @pytest.mark.parametrize("place", ["writing", "scoring"])
