@@ -32,7 +32,7 @@ def with_features():
 
 
 def network(Estimator=LSTMVisitClassifier, **params):
-    params = {"embedding_dim": 8, "hidden_dim": 8, "max_epochs": 1, "batch_size": 32} | params
+    params = {"embedding_dim": 8, "hidden_dim": 8, "max_epochs": 2, "batch_size": 32} | params
     estimator = Estimator(device="cpu", random_state=0, **params)
     return make_pipeline(VisitSequenceTransformer(min_frequency=3), estimator)
 

@@ -105,7 +105,7 @@ def tokens_of(sequences):
     return pickle.dumps([None if array is None else np.asarray(array).tolist() for array in arrays])
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=700, deadline=None)
 @given(problems())
 def test_other_samples_and_other_patients_events_change_no_bit(problem):
     one, other = (cohort_of(problem, i) for i in range(2))
@@ -129,7 +129,7 @@ def test_other_samples_and_other_patients_events_change_no_bit(problem):
     assert vectorizer.transform(alone).tolist() == expected
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=700, deadline=None)
 @given(problems(), st.booleans())
 def test_other_patients_events_change_no_bit_of_a_label(problem, every):
     end = END if problem["zone"] is None else END.tz_localize(problem["zone"])

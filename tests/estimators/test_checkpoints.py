@@ -128,7 +128,7 @@ CASES = {
 
 
 # With 20 every kind of fit is killed, some twice; it takes a minute more.
-N_KILLED = int(os.environ.get("N_KILLED", "6"))
+N_KILLED = int(os.environ.get("N_KILLED", "4"))
 
 
 class Killed(Exception):
@@ -155,7 +155,7 @@ def breaking_off(n_epochs):
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("after", [[1], [7], [2, 1, 2]])
+@pytest.mark.parametrize("after", [[7], [2, 1, 5]])
 def test_a_fit_that_broke_off_ends_in_the_same_bits(case, after, tmp_path):
     make, y = CASES[case]
     whole = make().fit(X, y)
