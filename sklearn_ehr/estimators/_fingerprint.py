@@ -49,6 +49,7 @@ def _parts_of(samples):
             data.target,
             data.weight,
             data.times,
+            samples.y,
             samples.weight,
             None if vocabulary is None else vocabulary.codes,
             None if groups is None else np.asarray(groups),
@@ -67,7 +68,7 @@ def _described(value):
     if isinstance(value, np.ndarray) and value.dtype == object:
         plain = as_plain(value)
         return plain if plain["kind"] == "texts" else [value.shape, _described(value.tolist())]
-    if isinstance(value, (type, BuiltinFunctionType, ModuleType)):
+    if isinstance(value, (type, BuiltinFunctionType, ModuleType, np.ufunc)):
         return [getattr(value, "__module__", None), getattr(value, "__qualname__", repr(value))]
     if isinstance(value, FunctionType):
         parts = [getattr(value, name) for name in _OF_FUNCTION]

@@ -117,7 +117,8 @@ def batches_by_length(lengths, batch_size):
     batches, start = [], 0
     while start < len(order):
         n_fitting = np.searchsorted(n_before, n_before[start] + _MOST_VISITS, side="right") - 1
-        stop = min(start + batch_size, max(start + 1, n_fitting))
+        # One at least, whatever the parameter has become since it was checked.
+        stop = max(start + 1, min(start + batch_size, n_fitting))
         batches.append(order[start:stop])
         start = stop
     return batches

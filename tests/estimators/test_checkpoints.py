@@ -455,6 +455,9 @@ PAIRS = {
         {"embedding_init": pd.DataFrame(np.ones((9, 8)), index=range(start, start + 9))}
         for start in (0, 1)
     ],
+    "functions of numpy": [
+        {"callbacks": [Initializer("head.*", fn=function)]} for function in (np.sin, np.cos)
+    ],
     "nested": [
         {"callbacks": [Initializer("head.*", fn=partial(constant_, val=value))]} for value in (0, 1)
     ],
@@ -530,7 +533,9 @@ def test_a_parameter_that_cannot_be_told_is_refused_before_training(tmp_path):
     assert [*tmp_path.iterdir()] == []
 
 
-@pytest.mark.parametrize("change", ["samples", "codes", "visits", "labels", "weights"])
+@pytest.mark.parametrize(
+    "change", ["samples", "codes", "visits", "labels", "names of labels", "weights"]
+)
 def test_other_data_have_a_place_of_their_own(change, tmp_path):
     classifier(checkpoint=tmp_path, max_epochs=2).fit(X, Y)
     sequences = VisitSequenceTransformer(min_frequency=125).fit_transform(COHORT)
@@ -541,6 +546,7 @@ def test_other_data_have_a_place_of_their_own(change, tmp_path):
         "codes": (sequences, Y),
         "visits": (X[np.r_[1, 0, 2:N]], Y),
         "labels": (X, labels),
+        "names of labels": (X, np.asarray(Y) + 1),
         "weights": (X, Y, np.r_[np.ones(N - 1), 2]),
     }[change]
     classifier(checkpoint=tmp_path, max_epochs=2).fit(*data)
