@@ -41,3 +41,9 @@ def test_a_batch_of_training_costs_by_the_batch(by_visit):
     tracemalloc.stop()
     assert (len(batch), len(weight), len(target)) == (3, 3, 3)
     assert peak < 20_000
+
+
+@pytest.mark.parametrize("batch_size", [0, -3])
+def test_a_batch_has_a_sample_at_least(batch_size):
+    batches = batches_by_length(np.array([2, 1]), batch_size)
+    assert [batch.tolist() for batch in batches] == [[1], [0]]
