@@ -133,7 +133,7 @@ def build(problem):
     return EventTable(events, null_time=problem["null_time"]), samples
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=700, deadline=None)
 @given(problems())
 def test_visible_events_are_those_of_the_reference(problem):
     table, samples = build(problem)

@@ -312,7 +312,7 @@ def check_against(made, problem, expected):
     assert (attrition["n_samples"].diff().dropna() <= 0).all()
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=700, deadline=None)
 @given(problems())
 def test_samples_are_those_of_the_reference(problem):
     events = build_events(problem, problem["events"])
