@@ -28,6 +28,8 @@ _USUAL_WEIGHTS = 5
 _MOST_WEIGHTS = 12
 # The history of a thousand epochs takes less than one of these bytes in twenty.
 _MOST_REST = 2**24
+# Errors of JSON and safetensors for a state that they cannot hold.
+_UNPACKABLE = (TypeError, ValueError, RuntimeError)
 
 
 @contextmanager
@@ -89,7 +91,7 @@ class StageCheckpoints:
         """Go on from the last checkpoint, once the other callbacks have begun."""
         try:
             pack(state_of_training(net))
-        except (TypeError, ValueError, RuntimeError) as error:
+        except _UNPACKABLE as error:
             raise ValueError(
                 f"checkpoint cannot keep the state of one of the callbacks "
                 f"({type(error).__name__}: {error}). Leave it out, or set checkpoint=None."
@@ -116,10 +118,11 @@ class StageCheckpoints:
             _write(path, pack(state))
             for older in self._paths()[2:]:
                 older.unlink()
-        except OSError as error:
+        except (OSError, *_UNPACKABLE) as error:
+            reason = getattr(error, "strerror", None) or error
             warn_user(
-                f"Checkpoint {path} could not be written ({error.strerror}). The training goes on, "
-                f"and the checkpoints before are kept."
+                f"Checkpoint {path} could not be written ({reason}). The training goes on, and the "
+                f"checkpoints before are kept."
             )
 
     def prepare(self, net):

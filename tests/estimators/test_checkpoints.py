@@ -15,6 +15,7 @@ from datetime import datetime
 from fractions import Fraction
 from functools import cache, partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -525,6 +526,21 @@ def test_a_state_that_cannot_be_kept_is_told_before_training(tmp_path):
     with pytest.raises(ValueError, match=r"cannot keep the state of .*set is not JSON"):
         classifier(checkpoint=tmp_path, callbacks=callbacks).fit(X, Y)
     assert Count.seen == []
+
+
+class Later(Callback):
+    """Have no state at first, and one that no checkpoint can hold after two epochs."""
+
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) > 2:
+            self.policy_ = SimpleNamespace(state_dict=lambda: {"held": {1}}, load_state_dict=id)
+
+
+def test_a_state_that_can_no_longer_be_kept_does_not_end_a_training(tmp_path):
+    whole = classifier(early_stopping=False).fit(X, Y)
+    with pytest.warns(UserWarning, match=r"fit-00003\.safetensors could not be written .*set"):
+        model = classifier(checkpoint=tmp_path, early_stopping=False, callbacks=[Later()]).fit(X, Y)
+    assert bits_of(model) == bits_of(whole)
 
 
 def test_a_parameter_that_cannot_be_told_is_refused_before_training(tmp_path):
