@@ -44,6 +44,8 @@ FORBIDDEN_LIBRARIES = {
 }
 TOUCHES_SKORCH = "estimators/_net.py"
 
+USES_PRIVATE_SKLEARN = "utils/_sklearn_compat.py"
+
 MAX_LINES_OF_FILE = 400
 MAX_LINES_OF_FUNCTION = 60
 CLAUSE = re.compile(
@@ -97,6 +99,15 @@ def wrong_libraries(file, tree):
         forbidden = forbidden - {"skorch"}
     used = {module[0] for module, _ in imports_of(file, tree)}
     return sorted(used & forbidden)
+
+
+def private_sklearn(file, tree):
+    """Private modules and names of scikit-learn that a file imports."""
+    found = []
+    for module, names in imports_of(file, tree):
+        if module[0] == "sklearn":
+            found += [name for name in [*module, *(names or [])] if is_private(name)]
+    return found
 
 
 @cache
@@ -215,6 +226,11 @@ def test_imports_only_libraries_of_its_floor(file):
 
 
 @each_room_file
+def test_imports_nothing_private_of_scikit_learn_but_in_one_file(file):
+    assert (private_sklearn(file, tree_of(file)) == []) == (file != USES_PRIVATE_SKLEARN)
+
+
+@each_room_file
 def test_imports_public_names_through_the_door_of_a_room(file):
     assert imports_past_the_door(file, tree_of(file)) == []
 
@@ -263,6 +279,10 @@ def test_package_itself_imports_nothing_but_the_means_to_import():
         (wrong_libraries, "nn/_a.py", "import torch\nimport numpy", 0),
         (wrong_libraries, "estimators/_base.py", "from skorch.callbacks import Callback", 1),
         (wrong_libraries, "estimators/_net.py", "from skorch.callbacks import Callback", 0),
+        (private_sklearn, "visits/_a.py", "from sklearn.base import _fit_context", 1),
+        (private_sklearn, "visits/_a.py", "from sklearn.utils._tags import Tags", 1),
+        (private_sklearn, "visits/_a.py", "import sklearn.utils._tags", 1),
+        (private_sklearn, "visits/_a.py", "from sklearn.utils import Tags, Bunch", 0),
         (imports_past_the_door, "visits/_a.py", "from ..cohort._times import read_times", 1),
         (imports_past_the_door, "visits/_a.py", "from ..cohort import _times, Cohort", 1),
         (imports_past_the_door, "visits/_a.py", "import sklearn_ehr.cohort._times", 1),

@@ -6,9 +6,9 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import validate_params
 
 from ..cohort import Cohort
+from ..utils import validate_params
 
 _TEXTS = {
     "race": "RACE",

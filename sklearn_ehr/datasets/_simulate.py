@@ -5,9 +5,9 @@ import numbers
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
 from ..cohort import Cohort
+from ..utils import Interval, StrOptions, validate_params
 
 _ZIPF_EXPONENT = 1.05
 # Ranks 15 to 22: not so common that nearly everybody has them, but common enough to learn from.

@@ -11,11 +11,17 @@ import pandas as pd
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer_names
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, check_random_state
 
 from ..nn import VisitLSTM
-from ..utils import CallbackSupportMixin, SavedStateMixin, library_versions, warn_user
+from ..utils import (
+    CallbackSupportMixin,
+    Interval,
+    SavedStateMixin,
+    StrOptions,
+    library_versions,
+    warn_user,
+)
 from ..visits import TruncatedHistories, refuse_overlaps, with_earlier
 from ._bias import fit_bias
 from ._building import build_net, callbacks_of, initialize, tunable

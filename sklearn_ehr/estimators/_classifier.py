@@ -1,11 +1,10 @@
 """Classifier of patient histories."""
 
 import numpy as np
-from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.utils._param_validation import StrOptions
+from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ..utils import split_by_sample
+from ..utils import StrOptions, fit_context, split_by_sample
 from ._base import BaseVisitLSTM
 from ._inputs import as_sequences
 from .targets import (
@@ -226,7 +225,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         self.random_state = random_state
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None):
         """Fit the network.
 
@@ -283,7 +282,7 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         strata = strata_of_labels(encoded)
         return self._samples(X, y, coding.as_target(encoded), weight, strata, given)
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train for one more epoch, on all samples and without early stopping.
 

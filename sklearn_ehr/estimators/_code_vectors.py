@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 from sklearn.decomposition import TruncatedSVD
-from sklearn.utils._param_validation import Interval, validate_params
 
+from ..utils import Interval, validate_params
 from ..visits import N_SPECIAL, VisitSequences
 
 

@@ -1,9 +1,9 @@
 """Regressor of numbers from patient histories."""
 
 import numpy as np
-from sklearn.base import RegressorMixin, _fit_context
-from sklearn.utils._param_validation import StrOptions
+from sklearn.base import RegressorMixin
 
+from ..utils import StrOptions, fit_context
 from ._base import BaseVisitLSTM
 from ._inputs import as_sequences
 from .targets import NumberScaling, check_numbers, check_weight
@@ -119,7 +119,7 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         self.random_state = random_state
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None):
         """Fit the network.
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.utils import _safe_indexing
 
 from ..model_selection import split_off_patients
+from ..utils import safe_indexing
 from ..visits import VisitSequences
 from ._dataset import VisitDataset
 
@@ -36,7 +36,7 @@ class Samples:
         """Samples at these positions."""
         return Samples(
             self.sequences[rows],
-            _safe_indexing(self.y, rows),
+            safe_indexing(self.y, rows),
             self.data.take(rows),
             self.weight[rows],
             self.strata[rows],

@@ -4,10 +4,9 @@ from numbers import Integral
 
 import numpy as np
 import torch
-from sklearn.base import _fit_context
-from sklearn.utils._param_validation import Interval
 
 from ..nn import DiscreteHazardLoss
+from ..utils import Interval, fit_context
 from ._base import BaseVisitLSTM
 from ._curves import (
     as_curves,
@@ -189,7 +188,7 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         self.random_state = random_state
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None):
         """Fit the network.
 

@@ -1,12 +1,11 @@
 """Tagger that labels each visit of a history."""
 
 import numpy as np
-from sklearn.base import _fit_context
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
 from ..nn import VisitLSTM
-from ..utils import offsets_from_lengths, split_by_sample
+from ..utils import fit_context, offsets_from_lengths, split_by_sample
 from ..visits import count_static, refuse_late_facts
 from ._base import BaseVisitLSTM
 from ._inputs import as_sequences, refuse_features
@@ -139,7 +138,7 @@ dropout, lr, weight_decay, batch_size, max_epochs
         self.random_state = random_state
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None):
         """Fit the network.
 

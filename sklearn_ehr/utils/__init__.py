@@ -24,7 +24,19 @@ from ._ragged import (
     slices_of_about,
     split_by_sample,
 )
-from ._sklearn_compat import CallbackSupportMixin, start_callbacks
+from ._sklearn_compat import (
+    CallbackSupportMixin,
+    Interval,
+    InvalidParameterError,
+    RealNotInt,
+    StrOptions,
+    check_sample_weight,
+    fit_context,
+    output_config,
+    safe_indexing,
+    start_callbacks,
+    validate_params,
+)
 from ._sorting import as_integers, counting_sort, deal, is_ascending, is_last_of_equals, order_by
 from ._state import SavedStateMixin, as_plain, checksum, saved_by
 from ._threads import map_in_threads
@@ -33,12 +45,17 @@ from ._warnings import warn_user
 
 __all__ = [
     "CallbackSupportMixin",
+    "Interval",
+    "InvalidParameterError",
+    "RealNotInt",
     "SampleIndexing",
     "SavedStateMixin",
+    "StrOptions",
     "as_integers",
     "as_plain",
     "check_keys",
     "check_one_kind",
+    "check_sample_weight",
     "checksum",
     "column_of",
     "concatenate_ranges",
@@ -46,6 +63,7 @@ __all__ = [
     "cover_ranges",
     "deal",
     "encode",
+    "fit_context",
     "index_ranges",
     "is_ascending",
     "is_last_of_equals",
@@ -55,16 +73,19 @@ __all__ = [
     "map_in_threads",
     "offsets_from_lengths",
     "order_by",
+    "output_config",
     "prune",
     "readable",
     "refuse_nulls",
     "require_frame",
     "run_starts",
+    "safe_indexing",
     "saved_by",
     "search_ranges",
     "shown",
     "slices_of_about",
     "split_by_sample",
     "start_callbacks",
+    "validate_params",
     "warn_user",
 ]

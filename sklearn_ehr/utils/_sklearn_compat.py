@@ -1,5 +1,33 @@
 """Interfaces of scikit-learn that are private, or that not every supported version has."""
 
+from sklearn.base import _fit_context as fit_context
+from sklearn.utils import _safe_indexing as safe_indexing
+from sklearn.utils._openmp_helpers import _openmp_effective_n_threads as effective_n_threads
+from sklearn.utils._param_validation import (
+    Interval,
+    InvalidParameterError,
+    RealNotInt,
+    StrOptions,
+    validate_params,
+)
+from sklearn.utils._set_output import _get_output_config as output_config
+from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+
+__all__ = [
+    "CallbackSupportMixin",
+    "Interval",
+    "InvalidParameterError",
+    "RealNotInt",
+    "StrOptions",
+    "check_sample_weight",
+    "effective_n_threads",
+    "fit_context",
+    "output_config",
+    "safe_indexing",
+    "start_callbacks",
+    "validate_params",
+]
+
 try:
     from sklearn.callback import CallbackSupportMixin
 except ImportError:  # scikit-learn < 1.9
@@ -25,5 +53,5 @@ class _NoContext:
 
 
 def start_callbacks(estimator, max_subtasks=0):
-    """Context of the callbacks of an estimator; `_fit_context`, around its fit, tears it down."""
+    """Context of the callbacks of an estimator; `fit_context`, around its fit, tears it down."""
     return estimator._init_callback_context(max_subtasks=max_subtasks)

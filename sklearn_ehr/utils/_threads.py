@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
+from ._sklearn_compat import effective_n_threads
 
 
 def map_in_threads(function, *arguments):
@@ -12,7 +12,7 @@ def map_in_threads(function, *arguments):
     of scikit-learn's own parallel loops: one inside a joblib worker, which shares the processors
     with other workers.
     """
-    n_threads = _openmp_effective_n_threads()
+    n_threads = effective_n_threads()
     if n_threads == 1:
         return list(map(function, *arguments))
     with ThreadPoolExecutor(n_threads) as pool:

@@ -5,12 +5,20 @@ from datetime import timedelta
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
-from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ..cohort import as_cohort
-from ..utils import CallbackSupportMixin, SavedStateMixin, library_versions, start_callbacks
+from ..utils import (
+    CallbackSupportMixin,
+    Interval,
+    RealNotInt,
+    SavedStateMixin,
+    StrOptions,
+    fit_context,
+    library_versions,
+    start_callbacks,
+)
 from ._checks import (
     kind_of_times,
     refuse_other_resolution,
@@ -71,7 +79,7 @@ class CodeTransformer(SavedStateMixin, CallbackSupportMixin, TransformerMixin, B
         self.deduplicate = deduplicate
         self.value_bins = value_bins
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
         """Learn the vocabulary from the visible events, and the scale of the features.
 

@@ -5,12 +5,10 @@ from numbers import Integral
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from sklearn.utils._param_validation import InvalidParameterError, StrOptions
-from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_is_fitted
 
 from ..cohort import as_cohort, as_duration, warn_if_far_ahead
-from ..utils import map_in_threads
+from ..utils import InvalidParameterError, StrOptions, map_in_threads, output_config
 from ._base import CodeTransformer
 from ._count_matrix import count_tokens, is_recent
 from ._sequences import VisitSequences
@@ -289,7 +287,7 @@ class CodeCountVectorizer(CodeTransformer):
             counts = sparse.hstack([counts, sparse.csr_matrix(features)], format="csr")
         if self.sparse_output:
             return counts
-        if _get_output_config("transform", self)["dense"] == "pandas":
+        if output_config("transform", self)["dense"] == "pandas":
             # scikit-learn would take the index of X, and in a frame of events a row is an event.
             return pd.DataFrame(counts.toarray(), index=cohort.samples.index)
         return counts.toarray()

@@ -4,7 +4,8 @@ from numbers import Real
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.validation import _check_sample_weight
+
+from ...utils import check_sample_weight
 
 
 def require_y(y, estimator):
@@ -24,7 +25,7 @@ def check_weight(sample_weight, X, *, is_scaled=True):
     """
     if sample_weight is not None and not isinstance(sample_weight, Real):
         sample_weight = as_floats(sample_weight, "sample_weight")
-    weight = _check_sample_weight(
+    weight = check_sample_weight(
         sample_weight, X, dtype=np.float64, copy=True, ensure_non_negative=True
     )
     if is_scaled and not 1e-100 < weight.max() < 1e100:
