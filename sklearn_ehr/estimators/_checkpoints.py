@@ -3,17 +3,17 @@
 import errno
 import json
 import os
+import reprlib
 import shutil
 from collections.abc import Mapping
 from contextlib import contextmanager, suppress
-from hashlib import sha256
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 import numpy as np
 import torch
 
-from ..utils import library_versions, warn_user
+from ..utils import checksum, library_versions, warn_user
 from ._building import build_net
 from ._fingerprint import fingerprint_of
 from ._history import is_complete
@@ -171,7 +171,8 @@ class StageCheckpoints:
         """Raise for a checkpoint of another fit, format or version."""
         for name, expected in self._facts.items():
             if state[name] != expected:
-                raise ValueError(f"{name} {state[name]!r} is not that of this fit, {expected!r}")
+                found = reprlib.repr(state[name])
+                raise ValueError(f"{name} {found} is not that of this fit, {expected!r}")
 
 
 def _require_space(folder, n_bytes):
@@ -245,12 +246,7 @@ def _joined(value, tensors):
 
 
 def _checksum(text, tensors):
-    digest = sha256(text.encode())
-    for name in sorted(tensors):
-        array = tensors[name].reshape(-1).numpy()
-        digest.update(f"{name};{array.dtype};{tuple(tensors[name].shape)};".encode())
-        digest.update(array.view(np.uint8).data)
-    return digest.hexdigest()
+    return checksum([text, {name: tensors[name].numpy() for name in sorted(tensors)}])
 
 
 def _write(path, content):
