@@ -66,7 +66,7 @@ class Stage:
 
     def begin(self, net):
         """Take the time, and tell of epochs that were trained in an earlier run."""
-        self._start, self._n_before = perf_counter(), len(net.history)
+        self._start, self._n_before = perf_counter(), sum(map(is_complete, net.history))
         if self._verbose and self._n_before and self.name != "partial_fit":
             done = "Resumed" if net.max_epochs else "Nothing is left to train of"
             _print(f"{done} the {self.name} after epoch {self._n_before}/{self.n_epochs}.")

@@ -683,6 +683,15 @@ def test_after_ctrl_c_the_estimator_is_usable_and_the_fit_can_go_on(tmp_path):
     ]
 
 
+def test_training_goes_on_after_an_interrupted_call_of_partial_fit(capsys):
+    model = classifier(callbacks=[Interrupt(2)], verbose=1).partial_fit(X, Y, classes=[0, 1])
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        model.partial_fit(X, Y)
+    model.partial_fit(X, Y)
+    assert len(model.history_) == 2
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
 class InterruptAtEnd(Callback):
     """Press Ctrl-C in a callback at the end of the second epoch."""
 
