@@ -8,6 +8,19 @@ for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 import pytest  # noqa: E402
 
 
+def pytest_addoption(parser):
+    parser.addoption("--engines", action="store_true", help="run the tests marked engines")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--engines"):
+        return
+    skip = pytest.mark.skip(reason="needs Spark, Dask and ibis: make test-engines runs it")
+    for item in items:
+        if "engines" in item.keywords:
+            item.add_marker(skip)
+
+
 @pytest.fixture
 def few_epochs(monkeypatch):
     """Let networks train for two epochs by default, where a test asks only whether code runs."""

@@ -3,18 +3,20 @@
 import warnings
 
 import numpy as np
-import pandas as pd
 
-from ..utils import SampleIndexing, encode, shown
+from ..utils import SampleIndexing, encode, is_frame, open_files, shown
 from ._durations import read_lookback
+from ._engine_events import events_of_samples, hold_dates_only
 from ._event_table import EventTable, as_event_table
 from ._sample_table import (
     as_floats,
     match_patients,
     read_features,
     read_prediction_times,
+    read_sample_frame,
     read_samples,
     refuse_keys,
+    refuse_prediction_time,
     warn_if_drawn,
     without_unused,
 )
@@ -172,9 +174,12 @@ class Cohort(SampleIndexing):
         if not isinstance(closed, str) or closed not in _CLOSED:
             raise ValueError(f"closed={shown(closed)} is not accepted; choose one of {_CLOSED}.")
         check_resolution(resolution)
+        events = open_files(events, "events")
+        if samples is not None:
+            samples = read_sample_frame(samples, patient_id, prediction_time)
         features = read_features(samples, features)
         table = as_event_table(
-            events,
+            events_of_samples(events, samples, patient_id),
             patient_id=patient_id,
             time=time,
             code=code,
@@ -184,21 +189,17 @@ class Cohort(SampleIndexing):
             null_time=null_time,
         )
         if samples is None:
-            if prediction_time is not None and prediction_time != "prediction_time":
-                raise ValueError(
-                    f"prediction_time={shown(prediction_time)} is a column of samples, but samples "
-                    f"is None, which means whole histories. Give samples, or prediction_time=None."
-                )
+            refuse_prediction_time(prediction_time)
             prediction_time = None
         rows, patient, groups = read_samples(samples, table, patient_id, group)
         moments = read_prediction_times(rows, prediction_time, table.time is not None)
         refuse_keys(features, [patient.name, groups.name, prediction_time])
         lookback = read_lookback(lookback, table, moments)
-        drawn_under = rows.attrs.get(RESOLUTION_KEY)
-        is_chosen = resolution == "auto" and drawn_under is None
-        resolution = choose_resolution(resolution, table, moments, drawn_under)
-        if is_chosen and resolution == "day":
-            warn_if_drawn(rows)
+        is_free = resolution == "auto" and rows.attrs.get(RESOLUTION_KEY) is None
+        resolution = choose_resolution(resolution, table, moments, rows.attrs.get(RESOLUTION_KEY))
+        if is_free and resolution == "day":
+            resolution = "day" if hold_dates_only(events, table, null_time) else "instant"
+            warn_if_drawn(rows, resolution)
         position = match_patients(patient, table.patients)
 
         self._samples = rows
@@ -368,7 +369,7 @@ def as_cohort(X):
     """Return a cohort unchanged; build one from a long frame with the standard column names."""
     if isinstance(X, Cohort):
         return X
-    if isinstance(X, EventTable | pd.DataFrame):
+    if isinstance(X, EventTable) or is_frame(X):
         return Cohort(X)
     raise TypeError(
         f"X must be a Cohort or a long DataFrame of events, got {type(X).__name__}. Build a Cohort "

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..utils import offsets_from_lengths, order_by, prune, shown
+from ..utils import offsets_from_lengths, open_files, order_by, prune, shown
 from ._days import is_midnight
 from ._layout import lay_out, read_columns
 from ._times import Times, as_keys, check_comparable, last_key_by, null_times
@@ -125,7 +125,7 @@ class EventTable:
             "value": value,
             "known_time": known_time,
         }
-        columns = read_columns(events, names)
+        columns = read_columns(open_files(events, "events"), names)
         rows, tables, times = lay_out(columns, null_time)
         n_patients = len(tables["patient_id"])
         offsets = np.searchsorted(rows["patient_id"], np.arange(n_patients + 1, dtype=np.int32))

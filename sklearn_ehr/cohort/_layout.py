@@ -8,15 +8,18 @@ import pandas as pd
 from ..utils import (
     as_integers,
     check_keys,
+    column_names,
     column_of,
     deal,
     encode,
+    find_column,
     is_ascending,
     is_real,
     key_kind,
     map_in_threads,
     order_by,
     prune,
+    read_frame,
     refuse_nulls,
     require_frame,
 )
@@ -27,27 +30,20 @@ _DROP_ROWS = "Drop those rows, or find out why the value is missing."
 
 
 def read_columns(events, names):
-    """Look up the columns of a frame of events, and check them.
+    """Look up the columns of a frame of events, read them, and check them.
 
     `names` has the name of the column for each role, such as "time". The result has the Series for
     each role, None for an optional column that is absent.
     """
-    require_frame(events, "events")
-    if not len(events):
+    found = find_columns(events, names)
+    frame = read_frame(events, "events", [name for name in found.values() if name is not None])
+    if not len(frame):
         raise ValueError("events is empty: there is no history to learn from.")
     columns = {
-        role: column_of(
-            events, name, "events", fixed=role, optional=role not in ("patient_id", "code")
-        )
-        for role, name in names.items()
+        role: None if name is None else column_of(frame, name, "events", fixed=role)
+        for role, name in found.items()
     }
     time, visit, value = columns["time"], columns["visit_id"], columns["value"]
-    if time is None and visit is None:
-        raise ValueError(
-            f"events needs a column of times or of visit ids, to put histories in order, but has "
-            f"neither {names['time']!r} nor {names['visit_id']!r} among its {events.shape[1]} "
-            f"columns. Name one with time= or visit_id=."
-        )
     for role in ("patient_id", "code"):
         refuse_nulls(columns[role].isna(), columns[role].name, _DROP_ROWS)
     if time is None:
@@ -58,6 +54,25 @@ def read_columns(events, names):
             f"with pandas.to_numeric, or leave it out with value=None."
         )
     return columns
+
+
+def find_columns(events, names):
+    """Name of the column of a frame of events for each role; None for an optional, absent one."""
+    require_frame(events, "events")
+    available = column_names(events)
+    found = {
+        role: find_column(
+            available, name, "events", fixed=role, optional=role not in ("patient_id", "code")
+        )
+        for role, name in names.items()
+    }
+    if found["time"] is None and found["visit_id"] is None:
+        raise ValueError(
+            f"events needs a column of times or of visit ids, to put histories in order, but has "
+            f"neither {names['time']!r} nor {names['visit_id']!r} among its {len(available)} "
+            f"columns. Name one with time= or visit_id=."
+        )
+    return found
 
 
 def _check_order_of_visits(visit):

@@ -10,16 +10,36 @@ from ..utils import (
     check_keys,
     column_of,
     encode,
+    is_lazy,
     is_real,
     key_kind,
     order_by,
+    read_frame,
     readable,
     refuse_nulls,
-    require_frame,
     run_starts,
     shown,
 )
 from ._times import MAX_EXACT, read_times
+
+
+def read_sample_frame(samples, patient_id, prediction_time):
+    """Read the samples as a pandas frame.
+
+    The rows of an engine have no order, so they are sorted by patient and prediction time, and
+    refused if these do not tell all of them apart.
+    """
+    rows = read_frame(samples, "samples")
+    if not is_lazy(samples):
+        return rows
+    keys = [name for name in (patient_id, prediction_time) if name in rows.columns]
+    if n_equal := int(rows.duplicated(keys).sum()):
+        raise ValueError(
+            f"samples is a frame of an engine, whose rows have no order, and {n_equal} row(s) have "
+            f"the same {' and '.join(map(repr, keys))} as another. Collect it first, such as with "
+            f".collect(), .df() or .toPandas(), in the order that you want."
+        )
+    return rows.sort_values(keys, ignore_index=True)
 
 
 def read_samples(samples, table, patient_id, group):
@@ -31,7 +51,6 @@ def read_samples(samples, table, patient_id, group):
     if samples is None:
         index = pd.Index(table.patients)
         samples = pd.DataFrame({table.columns["patient_id"]: table.patients}, index=index)
-    require_frame(samples, "samples")
     if not len(samples):
         raise ValueError("samples is an empty frame: there is nobody to predict.")
     if patient_id == "patient_id" and patient_id not in samples.columns:
@@ -80,7 +99,6 @@ def read_features(samples, features):
         return ()
     if samples is None:
         raise ValueError("features are columns of samples, but samples is None. Give samples.")
-    require_frame(samples, "samples")
     for name in features:
         if list(features).count(name) > 1:
             raise ValueError(f"features holds {name!r} several times; keep one.")
@@ -142,9 +160,18 @@ def read_prediction_times(samples, prediction_time, has_times):
     return read_times(column, prediction_time)
 
 
-def warn_if_drawn(rows):
+def refuse_prediction_time(prediction_time):
+    """Raise if a column of prediction times is named, but there are no samples."""
+    if prediction_time not in (None, "prediction_time"):
+        raise ValueError(
+            f"prediction_time={shown(prediction_time)} is a column of samples, but samples is "
+            f"None, which means whole histories. Give samples, or prediction_time=None."
+        )
+
+
+def warn_if_drawn(rows, resolution):
     """Warn of samples of `make_samples` that lost the resolution that they were drawn under."""
-    if {"outcome", "event", "duration"} <= set(rows.columns):
+    if resolution == "day" and {"outcome", "event", "duration"} <= set(rows.columns):
         warnings.warn(
             "samples has the columns of make_samples, but not the resolution that they were drawn "
             "under, which a merge or a file drops. All times are dates, so resolution='day' is "

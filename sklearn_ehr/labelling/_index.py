@@ -16,9 +16,11 @@ from ..cohort import (
 from ..utils import (
     column_of,
     concatenate_ranges,
+    is_frame,
     key_kind,
     map_in_threads,
     order_by,
+    read_frame,
     refuse_nulls,
     run_starts,
 )
@@ -40,7 +42,9 @@ _ACCEPTED = (
 
 def read_index(index, table, every):
     """The parameter `index` of `make_samples`, as an `Index`."""
-    if isinstance(index, pd.DataFrame | pd.Series):
+    if is_frame(index):
+        read = _read_pairs(read_frame(index, "index"), table)
+    elif isinstance(index, pd.Series):
         read = _read_pairs(index, table)
     elif isinstance(index, str):
         read = _read_visits(index, table)

@@ -11,8 +11,8 @@ from ..utils import (
     column_of,
     key_kind,
     offsets_from_lengths,
+    read_frame,
     refuse_nulls,
-    require_frame,
     split_by_sample,
 )
 from ..visits import group_events
@@ -76,7 +76,7 @@ def make_visit_labels(X, labels, *, label="label", visit_id="visit_id", visits="
     [['well', 'ill'], ['well']]
     """
     X = as_cohort(X)
-    require_frame(labels, "labels")
+    labels = read_frame(labels, "labels")
     if not isinstance(visits, str) or visits not in ("auto", "id"):
         raise ValueError(
             f"visits={visits!r} makes visits without ids, which labels cannot be matched to; use "

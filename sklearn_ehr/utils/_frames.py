@@ -40,26 +40,21 @@ def shown(value):
     return repr(value) if isinstance(value, single) else f"<{type(value).__name__}>"
 
 
-def require_frame(frame, name):
-    """Raise unless a parameter is a pandas DataFrame."""
-    if not isinstance(frame, pd.DataFrame):
-        raise TypeError(f"{name} must be a pandas DataFrame, got {type(frame).__name__}.")
+def find_column(columns, name, frame_name, *, fixed, optional=False, way_out=None):
+    """Find the column that plays a role in a frame; None if it is optional and absent.
 
-
-def column_of(frame, name, frame_name, *, fixed, optional=False, way_out=None):
-    """Look up the column that plays a role in a frame, or return None if it is optional and absent.
-
-    `fixed` is both the standard name of the column and the name of the parameter that may change
-    it. If the standard name is not in the frame, its MEDS name is tried.
+    `columns` is the Index of all names, and `fixed` is both the standard name of the column and the
+    name of the parameter that may change it. If there is no column of the standard name, its MEDS
+    name is tried.
     """
     if name is None and optional:
         return None
     if not isinstance(name, Hashable) or name is pd.NA:
         raise TypeError(f"{fixed} must be the name of a column, got a {type(name).__name__}.")
     present = name
-    if name not in frame.columns and name == fixed and _MEDS.get(fixed) in frame.columns:
+    if name not in columns and name == fixed and _MEDS.get(fixed) in columns:
         present = _MEDS[fixed]
-    if present not in frame.columns:
+    if present not in columns:
         if optional and name == fixed:
             return None
         way_out = way_out or f"name another with {fixed}='...'"
@@ -67,18 +62,26 @@ def column_of(frame, name, frame_name, *, fixed, optional=False, way_out=None):
             way_out += ", or None to leave it out"
         raise ValueError(
             f"{frame_name} has no column {name!r} (parameter {fixed}) among its "
-            f"{frame.shape[1]}{_candidates(frame, fixed)}; {way_out}."
+            f"{len(columns)}{_candidates(columns, fixed)}; {way_out}."
         )
+    return present
+
+
+def column_of(frame, name, frame_name, **options):
+    """Look up a column of a pandas frame as `find_column` does."""
+    present = find_column(frame.columns, name, frame_name, **options)
+    if present is None:
+        return None
     column = frame[present]
     if column.ndim != 1:
         raise ValueError(f"{frame_name} has several columns named {present!r}; keep one.")
     return readable(column)
 
 
-def _candidates(frame, fixed):
+def _candidates(columns, fixed):
     """Part of a message that lists the columns with another usual name for this one."""
     known = {fixed, *_ALIASES.get(fixed, ())}
-    found = [name for name in frame.columns if isinstance(name, str) and name.lower() in known]
+    found = [name for name in columns if isinstance(name, str) and name.lower() in known]
     return f", but has {', '.join(map(repr, found))}" if found else ""
 
 

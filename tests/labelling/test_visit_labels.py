@@ -144,7 +144,7 @@ def test_labels_are_made_from_events(make):
 
 
 def test_labels_are_in_a_frame():
-    with pytest.raises(TypeError, match="labels must be a pandas DataFrame, got list"):
+    with pytest.raises(TypeError, match=r"labels must be a pandas DataFrame, or .* got list"):
         make_visit_labels(Cohort(EVENTS), [["well"]])
 
 
