@@ -10,6 +10,7 @@ def spark_session():
 
     settings = {
         "spark.sql.session.timeZone": "UTC",
+        "spark.sql.timestampType": "TIMESTAMP_NTZ",
         "spark.sql.shuffle.partitions": "4",
         "spark.ui.enabled": "false",
         "spark.driver.bindAddress": "127.0.0.1",

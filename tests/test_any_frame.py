@@ -22,6 +22,7 @@ from sklearn_ehr import (
     make_samples,
     make_visit_labels,
 )
+from sklearn_ehr.cohort import _parts
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*samples have no visible event")
 in_each_frame = pytest.mark.parametrize("kind", [*IN_MEMORY, *LAZY, *HEAVY])
@@ -110,6 +111,22 @@ def test_event_tables_are_those_of_pandas(kind, tables, tmp_path):
     events, _ = tables()
     expected = EventTable(numpy_backed(events, None), **COLUMNS[tables])
     assert_same_table(EventTable(kind(events, tmp_path), **COLUMNS[tables]), expected)
+
+
+@in_each_frame
+@for_both_tables
+def test_stores_on_disk_are_those_of_pandas(kind, tables, tmp_path, monkeypatch):
+    pytest.importorskip("duckdb", reason="duckdb comes with the extra store")
+    monkeypatch.setattr(_parts, "_EVENTS_PER_PART", 100)
+    events, samples = tables()
+    samples = numpy_backed(samples, None)
+    expected = Cohort(numpy_backed(events, None), samples, **COLUMNS[tables])
+    store = tmp_path / "store"
+    ours = EventTable(kind(events, tmp_path), directory=store, **COLUMNS[tables])
+    bins = 3 if "value" in events.column_names else None
+    ours, theirs = (sequences_and_counts(c, bins) for c in (Cohort(ours, samples), expected))
+    assert_same_sequences(ours[0], theirs[0])
+    assert (ours[1] != theirs[1]).nnz == 0
 
 
 @for_both_tables

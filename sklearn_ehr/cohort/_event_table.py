@@ -7,7 +7,8 @@ import numpy as np
 
 from ..utils import offsets_from_lengths, open_files, order_by, prune, shown
 from ._days import is_midnight
-from ._layout import lay_out, read_columns
+from ._layout import lay_out, read_columns, refuse_none_left
+from ._store import open_store, write_store
 from ._times import Times, as_keys, check_comparable, last_key_by, null_times
 
 _EVENTS_PER_BLOCK = 2**18
@@ -112,6 +113,7 @@ class EventTable:
         value="value",
         known_time="known_time",
         null_time="error",
+        directory=None,
     ):
         if not isinstance(null_time, str) or null_time not in _NULL_TIMES:
             raise ValueError(
@@ -125,7 +127,50 @@ class EventTable:
             "value": value,
             "known_time": known_time,
         }
-        columns = read_columns(open_files(events, "events"), names)
+        if directory is not None:
+            write_store(directory, events, names, null_time, self._of_columns)
+            self._set_arrays(**open_store(directory))
+            return
+        self._lay_out(read_columns(open_files(events, "events"), names), null_time)
+        refuse_none_left(len(self), self.columns["time"])
+
+    @classmethod
+    def open(cls, directory, *, verify=False):
+        """Open a table that was built with `directory`, without reading its events.
+
+        Parameters
+        ----------
+        directory : str or path
+            Directory of the store.
+        verify : bool, default=False
+            Whether all of it is read and compared with its checksums, such as after copying it to
+            another disk. Otherwise, only the sizes of its files are checked.
+
+        Returns
+        -------
+        EventTable
+            A table whose arrays of numbers are mapped from disk. Strings, such as codes, are held
+            in memory.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such directory.
+        ValueError
+            If the directory is not a store of event tables, is not intact, or has the format of
+            another version.
+        """
+        table = object.__new__(cls)
+        table._set_arrays(**open_store(directory, verify=verify))
+        return table
+
+    @classmethod
+    def _of_columns(cls, columns, null_time):
+        table = object.__new__(cls)
+        table._lay_out(columns, null_time)
+        return table
+
+    def _lay_out(self, columns, null_time):
         rows, tables, times = lay_out(columns, null_time)
         n_patients = len(tables["patient_id"])
         offsets = np.searchsorted(rows["patient_id"], np.arange(n_patients + 1, dtype=np.int32))
@@ -136,10 +181,11 @@ class EventTable:
         if "known_time" in times:
             check_comparable(times["time"], times["known_time"])
         used = {**columns, "known_time": columns["known_time"] if times else None}
-        self.columns = {role: None if c is None else c.name for role, c in used.items()}
-        self.zone = times["time"].zone if times else None
-        self.known_zone = times["known_time"].zone if "known_time" in times else None
         self._set_arrays(
+            directory=None,
+            columns={role: None if c is None else c.name for role, c in used.items()},
+            zone=times["time"].zone if times else None,
+            known_zone=times["known_time"].zone if "known_time" in times else None,
             patients=tables["patient_id"],
             patient_offsets=offsets,
             dated_starts=offsets[:-1] + n_static,
@@ -152,11 +198,11 @@ class EventTable:
             value=rows.get("value"),
         )
 
-    def _set_arrays(self, **arrays):
-        for array in arrays.values():
+    def _set_arrays(self, **attributes):
+        for array in attributes.values():
             if isinstance(array, np.ndarray):
                 array.flags.writeable = False
-        vars(self).update(arrays)
+        vars(self).update(attributes)
 
     def __len__(self):
         return len(self.code)
@@ -280,9 +326,13 @@ class EventTable:
         return table, position
 
     def __setstate__(self, state):
+        if state.get("directory") is not None:
+            state = open_store(state["directory"], state["store_id"])
         self._set_arrays(**state)
 
     def __getstate__(self):
+        if self.directory is not None:
+            return {"directory": self.directory, "store_id": self.store_id}
         return {name: value for name, value in vars(self).items() if name not in _DERIVED}
 
 

@@ -20,13 +20,14 @@ from ..utils import (
     order_by,
     prune,
     read_frame,
+    refuse_null_count,
     refuse_nulls,
     require_frame,
 )
 from ._times import null_times, read_times
 
 _ROWS_PER_BLOCK = 2**16
-_DROP_ROWS = "Drop those rows, or find out why the value is missing."
+DROP_ROWS = "Drop those rows, or find out why the value is missing."
 
 
 def read_columns(events, names):
@@ -45,7 +46,7 @@ def read_columns(events, names):
     }
     time, visit, value = columns["time"], columns["visit_id"], columns["value"]
     for role in ("patient_id", "code"):
-        refuse_nulls(columns[role].isna(), columns[role].name, _DROP_ROWS)
+        refuse_nulls(columns[role].isna(), columns[role].name, DROP_ROWS)
     if time is None:
         _check_order_of_visits(visit)
     if value is not None and not is_real(value.dtype):
@@ -107,28 +108,41 @@ def rows_to_keep(times, known, null_time):
     is_null = times.is_null
     known_null = np.zeros(len(is_null), dtype=bool) if known is None else known.is_null
     if null_time == "drop":
-        keep = ~(is_null | known_null)
-        if not keep.any():
-            raise ValueError(
-                f"null_time='drop' leaves no events: all of them have a null time (column "
-                f"{times.name!r}) or known time. Check how the times were read."
-            )
-        return keep
+        return ~(is_null | known_null)
+    names = times.name, None if known is None else known.name
+    n_null = np.count_nonzero(is_null), np.count_nonzero(known_null & ~is_null)
+    refuse_null_times(names, n_null, null_time)
+    return np.ones(len(is_null), dtype=bool)
+
+
+def refuse_null_times(names, n_null, null_time):
+    """Raise for nulls among times, and among known times of events with a time, if not allowed.
+
+    `names` are those of both columns, and `n_null` the numbers of such nulls.
+    """
     if null_time == "error":
-        refuse_nulls(
-            is_null,
-            times.name,
+        refuse_null_count(
+            n_null[0],
+            names[0],
             "null_time='drop' leaves out such events; null_time='static' makes them visible at "
             "all times, such as the sex of a patient.",
         )
-    if known is not None:
-        refuse_nulls(
-            known_null & ~is_null,
-            known.name,
+    if null_time != "drop":
+        refuse_null_count(
+            n_null[1],
+            names[1],
             "Fill it with the time of the event if that is when it was known, or leave out such "
             "events with null_time='drop'.",
         )
-    return np.ones(len(is_null), dtype=bool)
+
+
+def refuse_none_left(n_events, name):
+    """Raise if null times have left no events."""
+    if not n_events:
+        raise ValueError(
+            f"null_time='drop' leaves no events: all of them have a null time (column {name!r}) or "
+            f"known time. Check how the times were read."
+        )
 
 
 def lay_out(columns, null_time):
@@ -171,6 +185,8 @@ def _sort_by_patient(rows, n_patients):
     sorted several times faster than as a part of the whole table, and blocks are sorted in threads.
     """
     patient = rows["patient_id"]
+    if not len(patient):
+        return rows
     block = patient // np.int32(max(1, n_patients * _ROWS_PER_BLOCK // len(patient)))
     if is_ascending(patient):
         starts = np.searchsorted(block, np.arange(block[-1] + 2, dtype=np.int32))

@@ -129,7 +129,7 @@ def convert(times, dtype):
     """
     if not times.is_datetime:
         if times.values.dtype != dtype:
-            _refuse_rounding(times.values, times.name)
+            refuse_rounding(times.values, times.name)
         return replace(times, values=times.values.astype(dtype, copy=False))
     try:
         # Unlike numpy, pandas raises instead of wrapping around.
@@ -275,7 +275,7 @@ def _read_numbers(column, name, kind):
             raise ValueError(f"Column {name!r} holds integers beyond int64. Use a coarser unit.")
         return Times(column.to_numpy(dtype=np.int64), name)
     if kind != "floating":
-        _refuse_rounding(values, name)
+        refuse_rounding(values, name)
     return Times(values, name)
 
 
@@ -293,7 +293,7 @@ def _are_dates(values):
     return bool((day <= n_days.astype(np.int64)).all())
 
 
-def _refuse_rounding(values, name):
+def refuse_rounding(values, name):
     """Raise if floats would round integers, which could move an event to an earlier time."""
     if (np.abs(values) > MAX_EXACT).any():
         raise ValueError(

@@ -138,7 +138,12 @@ class VisibleEvents:
         )
 
     def compact(self):
-        """Copy whose table has only the patients of the samples and the events that they see."""
+        """Copy whose table has only the patients of the samples and the events that they see.
+
+        A table on disk is shared instead.
+        """
+        if self.table.directory is not None:
+            return self
         patients, patient = np.unique(self.patient, return_inverse=True)
         with_events = patients[patients < len(self.table.patients)]
         table, position = self.table.compact(with_events, self.is_seen())

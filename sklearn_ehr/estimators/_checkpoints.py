@@ -13,7 +13,7 @@ from tempfile import NamedTemporaryFile
 import numpy as np
 import torch
 
-from ..utils import checksum, library_versions, warn_user
+from ..utils import checksum, library_versions, locked, sync_folder, warn_user
 from ._building import build_net
 from ._fingerprint import fingerprint_of
 from ._history import is_complete
@@ -262,48 +262,20 @@ def _write(path, content):
         with suppress(OSError):
             os.unlink(part.name)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync_folder(folder):
-    """Have the names of a folder's files on the disk; Windows has no way to ask for that."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
 def _locked(folder, checkpoint):
-    """A folder that only this process uses; the lock ends with the process, however it ends."""
+    """A folder that only this process uses."""
     try:
-        from filelock import FileLock, Timeout
         from safetensors import safe_open  # noqa: F401
     except ImportError as error:
         raise ImportError(
             "checkpoint needs filelock and safetensors, which are not installed: pip install "
             "sklearn_ehr[checkpoint]."
         ) from error
-    lock = FileLock(folder / "lock", timeout=0)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout:
-        raise ValueError(
-            f"checkpoint={os.fspath(checkpoint)!r}: another fit of the same data and parameters is "
-            f"using {folder}. Wait for it to end, or give this one another directory or "
-            f"random_state."
-        ) from None
-    except OSError as error:
-        raise OSError(
-            error.errno,
-            f"checkpoint must be a directory that can be written ({error.strerror})",
-            str(folder),
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
+    in_use = (
+        f"checkpoint={os.fspath(checkpoint)!r}: another fit of the same data and parameters is "
+        f"using {folder}. Wait for it to end, or give this one another directory or random_state."
+    )
+    return locked(folder, "checkpoint", in_use=in_use)

@@ -3,6 +3,9 @@
 from ._any_frame import (
     as_narwhals,
     column_names,
+    files_pattern,
+    from_arrow,
+    import_arrow,
     is_frame,
     is_lazy,
     open_files,
@@ -10,6 +13,8 @@ from ._any_frame import (
     require_frame,
     select_rows,
 )
+from ._array_folder import full_disk, new_folder, open_folder
+from ._files import locked, sync_folder
 from ._frames import (
     check_keys,
     check_one_kind,
@@ -20,6 +25,7 @@ from ._frames import (
     key_kind,
     prune,
     readable,
+    refuse_null_count,
     refuse_nulls,
     shown,
 )
@@ -75,8 +81,12 @@ __all__ = [
     "cover_ranges",
     "deal",
     "encode",
+    "files_pattern",
     "find_column",
     "fit_context",
+    "from_arrow",
+    "full_disk",
+    "import_arrow",
     "index_ranges",
     "is_ascending",
     "is_frame",
@@ -85,14 +95,18 @@ __all__ = [
     "is_real",
     "key_kind",
     "library_versions",
+    "locked",
     "map_in_threads",
+    "new_folder",
     "offsets_from_lengths",
     "open_files",
+    "open_folder",
     "order_by",
     "output_config",
     "prune",
     "read_frame",
     "readable",
+    "refuse_null_count",
     "refuse_nulls",
     "require_frame",
     "run_starts",
@@ -104,6 +118,7 @@ __all__ = [
     "slices_of_about",
     "split_by_sample",
     "start_callbacks",
+    "sync_folder",
     "validate_params",
     "warn_user",
 ]

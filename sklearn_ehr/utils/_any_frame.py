@@ -51,21 +51,39 @@ def open_files(events, name):
             f"{name} in parquet files needs duckdb, which is not installed: pip install "
             f"sklearn_ehr[store]."
         ) from error
-    pattern = fspath(events)
-    if path.isdir(pattern):
-        pattern = path.join(escape(pattern), "**", "*.parquet")
+    pattern = files_pattern(events)
     if "://" not in pattern and not glob(pattern, recursive=True):
         raise FileNotFoundError(
             f"{name}={shown(fspath(events))} is no parquet file, no folder of parquet files, and "
             f"no pattern such as 'events/*.parquet' that matches any."
         )
     try:
-        return duckdb.connect().read_parquet(pattern)
+        connection = duckdb.connect()
+        connection.execute(f"SET TimeZone = '{_zone_of(pattern)}'")
+        return connection.read_parquet(pattern)
     except duckdb.Error:
         raise ValueError(
             f"{name}={shown(fspath(events))} cannot be read: a file is not of the parquet format, "
             f"or the files have different columns."
         ) from None
+
+
+def _zone_of(pattern):
+    """Time zone that the first of these parquet files was written with, which DuckDB leaves out."""
+    try:
+        from pyarrow import parquet
+
+        schema = parquet.read_schema(min(glob(pattern, recursive=True)))
+    except (ImportError, ValueError, OSError):
+        return "UTC"
+    zones = {getattr(kind, "tz", None) for kind in schema.types} - {None}
+    return zones.pop() if len(zones) == 1 else "UTC"
+
+
+def files_pattern(files):
+    """Pattern of the parquet files that a path, folder or pattern stands for."""
+    pattern = fspath(files)
+    return path.join(escape(pattern), "**", "*.parquet") if path.isdir(pattern) else pattern
 
 
 def import_arrow(frame):

@@ -229,7 +229,12 @@ def check_one_kind(values, name):
 
 def refuse_nulls(is_null, name, way_out):
     """Raise if any value is null."""
-    if n_null := int(np.count_nonzero(is_null)):
+    refuse_null_count(int(np.count_nonzero(is_null)), name, way_out)
+
+
+def refuse_null_count(n_null, name, way_out):
+    """Raise unless the number of null values of a column is 0."""
+    if n_null:
         raise ValueError(f"Column {name!r} has {n_null} null value(s). {way_out}")
 
 

@@ -247,24 +247,25 @@ class VisitSequences(SampleIndexing):
 
     @classmethod
     def _concatenate(cls, parts):
-        """Join the samples of several sequences that share a vocabulary."""
-        first = parts[0]
-        return first._replace(
-            tokens=np.concatenate([part.tokens for part in parts]),
-            visit_offsets=offsets_from_lengths(
-                np.concatenate([np.diff(part.visit_offsets) for part in parts])
-            ),
-            sample_offsets=offsets_from_lengths(np.concatenate([part.lengths for part in parts])),
-            earlier=(
-                None
-                if first.earlier is None
-                else cls._concatenate([part.earlier for part in parts])
-            ),
-            **{
-                name: np.concatenate([getattr(part, name) for part in parts])
-                for name in [*first._columns(_PER_VISIT), *first._columns(_PER_SAMPLE)]
-            },
-        )
+        """Join the samples of several sequences that share a vocabulary.
+
+        The parts are emptied on the way, as their arrays and the joined ones would take twice the
+        memory.
+        """
+        first = copy(parts[0])
+
+        def join(name, lengths=False):
+            arrays = [vars(part).pop(name) for part in parts]
+            if lengths:
+                return offsets_from_lengths(np.concatenate([np.diff(a) for a in arrays]))
+            return np.concatenate(arrays)
+
+        names = ["tokens", *first._columns(_PER_VISIT), *first._columns(_PER_SAMPLE)]
+        joined = {name: join(name) for name in names}
+        joined |= {name: join(name, lengths=True) for name in ("visit_offsets", "sample_offsets")}
+        if first.earlier is not None:
+            joined["earlier"] = cls._concatenate([part.earlier for part in parts])
+        return first._replace(**joined)
 
     def blocks(self):
         """Split into sequences of consecutive samples, of about the same size."""

@@ -1,0 +1,235 @@
+"""Parts of whole patients, to which DuckDB deals events that need not fit into memory."""
+
+import logging
+import shutil
+from concurrent.futures import ThreadPoolExecutor, TimeoutError
+from dataclasses import dataclass
+from os import PathLike, cpu_count
+
+import numpy as np
+
+from ..utils import (
+    as_narwhals,
+    encode,
+    files_pattern,
+    from_arrow,
+    import_arrow,
+    open_files,
+    refuse_null_count,
+)
+from ._layout import DROP_ROWS, find_columns, read_columns, refuse_none_left, refuse_null_times
+from ._times import refuse_rounding
+
+_EVENTS_PER_PART = 2**22
+_MOST_PARTS = 1000
+_MOST_THREADS = 8
+_SAMPLE = 100_000
+_ROWS_TO_CHECK = 1000
+# Of the files of parts, and of the arrays of a store.
+_BYTES_PER_EVENT = 60
+_SECONDS_BETWEEN_MESSAGES = 10
+_log = logging.getLogger("sklearn_ehr")
+
+
+@dataclass(frozen=True)
+class DealtEvents:
+    """Events in folders of parquet files, each with all events of some patients.
+
+    The folders are in the order of patients. `columns` has the name of the column for each role,
+    `codes` the distinct codes, ascending, and `types` the Arrow type of each column of times.
+    """
+
+    columns: dict
+    codes: np.ndarray
+    types: dict
+    folders: list
+
+    def parts(self):
+        """Columns of each part, as `read_columns` returns them; the files are removed."""
+        for number, folder in enumerate(self.folders, start=1):
+            yield self._read(folder)
+            shutil.rmtree(folder)
+            _log.info("directory: laid out part %d of %d", number, len(self.folders))
+
+    def _read(self, folder):
+        from pyarrow import parquet
+
+        table = parquet.read_table(folder, partitioning=None, read_dictionary=["code"])
+        for role, kind in self.types.items():
+            position = table.column_names.index(role)
+            table = table.set_column(position, role, table[role].cast(kind))
+        frame = from_arrow(table)
+        return {
+            role: None if name is None else frame[role].rename(name)
+            for role, name in self.columns.items()
+        }
+
+
+def deal_events(events, names, null_time, scratch, check):
+    """Deal the events of an engine, or in parquet files, to parts that fit into memory.
+
+    `check` raises for columns whose types are not accepted. All else that can be refused is refused
+    here, before any event is moved.
+    """
+    import_arrow(events)
+    frame = open_files(events, "events")
+    columns = find_columns(frame, names)
+    if columns["time"] is None:
+        raise ValueError(
+            f"A store on disk needs a column of times, and events has no column "
+            f"{names['time']!r}. Name it with time=, or leave directory=None."
+        )
+    used = {role: name for role, name in columns.items() if name is not None}
+    source = as_narwhals(frame).select(list(dict.fromkeys(used.values())))
+    check(read_columns(source.head(_ROWS_TO_CHECK).to_native(), names))
+    schema = source.head(0).collect("pyarrow").to_native().schema
+    schema = {role: schema.field(name).type for role, name in used.items()}
+    connection = _connect(scratch)
+    relation = _read_files(connection, _files_of(events, source, scratch), used, schema)
+    facts = _facts_of(relation, schema)
+    _refuse(facts, used, null_time)
+    _require_space(scratch, facts["n"])
+    types = {role: schema[role] for role in used.keys() & {"time", "known_time"}}
+    for role in types.keys() & facts["rounded"]:
+        types[role] = "double"
+        relation = relation.project(f"* REPLACE (CAST({role} AS DOUBLE) AS {role})")
+    is_kept = _is_kept(used) if null_time == "drop" else "true"
+    codes = relation.filter(is_kept).project("code").distinct().to_arrow_table()
+    codes = encode(from_arrow(codes)["code"].rename(used["code"]))[1]
+    return DealtEvents(columns, codes, types, _deal(connection, relation, facts["n"], scratch))
+
+
+def _connect(scratch):
+    """Connection to DuckDB that uses little memory, and the disk beside the store."""
+    import duckdb
+
+    connection = duckdb.connect()
+    n_threads = min(cpu_count() or 1, _MOST_THREADS)
+    for setting, value in {
+        "threads": n_threads,
+        "memory_limit": f"{400 + 200 * n_threads}MB",
+        "temp_directory": str(scratch / "duckdb"),
+        "preserve_insertion_order": False,
+        "partitioned_write_max_open_files": _MOST_PARTS,
+    }.items():
+        connection.execute(f"SET {setting} = $value", {"value": value})
+    return connection
+
+
+def _files_of(events, source, scratch):
+    """Pattern of the parquet files of the events, which an engine writes first."""
+    if isinstance(events, str | PathLike):
+        return files_pattern(events)
+    _log.info("directory: %s writes the events to files", source.implementation)
+    path = scratch / "events.parquet"
+    source.sink_parquet(str(path))
+    return files_pattern(path)
+
+
+def _read_files(connection, pattern, used, schema):
+    """Columns of files by role; NaN is null."""
+    expressions = []
+    for role, name in used.items():
+        column = '"' + name.replace('"', '""') + '"'
+        if str(schema[role]) in ("float", "double"):
+            column = f"CASE WHEN isnan({column}) THEN NULL ELSE {column} END"
+        expressions.append(f"{column} AS {role}")
+    return connection.read_parquet(pattern).project(", ".join(expressions))
+
+
+def _is_kept(used):
+    return " AND ".join(f"{role} IS NOT NULL" for role in ("time", "known_time") if role in used)
+
+
+def _facts_of(relation, schema):
+    """Numbers of events and of nulls, and the integer times that nulls turn into floats."""
+    facts = {
+        "n": "count(*)",
+        "n_kept": f"count(*) FILTER ({_is_kept(schema)})",
+        "patient_id": "count(*) FILTER (patient_id IS NULL)",
+        "code": "count(*) FILTER (code IS NULL)",
+        "time": "count(*) FILTER (time IS NULL)",
+        "known_time": "0",
+    }
+    if "known_time" in schema:
+        facts["known_time"] = "count(*) FILTER (known_time IS NULL AND time IS NOT NULL)"
+    integers = [r for r in ("time", "known_time") if r in schema and "int" in str(schema[r])]
+    facts |= {f"nulls_{role}": f"count(*) - count({role})" for role in integers}
+    facts |= {f"largest_{role}": f"max(abs({role}::HUGEINT))::DOUBLE" for role in integers}
+    (row,) = relation.aggregate(", ".join(facts.values())).fetchall()
+    facts = dict(zip(facts, row, strict=True))
+    facts["rounded"] = {
+        role: facts[f"largest_{role}"] for role in integers if facts[f"nulls_{role}"]
+    }
+    return facts
+
+
+def _refuse(facts, used, null_time):
+    """Raise for nulls, and for integers that would be rounded."""
+    for role in ("patient_id", "code"):
+        refuse_null_count(facts[role], used[role], DROP_ROWS)
+    names = used["time"], used.get("known_time")
+    refuse_null_times(names, (facts["time"], facts["known_time"]), null_time)
+    if null_time == "drop":
+        refuse_none_left(facts["n_kept"], used["time"])
+    for role, largest in facts["rounded"].items():
+        if largest is not None:
+            refuse_rounding(np.array([largest]), used[role])
+
+
+def _require_space(folder, n_events):
+    """Raise if the disk has too little space for the parts and the arrays."""
+    free, needed = shutil.disk_usage(folder).free, n_events * _BYTES_PER_EVENT
+    if free < needed:
+        raise OSError(
+            f"directory needs about {needed / 2**30:.1f} GiB for {n_events} events, and "
+            f"{free / 2**30:.1f} GiB are free on the disk of it. Free some space, or choose a "
+            f"directory on another disk."
+        )
+
+
+def _deal(connection, relation, n_events, scratch):
+    """Write a folder for each part of about the same number of events; return those with events."""
+    from duckdb import StarExpression
+
+    bounds = _bounds_of(relation, -(-n_events // _EVENTS_PER_PART))
+    folder = scratch / "parts"
+    number = _number_of_part(bounds, 0, len(bounds) + 1).alias("part")
+    dealt = relation.project(StarExpression(), number)
+    _log.info("directory: deals %d events to %d parts", n_events, len(bounds) + 1)
+    with ThreadPoolExecutor(1) as thread:
+        writing = thread.submit(
+            dealt.write_parquet, str(folder), partition_by=["part"], compression="lz4"
+        )
+        while not writing.done():
+            try:
+                writing.result(_SECONDS_BETWEEN_MESSAGES)
+            except TimeoutError:
+                _log.info("directory: dealt %.0f %% of the events", connection.query_progress())
+            except BaseException:
+                connection.interrupt()
+                raise
+    return sorted(folder.iterdir(), key=lambda path: int(path.name.partition("=")[2]))
+
+
+def _bounds_of(relation, n_parts):
+    """First patients of all parts but the first one, ascending."""
+    n_parts = min(n_parts, _MOST_PARTS)
+    sample = relation.query(
+        "events",
+        f"SELECT patient_id FROM events USING SAMPLE reservoir({_SAMPLE} ROWS) REPEATABLE (0)",
+    )
+    patients = sorted(patient for (patient,) in sample.fetchall())
+    return sorted({patients[len(patients) * part // n_parts] for part in range(1, n_parts)})
+
+
+def _number_of_part(bounds, first, stop):
+    """Expression for the part of a patient, from `first` up to `stop`: a search by halves."""
+    from duckdb import CaseExpression, ColumnExpression, ConstantExpression
+
+    if stop - first == 1:
+        return ConstantExpression(first)
+    middle = (first + stop) // 2
+    is_below = ColumnExpression("patient_id") < ConstantExpression(bounds[middle - 1])
+    below, above = (_number_of_part(bounds, *ends) for ends in ((first, middle), (middle, stop)))
+    return CaseExpression(is_below, below).otherwise(above)

@@ -1,0 +1,386 @@
+"""Event tables on disk: as in memory, and there whole or not at all."""
+
+import json
+import logging
+import os
+import pickle
+import re
+import shutil
+import subprocess
+import sys
+import time
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+
+from sklearn_ehr import (
+    CodeCountVectorizer,
+    Cohort,
+    EventTable,
+    PatientKFold,
+    VisitSequenceTransformer,
+    make_samples,
+)
+from sklearn_ehr.cohort import _parts
+
+for package in ("duckdb", "filelock", "pyarrow"):
+    pytest.importorskip(package, reason=f"{package} comes with the extra store")
+
+from any_frame import parquet, texts_and_dates, whole_numbers  # noqa: E402
+
+# With 20 it takes half a minute more.
+N_KILLED = int(os.environ.get("N_KILLED", "4"))
+EVENTS, SAMPLES = whole_numbers()
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+    monkeypatch.setattr(_parts, "_EVENTS_PER_PART", 100)
+
+
+@pytest.fixture
+def files(tmp_path):
+    folder = tmp_path / "events"
+    folder.mkdir()
+    parquet(EVENTS, folder)
+    return folder
+
+
+@pytest.fixture
+def store(files, tmp_path, small_parts):
+    EventTable(files, directory=tmp_path / "store")
+    return tmp_path / "store"
+
+
+def entries(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def assert_same_events(ours, theirs):
+    """Equal arrays, but that visit ids may be numbered in another way."""
+    for name, expected in vars(theirs).items():
+        if isinstance(expected, np.ndarray) and name not in ("visit", "visit_ids"):
+            assert getattr(ours, name).dtype == expected.dtype, name
+            np.testing.assert_array_equal(getattr(ours, name), expected)
+    assert ours.columns == theirs.columns
+    assert str((ours.zone, ours.known_zone)) == str((theirs.zone, theirs.known_zone))
+    visit_ids = [np.append(table.visit_ids, None)[table.visit] for table in (ours, theirs)]
+    assert visit_ids[0].tolist() == visit_ids[1].tolist()
+    for fact in ("has_midnights_only", "has_midnights"):
+        assert getattr(ours, fact) == getattr(theirs, fact)
+    if theirs.known_time is not None:
+        assert ours.may_be_known_early == theirs.may_be_known_early
+        np.testing.assert_array_equal(ours.known_ascending, theirs.known_ascending)
+
+
+@pytest.mark.parametrize("null_time", ["static", "drop"])
+@pytest.mark.parametrize("tables", [whole_numbers, texts_and_dates])
+@pytest.mark.parametrize("size", [10, 100, 10**6])
+def test_parts_make_the_table_of_all_events(tables, null_time, size, tmp_path, monkeypatch):
+    monkeypatch.setattr(_parts, "_EVENTS_PER_PART", size)
+    events, _ = tables()
+    ours = EventTable(parquet(events, tmp_path), null_time=null_time, directory=tmp_path / "store")
+    assert_same_events(ours, EventTable(events, null_time=null_time))
+    assert entries(tmp_path) == ["part-0.parquet", "part-1.parquet", "part-2.parquet", "store"]
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        pd.Series(np.arange(600) % 97),
+        pd.Series(np.arange(600) % 97 / 4),
+        pd.Series(np.arange(600) % 97).where(np.arange(600) % 9 > 0).astype("Int64"),
+        pd.Series(np.arange(600) % 97 / 4).where(np.arange(600) % 9 > 0),
+        pd.Series(pd.date_range("2020-03-28", periods=600, freq="h", tz="Europe/Berlin")),
+        pd.Series(pd.date_range("2020-03-28", periods=600, freq="D")).dt.as_unit("s"),
+        pd.Series(pd.date_range("2020-03-28", periods=600, freq="ms")).dt.as_unit("ns"),
+    ],
+    ids=["integers", "floats", "integers-null", "floats-null", "aware", "seconds", "nanoseconds"],
+)
+def test_times_of_every_kind_stay_as_they_are(time, tmp_path, small_parts):
+    events = EVENTS.to_pandas().assign(time=time)
+    duckdb = pytest.importorskip("duckdb")
+    if time.dtype.kind == "M" and getattr(time.dt, "tz", None) is not None:
+        connection = duckdb.connect()
+        connection.execute("SET TimeZone = 'Europe/Berlin'")
+    else:
+        connection = duckdb.connect()
+    relation = connection.from_df(events)
+    ours = EventTable(relation, null_time="static", directory=tmp_path / "store")
+    assert_same_events(ours, EventTable(relation, null_time="static"))
+    if time.dtype.kind != "i":
+        assert (ours.time.dtype.kind == "M") == (time.dtype.kind == "M")
+
+
+def test_time_zone_of_files_is_that_which_they_were_written_with(tmp_path):
+    events = EVENTS.to_pandas()
+    events["time"] = events["time"].dt.tz_localize("Asia/Tokyo")
+    events.to_parquet(tmp_path / "events.parquet")
+    for table in (
+        EventTable(tmp_path / "events.parquet"),
+        EventTable(tmp_path / "events.parquet", directory=tmp_path / "store"),
+    ):
+        assert_same_events(table, EventTable(events))
+
+
+def test_store_gives_the_sequences_counts_and_samples_of_memory(store):
+    table, expected = EventTable.open(store), EventTable(EVENTS)
+    samples = SAMPLES.to_pandas()
+    cohorts = Cohort(table, samples), Cohort(expected, samples)
+    ours, theirs = (VisitSequenceTransformer(min_frequency=2).fit_transform(c) for c in cohorts)
+    for name in ("tokens", "visit_offsets", "sample_offsets", "visit_times", "visit_ids"):
+        np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
+    ours, theirs = (CodeCountVectorizer(min_frequency=2).fit_transform(c) for c in cohorts)
+    assert (ours != theirs).nnz == 0
+    options = {"index": ["C03"], "outcome_codes": ["C01"], "horizon": "60D"}
+    for own, other in zip(
+        make_samples(table, **options), make_samples(expected, **options), strict=True
+    ):
+        pd.testing.assert_frame_equal(own, other)
+
+
+def test_pickles_carry_the_path_and_no_events(store):
+    cohort = Cohort(EventTable.open(store), SAMPLES.to_pandas())
+    assert len(pickle.dumps(cohort.event_table)) < 500
+    for part in (cohort, cohort[::3], cohort[:5][[1, 1]]):
+        read = pickle.loads(pickle.dumps(part))
+        assert read.event_table.directory == store
+        pd.testing.assert_frame_equal(read.visible_events(), part.visible_events())
+        assert len(pickle.dumps(part)) < 20_000
+
+
+def test_worker_processes_map_the_store(store):
+    samples = SAMPLES.to_pandas()
+    y = np.arange(len(samples)) % 2
+    model = make_pipeline(CodeCountVectorizer(min_frequency=2), LogisticRegression())
+    grid = {"codecountvectorizer__min_frequency": [1, 3]}
+    scores = [
+        GridSearchCV(model, grid, cv=PatientKFold(3), n_jobs=n_jobs).fit(Cohort(table, samples), y)
+        for table, n_jobs in ((EventTable.open(store), 2), (EventTable(EVENTS), 1))
+    ]
+    ours, theirs = (search.cv_results_["mean_test_score"] for search in scores)
+    np.testing.assert_array_equal(ours, theirs)
+    assert np.isfinite(cross_val_score(model, Cohort(EventTable.open(store), samples), y)).all()
+
+
+def test_pickle_of_a_moved_store_says_so(store, tmp_path):
+    content = pickle.dumps(Cohort(EventTable.open(store), SAMPLES.to_pandas())[:3])
+    store.rename(tmp_path / "moved")
+    with pytest.raises(FileNotFoundError, match="If the store was moved, open it at its new place"):
+        pickle.loads(content)
+    EventTable(EVENTS, directory=store)
+    with pytest.raises(ValueError, match="holds another store than the one"):
+        pickle.loads(content)
+    assert len(EventTable.open(tmp_path / "moved")) == len(EVENTS)
+
+
+def test_existing_directories_are_never_replaced(store, files, tmp_path):
+    with pytest.raises(ValueError, match=r"holds a store already. Open it with .open"):
+        EventTable(files, directory=store)
+    with pytest.raises(ValueError, match="exists and is not empty"):
+        EventTable(files, directory=files)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="exists and is not empty"):
+        EventTable(files, directory=tmp_path / "file")
+    assert len(EventTable(files, directory=str(tmp_path / "new" / "deep"))) == len(EVENTS)
+
+
+def lose_array(store):
+    (store / "code.npy").unlink()
+
+
+def cut_array(store):
+    with (store / "time.npy").open("r+b") as file:
+        file.truncate(1000)
+
+
+def lose_manifest(store):
+    (store / "manifest.json").unlink()
+
+
+def cut_manifest(store):
+    path = store / "manifest.json"
+    path.write_text(path.read_text()[:-20])
+
+
+def change_manifest(store, **changes):
+    path = store / "manifest.json"
+    content = json.loads(json.loads(path.read_text())["content"]) | changes
+    text = json.dumps(content)
+    path.write_text(json.dumps({"crc32": zlib.crc32(text.encode()), "content": text}))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lose_array, "not intact: code.npy is missing"),
+        (cut_array, "not intact: time.npy is not as long as it was"),
+        (lose_manifest, "not a store of this package"),
+        (cut_manifest, "not intact: manifest.json is not as it was written"),
+        (lambda s: (s / "manifest.json").write_text("[]"), "manifest.json is not as it was"),
+        (lambda s: (s / "manifest.json").write_bytes(b"\xff\x00"), "manifest.json is not as it"),
+        (lambda s: change_manifest(s, format=99), "has the format 99, but this version"),
+        (lambda s: change_manifest(s, kind="other"), "holds 'other', not"),
+        (shutil.rmtree, "There is no directory"),
+    ],
+)
+def test_stores_that_are_not_intact_do_not_open(store, spoil, message):
+    spoil(store)
+    with pytest.raises((ValueError, FileNotFoundError), match=message) as caught:
+        EventTable.open(store)
+    assert str(store) in str(caught.value)
+
+
+def test_verify_finds_a_bit_that_has_changed(store):
+    path = store / "value.npy"
+    content = bytearray(path.read_bytes())
+    content[-30] ^= 1
+    path.write_bytes(bytes(content))
+    EventTable.open(store)
+    with pytest.raises(ValueError, match=re.escape("not intact: value.npy has changed")):
+        EventTable.open(store, verify=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "error", "message"),
+    [
+        ({"time": None}, {}, ValueError, "'time' has 600 null"),
+        ({"code": None}, {}, ValueError, "'code' has 600 null"),
+        ({"patient_id": None}, {}, ValueError, "'patient_id' has 600 null"),
+        ({"time": None}, {"null_time": "drop"}, ValueError, "leaves no events"),
+        ({"time": "2020-01-01"}, {}, TypeError, "'time' holds string values"),
+        ({"time": 20200101}, {}, ValueError, "dates written as numbers"),
+        ({"known_time": None}, {}, ValueError, "'known_time' has 600 null"),
+        ({"known_time": 5}, {}, TypeError, "cannot be compared"),
+        ({}, {"time": None}, ValueError, "A store on disk needs a column of times"),
+        ({}, {"code": "icd"}, ValueError, "no column 'icd'"),
+        ({}, {"null_time": "no"}, ValueError, "null_time='no' is not accepted"),
+    ],
+)
+def test_what_is_refused_leaves_nothing(changes, options, error, message, tmp_path):
+    duckdb = pytest.importorskip("duckdb")
+    relation = duckdb.connect().from_df(EVENTS.to_pandas().assign(**changes))
+    with pytest.raises(error, match=message):
+        EventTable(relation, directory=tmp_path / "store", **options)
+    assert entries(tmp_path) == []
+
+
+def test_directory_is_a_path(tmp_path):
+    with pytest.raises(TypeError, match="directory must be a path, got 3"):
+        EventTable(EVENTS, directory=3)
+
+
+def test_ids_other_than_texts_numbers_and_times_are_refused(tmp_path):
+    events = EVENTS.to_pandas().assign(code=pd.Series([b"bytes"] * 600, dtype=object))
+    with pytest.raises(TypeError, match=r"codes are other objects. Convert them with .astype"):
+        EventTable(events, directory=tmp_path / "store")
+    assert entries(tmp_path) == []
+
+
+def test_too_little_space_is_told_before_any_event_is_moved(files, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(_parts.shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(OSError, match=r"directory needs about 0.0 GiB for 600 events"):
+        EventTable(files, directory=tmp_path / "store")
+    assert entries(tmp_path) == ["events"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is full")
+def test_disk_that_becomes_full_leaves_nothing(files, tmp_path, monkeypatch):
+    """Every array is written to a device that is always full."""
+    from sklearn_ehr.utils import _array_folder
+
+    monkeypatch.setattr(
+        _array_folder,
+        "_create",
+        lambda path: open("/dev/full", "wb"),  # noqa: SIM115
+    )
+    with pytest.raises(OSError, match="The disk became full before the store was complete"):
+        EventTable(files, directory=tmp_path / "store")
+    assert entries(tmp_path) == ["events"]
+
+
+def test_progress_is_logged(files, tmp_path, small_parts, caplog):
+    with caplog.at_level(logging.INFO, logger="sklearn_ehr"):
+        EventTable(files, directory=tmp_path / "store")
+    assert "deals 600 events to 6 parts" in caplog.messages[0]
+    assert caplog.messages[-1] == "directory: laid out part 6 of 6"
+
+
+BUILD = """
+import sys
+from sklearn_ehr import EventTable
+from sklearn_ehr.cohort import _parts
+
+_parts._EVENTS_PER_PART = 2000
+print("begins", flush=True)
+EventTable(sys.argv[1], directory=sys.argv[2])
+print("ends", flush=True)
+"""
+
+
+def start_build(files, directory):
+    build = subprocess.Popen(
+        [sys.executable, "-c", BUILD, files, directory], stdout=subprocess.PIPE, text=True
+    )
+    assert build.stdout.readline() == "begins\n"
+    return build
+
+
+@pytest.fixture(scope="module")
+def many_events(tmp_path_factory):
+    """Files of 60,000 events, and about how many seconds it takes to build a store of them."""
+    folder = tmp_path_factory.mktemp("many")
+    events = EVENTS.to_pandas()
+    events = pd.concat(
+        [events.assign(patient_id=events["patient_id"] + 60 * i) for i in range(100)]
+    )
+    events.to_parquet(folder / "events.parquet")
+    build, start = start_build(folder, folder / "store"), time.perf_counter()
+    assert build.wait() == 0
+    return folder / "events.parquet", time.perf_counter() - start
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+@pytest.mark.parametrize("number", range(N_KILLED))
+def test_killed_builds_leave_nothing_that_opens_and_end_right(number, many_events, tmp_path):
+    """Killed at a random moment, then run again."""
+    files, seconds = many_events
+    store = tmp_path / "store"
+    build = start_build(files, store)
+    time.sleep(np.random.default_rng(number).uniform(0, 0.9) * seconds)
+    build.kill()
+    build.wait()
+    was_finished = build.stdout.read() == "ends\n"
+    if not was_finished and not store.exists():
+        with pytest.raises(FileNotFoundError, match="There is no directory"):
+            EventTable.open(store)
+        assert start_build(files, store).wait() == 0
+    assert_same_events(EventTable.open(store, verify=True), EventTable(files))
+    assert entries(tmp_path) == ["store"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGSTOP")
+def test_directory_in_use_is_refused(many_events, tmp_path):
+    import signal
+
+    files, _ = many_events
+    build = start_build(files, tmp_path / "store")
+    while not (tmp_path / "store.unfinished" / "new").exists():
+        time.sleep(0.001)
+    build.send_signal(signal.SIGSTOP)
+    try:
+        with pytest.raises(ValueError, match="is being written by another process"):
+            EventTable(files, directory=tmp_path / "store")
+    finally:
+        build.send_signal(signal.SIGCONT)
+    assert build.wait() == 0
+    assert len(EventTable.open(tmp_path / "store")) == 60_000
