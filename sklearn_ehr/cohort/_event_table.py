@@ -214,6 +214,11 @@ class EventTable:
             f"n_codes={len(self.codes)}, {columns})"
         )
 
+    def release(self):
+        """Let the system take back the memory of arrays that are mapped from disk, if any are."""
+        if self.directory is not None:
+            self._folder.release()
+
     def bounds_of(self, patient):
         """Positions at which the static and the dated events of patients start, and both end.
 

@@ -43,13 +43,16 @@ class VisibleEvents:
         known_cut = None
         if table.known_time is not None and moments is not None:
             known_cut = cut_at(moments, table.known_times_of(slice(0)), resolution, closed)
-        return cls(table, patient, *rule, visible_ranges(table, patient, *rule), known_cut)
+        ranges = visible_ranges(table, patient, *rule)
+        table.release()
+        return cls(table, patient, *rule, ranges, known_cut)
 
     def positions(self):
         """Positions of the visible events in the table, sample by sample, and the sample of each.
 
         The first may be a slice.
         """
+        self.table.release()
         if self.known_cut is None:
             return self._candidates()
         # Known times may hide most of the candidates, so these are listed a block at a time.

@@ -9,7 +9,7 @@ from os import PathLike, fspath
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.metrics import get_scorer_names
 from sklearn.utils.validation import check_is_fitted, check_random_state
 
@@ -64,7 +64,13 @@ _LARGEST_SEED = 2**31 - 1
 _LIBRARIES = ("sklearn_ehr", "numpy", "pandas", "scikit-learn", "skorch", "torch")
 
 
-class BaseVisitLSTM(SavedStateMixin, CallbackSupportMixin, BaseEstimator):
+class BaseVisitLSTM(
+    SavedStateMixin,
+    CallbackSupportMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
+):
     """What every task's estimator shares: the hyper-parameters, training, and forward passes.
 
     A subclass brings `fit`, which encodes its target and calls `_train`, and `predict`, which reads
@@ -108,8 +114,14 @@ class BaseVisitLSTM(SavedStateMixin, CallbackSupportMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples, hidden_dim * directions), float32
+            A DataFrame after ``set_output(transform="pandas")``.
         """
         return self._outputs(X, VisitLSTM.encode)
+
+    @property
+    def _n_features_out(self):
+        lstm = self.net_.module_.lstm
+        return lstm.hidden_size * (1 + lstm.bidirectional)
 
     @property
     def needs(self):

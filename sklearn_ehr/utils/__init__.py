@@ -13,7 +13,8 @@ from ._any_frame import (
     require_frame,
     select_rows,
 )
-from ._array_folder import full_disk, new_folder, open_folder
+from ._array_folder import new_folder, open_folder
+from ._buffers import GrowingArray
 from ._files import locked, sync_folder
 from ._frames import (
     check_keys,
@@ -46,6 +47,7 @@ from ._sklearn_compat import (
     InvalidParameterError,
     RealNotInt,
     StrOptions,
+    align_sparse,
     check_sample_weight,
     fit_context,
     output_config,
@@ -55,18 +57,20 @@ from ._sklearn_compat import (
 )
 from ._sorting import as_integers, counting_sort, deal, is_ascending, is_last_of_equals, order_by
 from ._state import SavedStateMixin, as_plain, checksum, saved_by
-from ._threads import map_in_threads
+from ._threads import iterate_in_threads, map_in_threads
 from ._versions import library_versions
 from ._warnings import warn_user
 
 __all__ = [
     "CallbackSupportMixin",
+    "GrowingArray",
     "Interval",
     "InvalidParameterError",
     "RealNotInt",
     "SampleIndexing",
     "SavedStateMixin",
     "StrOptions",
+    "align_sparse",
     "as_integers",
     "as_narwhals",
     "as_plain",
@@ -85,7 +89,6 @@ __all__ = [
     "find_column",
     "fit_context",
     "from_arrow",
-    "full_disk",
     "import_arrow",
     "index_ranges",
     "is_ascending",
@@ -93,6 +96,7 @@ __all__ = [
     "is_last_of_equals",
     "is_lazy",
     "is_real",
+    "iterate_in_threads",
     "key_kind",
     "library_versions",
     "locked",

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import mmap
 import os
 import shutil
 import zlib
@@ -107,6 +108,7 @@ class ArrayFolder:
         self.id = content["id"]
         self.attributes = content["attributes"]
         self._arrays = content["arrays"]
+        self._maps = []
 
     def __contains__(self, name):
         return name in self._arrays or f"{name}.lengths" in self._arrays
@@ -115,14 +117,26 @@ class ArrayFolder:
         """An array, mapped read-only; None if the folder does not have it."""
         if name not in self._arrays:
             return None
-        shape = self._arrays[name]["shape"]
-        # An empty array cannot be mapped.
-        mode = "r" if prod(shape) else None
-        array = np.load(self.directory / f"{name}.npy", mmap_mode=mode, allow_pickle=False)
-        array = np.asarray(array)
-        if list(array.shape) != shape:
-            _refuse_torn(self.directory, f"{name}.npy is not as long as it was")
-        return array
+        with (self.directory / f"{name}.npy").open("rb") as file:
+            npy.read_magic(file)
+            shape, _, dtype = npy.read_array_header_1_0(file)
+            if list(shape) != self._arrays[name]["shape"]:
+                _refuse_torn(self.directory, f"{name}.npy is not as long as it was")
+            if not prod(shape):
+                # Nothing cannot be mapped.
+                return np.empty(shape, dtype)
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self._maps.append(mapped)
+            return np.frombuffer(mapped, dtype, offset=file.tell()).reshape(shape)
+
+    def release(self):
+        """Let the system take back the pages of mapped arrays, which it reads again when needed.
+
+        It would do so when memory is short, but till then they count as memory of this process.
+        """
+        for mapped in self._maps:
+            if hasattr(mapped, "madvise"):
+                mapped.madvise(mmap.MADV_DONTNEED)
 
     def ids(self, name):
         """Identifiers: mapped numbers, or an array of strings in memory."""

@@ -19,6 +19,7 @@ __all__ = [
     "InvalidParameterError",
     "RealNotInt",
     "StrOptions",
+    "align_sparse",
     "check_sample_weight",
     "effective_n_threads",
     "fit_context",
@@ -37,6 +38,15 @@ except ImportError:  # scikit-learn < 1.9
 
         def _init_callback_context(self, **kwargs):
             return _NoContext()
+
+
+try:
+    from sklearn.utils._sparse import _align_api_if_sparse as align_sparse
+except ImportError:  # scikit-learn < 1.9
+
+    def align_sparse(X):
+        """Return a sparse matrix as it is: there is no setting of its interface."""
+        return X
 
 
 class _NoContext:

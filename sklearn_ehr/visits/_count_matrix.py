@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import sparse
 
-from ..utils import counting_sort, offsets_from_lengths, run_starts
+from ..utils import GrowingArray, counting_sort, offsets_from_lengths, run_starts
 from ._vocabulary import N_SPECIAL
 
 
@@ -27,6 +27,18 @@ def count_tokens(sequences, last_visits=(), recent=()):
         rows.append(row[is_known & is_counted])
         columns.append(column[is_known & is_counted] + i * n_codes)
     return _count_pairs(np.concatenate(rows), np.concatenate(columns), (n_samples, n_columns))
+
+
+def stack(matrices):
+    """Put CSR matrices one below the other, as they come."""
+    counts, column, n_in_row = GrowingArray(), GrowingArray(), GrowingArray()
+    for matrix in matrices:
+        counts.append(matrix.data)
+        column.append(matrix.indices)
+        n_in_row.append(np.diff(matrix.indptr))
+    offsets = offsets_from_lengths(n_in_row.finish())
+    shape = len(offsets) - 1, matrix.shape[1]
+    return sparse.csr_matrix((counts.finish(), column.finish(), offsets), shape=shape)
 
 
 def _count_pairs(row, column, shape):

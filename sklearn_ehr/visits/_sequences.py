@@ -6,7 +6,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ..cohort import elapsed, null_times
-from ..utils import SampleIndexing, concatenate_ranges, offsets_from_lengths, slices_of_about
+from ..utils import (
+    GrowingArray,
+    SampleIndexing,
+    concatenate_ranges,
+    offsets_from_lengths,
+    slices_of_about,
+)
 from ._vocabulary import PADDING
 
 _PER_VISIT = ("visit_times", "known_times", "visit_ids")
@@ -247,25 +253,12 @@ class VisitSequences(SampleIndexing):
 
     @classmethod
     def _concatenate(cls, parts):
-        """Join the samples of several sequences that share a vocabulary.
-
-        The parts are emptied on the way, as their arrays and the joined ones would take twice the
-        memory.
-        """
-        first = copy(parts[0])
-
-        def join(name, lengths=False):
-            arrays = [vars(part).pop(name) for part in parts]
-            if lengths:
-                return offsets_from_lengths(np.concatenate([np.diff(a) for a in arrays]))
-            return np.concatenate(arrays)
-
-        names = ["tokens", *first._columns(_PER_VISIT), *first._columns(_PER_SAMPLE)]
-        joined = {name: join(name) for name in names}
-        joined |= {name: join(name, lengths=True) for name in ("visit_offsets", "sample_offsets")}
-        if first.earlier is not None:
-            joined["earlier"] = cls._concatenate([part.earlier for part in parts])
-        return first._replace(**joined)
+        """Join the samples of several sequences that share a vocabulary, as they come."""
+        joined = None
+        for part in parts:
+            joined = joined or _Joined(part)
+            joined.append(part)
+        return joined.finish()
 
     def blocks(self):
         """Split into sequences of consecutive samples, of about the same size."""
@@ -326,6 +319,32 @@ class VisitSequences(SampleIndexing):
         other = copy(self)
         vars(other).update(attributes)
         return other
+
+
+class _Joined:
+    """Sequences to which others are appended that share a vocabulary."""
+
+    def __init__(self, first):
+        self._first = first._replace(earlier=None)
+        names = ["tokens", *first._columns(_PER_VISIT), *first._columns(_PER_SAMPLE)]
+        self._arrays = {name: GrowingArray() for name in names}
+        self._lengths = {name: GrowingArray() for name in ("visit_offsets", "sample_offsets")}
+        self._earlier = None if first.earlier is None else _Joined(first.earlier)
+
+    def append(self, part):
+        for name, array in self._arrays.items():
+            array.append(getattr(part, name))
+        for name, lengths in self._lengths.items():
+            lengths.append(np.diff(getattr(part, name)))
+        if self._earlier is not None:
+            self._earlier.append(part.earlier)
+
+    def finish(self):
+        arrays = {name: array.finish() for name, array in self._arrays.items()}
+        for name, lengths in self._lengths.items():
+            arrays[name] = offsets_from_lengths(lengths.finish())
+        earlier = None if self._earlier is None else self._earlier.finish()
+        return self._first._replace(**arrays, earlier=earlier)
 
 
 def _as_three_dimensional(codes):

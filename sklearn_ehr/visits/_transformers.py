@@ -8,9 +8,15 @@ from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
 from ..cohort import as_cohort, as_duration, warn_if_far_ahead
-from ..utils import InvalidParameterError, StrOptions, map_in_threads, output_config
+from ..utils import (
+    InvalidParameterError,
+    StrOptions,
+    align_sparse,
+    iterate_in_threads,
+    output_config,
+)
 from ._base import CodeTransformer
-from ._count_matrix import count_tokens, is_recent
+from ._count_matrix import count_tokens, is_recent, stack
 from ._sequences import VisitSequences
 
 
@@ -135,12 +141,26 @@ class VisitSequenceTransformer(CodeTransformer):
         cohort = as_cohort(X)
         tokenise = self._make_tokeniser(cohort)
         features = self._feature_encoder(cohort).astype(np.float32)
-        sequences = VisitSequences._concatenate(map_in_threads(tokenise, cohort.blocks()))
+        sequences = VisitSequences._concatenate(iterate_in_threads(tokenise, cohort.blocks()))
         if not features.shape[1]:
             return sequences
         return sequences._replace(
             features=features, feature_names=list(self._feature_encoder.names_out)
         )
+
+    def set_output(self, *, transform=None):
+        """Do nothing, as sequences of visits do not fit into a DataFrame.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"} or None, default=None
+            Ignored.
+
+        Returns
+        -------
+        self : VisitSequenceTransformer
+        """
+        return self
 
 
 class CodeCountVectorizer(CodeTransformer):
@@ -248,8 +268,10 @@ class CodeCountVectorizer(CodeTransformer):
         Returns
         -------
         CSR matrix or ndarray of shape (n_samples, n_features_out), float64
-            After ``set_output(transform="pandas")``, a DataFrame with the index of the samples; the
-            patient ids, if `X` is a frame of events.
+            A CSR array, if scikit-learn 1.9 is set to ``sparse_interface="sparray"``. After
+            ``set_output(transform="pandas")`` or ``"polars"``, which need ``sparse_output=False``,
+            a DataFrame; that of pandas has the index of the samples, or the patient ids, if `X` is
+            a frame of events.
 
         Raises
         ------
@@ -267,6 +289,13 @@ class CodeCountVectorizer(CodeTransformer):
             If no visible code is in the vocabulary, only one of `X` and the events of `fit` has
             visit ids or values, or numeric times seem to be in another unit.
         """
+        check_is_fitted(self)
+        container = output_config("transform", self)["dense"]
+        if self.sparse_output and container != "default":
+            raise ValueError(
+                f"set_output(transform={container!r}) needs a dense array. Set sparse_output=False, "
+                f"or set_output(transform='default') for this step."
+            )
         cohort = as_cohort(X)
         tokenise = self._make_tokeniser(cohort)
         features = self._feature_encoder(cohort)
@@ -278,7 +307,7 @@ class CodeCountVectorizer(CodeTransformer):
             return count_tokens(sequences, self.last_visits, recent)
 
         # Counted block by block: the tokens of all samples may take more memory than the counts.
-        counts = sparse.vstack(map_in_threads(count, cohort.blocks()), format="csr")
+        counts = stack(iterate_in_threads(count, cohort.blocks()))
         if self.encoding == "binary":
             counts.data[:] = 1
         elif self.encoding == "log1p":
@@ -286,8 +315,8 @@ class CodeCountVectorizer(CodeTransformer):
         if features.shape[1]:
             counts = sparse.hstack([counts, sparse.csr_matrix(features)], format="csr")
         if self.sparse_output:
-            return counts
-        if output_config("transform", self)["dense"] == "pandas":
+            return align_sparse(counts)
+        if container == "pandas":
             # scikit-learn would take the index of X, and in a frame of events a row is an event.
             return pd.DataFrame(counts.toarray(), index=cohort.samples.index)
         return counts.toarray()
