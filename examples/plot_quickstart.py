@@ -140,12 +140,8 @@ figure, axes = plt.subplots(figsize=(5, 5), layout="constrained")
 colours = dict(zip(models, ["C0", "C1", "C2"], strict=True))
 for result in results:
     _, test = folds[result["fold"]]
-    RocCurveDisplay.from_predictions(
-        y.iloc[test],
-        result["risk"],
-        ax=axes,
-        curve_kwargs={"color": colours[result["model"]], "alpha": 0.7},
-    )
+    drawn = RocCurveDisplay.from_predictions(y.iloc[test], result["risk"], ax=axes)
+    drawn.line_.set(color=colours[result["model"]], alpha=0.7)
 lines = [Line2D([], [], color=colour) for colour in colours.values()]
 labels = [f"{name}: {row['ROC AUC, mean']:.3f}" for name, row in table.iterrows()]
 axes.legend(lines, labels, title="ROC AUC, mean", loc="lower right")

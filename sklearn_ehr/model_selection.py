@@ -137,14 +137,22 @@ class StratifiedPatientKFold(_PatientSplitter, StratifiedGroupKFold):
                 "stratify by a class: cv=list(StratifiedPatientKFold().split(X, y_class))."
             )
         patients, patient = np.unique(groups, return_inverse=True)
+        if self.n_splits > len(patients):
+            raise ValueError(
+                f"Cannot have number of splits n_splits={self.n_splits} greater than the number of "
+                f"groups: {len(patients)}."
+            )
         if len(patients) > _N_UNITS:
             # Large bundles are assigned first; single patients then even out the differences.
             unit = np.arange(len(patients))
             unit[_N_UNITS:] %= _N_UNITS // 2
             if self.shuffle:
                 unit = check_random_state(self.random_state).permutation(unit)
-            groups = unit[patient]
-        yield from super()._iter_test_indices(X, y, groups)
+            patient = unit[patient]
+        if self.shuffle:
+            patient = _shuffled(patient, check_random_state(self.random_state))
+        folds = StratifiedGroupKFold(self.n_splits).split(patient, y, patient)
+        yield from (test for _, test in folds)
 
 
 class PatientShuffleSplit(_PatientSplitter, GroupShuffleSplit):
@@ -327,7 +335,17 @@ def split_off_patients(y, groups, fraction, random_state):
     return np.flatnonzero(~is_apart), np.flatnonzero(is_apart)
 
 
+def _shuffled(groups, random_state):
+    """Number groups in random order; scikit-learn < 1.8 does not stratify when it shuffles."""
+    number = np.unique(groups, return_inverse=True)[1]
+    order = np.arange(number.max() + 1)
+    random_state.shuffle(order)
+    return np.argsort(order)[number]
+
+
 def _is_one_class_each(y):
+    if getattr(getattr(y, "dtype", None), "names", None):
+        return False
     try:
         return type_of_target(y) in ("binary", "multiclass")
     except TypeError:

@@ -22,6 +22,7 @@ from sklearn.model_selection import (
     TunedThresholdClassifierCV,
     cross_val_score,
 )
+from sklearn.utils.fixes import parse_version
 
 from sklearn_ehr import (
     Cohort,
@@ -33,13 +34,29 @@ from sklearn_ehr import (
 from sklearn_ehr.datasets import make_visits
 from sklearn_ehr.model_selection import split_off_patients
 
+
+class ShuffledStratifiedGroupKFold:
+    """The shuffle of `StratifiedGroupKFold`, which loses the stratification before 1.8."""
+
+    def __init__(self, n_splits, random_state):
+        self.n_splits, self.random_state = n_splits, random_state
+
+    def split(self, X, y, groups):
+        shuffled = np.random.RandomState(self.random_state).permutation(np.unique(groups))
+        number = {group: i for i, group in enumerate(shuffled)}
+        folds = StratifiedGroupKFold(self.n_splits)
+        return folds.split(X, y, [number[group] for group in groups])
+
+
 PAIRS = [
     (PatientKFold(4), GroupKFold(4)),
     (PatientKFold(3, shuffle=True, random_state=1), GroupKFold(3, shuffle=True, random_state=1)),
     (StratifiedPatientKFold(3), StratifiedGroupKFold(3)),
     (
         StratifiedPatientKFold(4, shuffle=True, random_state=2),
-        StratifiedGroupKFold(4, shuffle=True, random_state=2),
+        StratifiedGroupKFold(4, shuffle=True, random_state=2)
+        if parse_version(sklearn.__version__) >= parse_version("1.8")
+        else ShuffledStratifiedGroupKFold(4, random_state=2),
     ),
     (PatientShuffleSplit(random_state=3), GroupShuffleSplit(random_state=3)),
     (
@@ -193,7 +210,8 @@ def recorded(model, outer):
     Recorder.pairs.clear()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        cross_val_score(model, cohort, y, cv=outer)
+        # scikit-learn 1.6.0 routes no None.
+        cross_val_score(model, cohort, y, cv=outer, params={})
     return list(Recorder.pairs)
 
 

@@ -223,17 +223,17 @@ class Cohort(SampleIndexing):
     @property
     def samples(self):
         """Rows of the samples, DataFrame."""
-        return self._samples.copy(deep=False)
+        return self._samples.copy()
 
     @property
     def groups(self):
         """Group of each sample, by default its patient, ndarray of shape (n_samples,)."""
-        return self._samples[self._group_column].to_numpy()
+        return self._samples[self._group_column].to_numpy(copy=True)
 
     @property
     def patients(self):
         """Patient of each sample, ndarray of shape (n_samples,)."""
-        return self._samples[self._patient_column].to_numpy()
+        return self._samples[self._patient_column].to_numpy(copy=True)
 
     @property
     def patient_column(self):

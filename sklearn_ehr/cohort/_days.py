@@ -12,13 +12,22 @@ def to_local(values, zone):
         return values
     try:
         index = pd.DatetimeIndex(values).tz_localize("UTC").tz_convert(zone)
-        return index.tz_localize(None).to_numpy()
+        local = index.tz_localize(None).to_numpy()
+        if _has_wrapped(values, local):
+            raise OverflowError
+        return local
     except (pd.errors.OutOfBoundsDatetime, NotImplementedError, OverflowError):
         raise ValueError(
             f"Times near the end of the range of {values.dtype}, or after the year 9999, have no "
             f"local time in the zone {zone}. Convert the column with .dt.as_unit('us'), or leave "
             f"out such times."
         ) from None
+
+
+def _has_wrapped(values, local):
+    """Whether local times are at the other end of the range, where pandas < 3 puts them."""
+    values, local = values.view(np.int64), local.view(np.int64)
+    return bool(((values ^ local < 0) & (np.abs(values) > 2**62)).any())
 
 
 def day_of(values, zone):
@@ -49,17 +58,20 @@ def _localise(midnights, zone, is_first):
         index = pd.DatetimeIndex(midnights).tz_localize(
             zone, ambiguous=np.full(len(midnights), is_first), nonexistent="shift_forward"
         )
-    except (pd.errors.OutOfBoundsDatetime, NotImplementedError, OverflowError):
+    except (ValueError, NotImplementedError, OverflowError):
         raise ValueError(
             f"Times near the year 9999 have no next midnight in the zone {zone}. Leave out such "
             f"times, or make the columns of times naive."
         ) from None
     moments = index.tz_convert("UTC").tz_localize(None).as_unit("s").to_numpy().copy()
-    is_shifted = (index.tz_localize(None).to_numpy() != midnights) & ~np.isnat(midnights)
+    shift = (index.tz_localize(None).to_numpy() - midnights).astype(np.int64)
+    is_shifted = (shift != 0) & ~np.isnat(midnights)
     if is_shifted.any():
-        # pandas shifts too far if a whole day was skipped, as in Samoa in December 2011.
+        # If a whole day was skipped, as in Samoa in December 2011, pandas shifts too far, or
+        # (before 3) into the day before.
         following = _localise(midnights[is_shifted] + _DAY, zone, is_first)
-        moments[is_shifted] = np.minimum(moments[is_shifted], following)
+        shifted = np.where(shift[is_shifted] > 0, moments[is_shifted], following)
+        moments[is_shifted] = np.minimum(shifted, following)
     return moments
 
 

@@ -238,7 +238,7 @@ def warn_if_far_ahead(times, consequence):
 
 def _read_datetimes(column, name):
     try:
-        index = pd.DatetimeIndex(pd.to_datetime(column))
+        index = _parse_datetimes(column)
     except (TypeError, ValueError, OverflowError):
         # The message of pandas quotes a cell, and so may reveal a patient.
         raise TypeError(
@@ -250,6 +250,20 @@ def _read_datetimes(column, name):
     if zone is not None:
         index = index.tz_convert("UTC").tz_localize(None)
     return Times(index.to_numpy(), name, zone)
+
+
+def _parse_datetimes(column):
+    try:
+        return pd.DatetimeIndex(pd.to_datetime(column))
+    except pd.errors.OutOfBoundsDatetime:
+        # Before version 3, pandas reads objects as nanoseconds, and so none of the year 9999.
+        (zone,) = set(column.dropna().map(lambda time: getattr(time, "tzinfo", None)))
+    values = column.astype(object).where(column.notna(), None)
+    with warnings.catch_warnings():
+        # numpy says of aware datetimes that it converts them to UTC.
+        warnings.simplefilter("ignore", UserWarning)
+        index = pd.DatetimeIndex(values.to_numpy("datetime64[us]"))
+    return index if zone is None else index.tz_localize("UTC").tz_convert(zone)
 
 
 def _read_numbers(column, name, kind):

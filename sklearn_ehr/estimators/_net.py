@@ -6,7 +6,7 @@ from inspect import signature
 
 import numpy as np
 import torch
-from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from skorch.helper import predefined_split
@@ -74,7 +74,8 @@ def _polynomial_decay(average, weights, n_averaged):
     return torch.lerp(average, weights, 9 / (n_averaged.to(average.dtype) + 9))
 
 
-class VisitNet(NeuralNet):
+# Before skorch 1.1, a NeuralNet is no BaseEstimator and lacks the tags scikit-learn asks for.
+class VisitNet(NeuralNet, BaseEstimator):
     """A skorch net that takes a `VisitBatch` with weights, and weighs each sample's loss.
 
     Its initial weights and the order of samples are drawn from `generator_`, and on other devices
@@ -83,6 +84,12 @@ class VisitNet(NeuralNet):
 
     generator_ = None
     is_interrupted_ = False
+
+    def __deepcopy__(self, memo):
+        # Before skorch 1.2, its way over a pickle fails with torch 2.6 and later.
+        memo[id(self)] = copied = object.__new__(type(self))
+        vars(copied).update(deepcopy(vars(self), memo))
+        return copied
 
     @contextmanager
     def seeded(self, seed):

@@ -19,7 +19,11 @@ def find_events(table, codes, name):
             f"{name} must be a non-empty list of codes{also}, got {type(codes).__name__}."
         )
     try:
-        is_one = pd.Index(table.codes).isin(list(codes))
+        # Not every version of pandas refuses lists and complex numbers.
+        codes = list(dict.fromkeys(codes))
+        if any(isinstance(code, complex) for code in codes):
+            raise TypeError
+        is_one = pd.Index(table.codes).isin(codes)
     except MemoryError:
         raise
     except Exception:

@@ -90,7 +90,8 @@ def factorise(values):
         if span < 4 * len(numbers):
             return _factorise_dense(numbers, span)
     starts = range(0, max(len(values), 1), _ROWS_PER_PART)
-    parts = [values.array[start : start + _ROWS_PER_PART] for start in starts]
+    array = values.to_numpy() if isinstance(values.dtype, np.dtype) else values.array
+    parts = [array[start : start + _ROWS_PER_PART] for start in starts]
     positions, tables = zip(*map_in_threads(pd.factorize, parts), strict=True)
     # Series keep objects as they are, while Index.append may convert large integers to floats.
     series = [pd.Series(part, dtype=part.dtype) for part in tables]

@@ -283,6 +283,9 @@ def test_frames_are_left_as_they_were():
     pd.testing.assert_frame_equal(samples, samples_before)
     assert "new" not in cohort.samples
     assert cohort.samples["readmitted"].tolist() == [1, 0]
+    patients = cohort.patients.tolist()
+    cohort.patients[:] = cohort.groups[:] = 7
+    assert cohort.patients.tolist() == cohort.groups.tolist() == patients
 
 
 def test_later_changes_of_the_frames_do_not_reach_the_cohort():

@@ -66,7 +66,7 @@ def test_times_without_a_local_time_say_so():
     with pytest.raises(ValueError, match=r"no local time in the zone Asia/Tokyo.*as_unit\('us'\)"):
         to_local(np.array(["2262-04-11T22:47"], dtype="M8[ns]"), "Asia/Tokyo")
     with pytest.raises(ValueError, match="no next midnight in the zone Europe/Berlin"):
-        end_of_day(utc("9999-12-31"), "Europe/Berlin")
+        end_of_day(utc("9999-12-31"), zoneinfo.ZoneInfo("Europe/Berlin"))
 
 
 @pytest.mark.parametrize("zone", [zone for zone in ZONES if zone is not None])

@@ -1,6 +1,7 @@
 """Columns of times."""
 
 import datetime as dt
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -117,18 +118,37 @@ def test_last_key_by_a_number_is_exact(moment, other, closed):
         assert (value <= key.item()) == (value <= moment if closed == "right" else value < moment)
 
 
+@pytest.mark.parametrize("zone", [None, dt.UTC, ZoneInfo("Europe/Berlin")])
+def test_objects_of_the_year_9999_are_read(zone):
+    start, end = (dt.datetime(year, 12, 30, 12, tzinfo=zone) for year in (2020, 9999))
+    times = read([start, None, end], dtype=object)
+    expected = [
+        None if time is None else time.astimezone(dt.UTC).replace(tzinfo=None) if zone else time
+        for time in (start, None, end)
+    ]
+    assert times.values.astype("M8[us]").tolist() == expected
+    assert str(times.zone) == str(zone)
+    mixed = [start, dt.datetime(9999, 12, 30, tzinfo=None if zone else dt.UTC)]
+    with pytest.raises(TypeError, match="mixes aware with naive"):
+        read(mixed, dtype=object)
+
+
+def dates(*texts):
+    return np.array(texts, dtype="M8[us]")
+
+
 def test_times_a_century_after_all_others_are_far():
-    far = times_far_ahead(read(pd.to_datetime(["2020-01-01", "9999-12-31", None, "2099-01-01"])))
+    far = times_far_ahead(read(dates("2020-01-01", "9999-12-31", "NaT", "2099-01-01")))
     assert far.tolist() == [False, True, False, False]
-    two_ends = pd.to_datetime(["2020-01-01"] * 3 + ["2999-12-31", "9999-12-31"])
+    two_ends = dates(*["2020-01-01"] * 3, "2999-12-31", "9999-12-31")
     assert times_far_ahead(read(two_ends)).tolist() == [False] * 3 + [True] * 2
     # Nulls do not make a majority.
-    mostly_null = pd.to_datetime(["2020-01-01", "9999-12-31", None, None, None])
+    mostly_null = dates("2020-01-01", "9999-12-31", "NaT", "NaT", "NaT")
     assert not times_far_ahead(read(mostly_null)).any()
     # Births shifted into the past are not, nor a minority that is none, nor numbers.
     for values in (
-        pd.to_datetime(["1850-01-01", "2150-01-01", "2150-02-01"]),
-        pd.to_datetime(["2020-01-01", "9999-12-31"]),
+        dates("1850-01-01", "2150-01-01", "2150-02-01"),
+        dates("2020-01-01", "9999-12-31"),
         [1, 2, 10**12],
     ):
         assert not times_far_ahead(read(values)).any()

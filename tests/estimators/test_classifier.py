@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, roc_auc_score
+from sklearn.metrics import accuracy_score, make_scorer, roc_auc_score
 from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils._param_validation import InvalidParameterError
@@ -481,10 +481,14 @@ def test_metadata_routing(cohort):
             model,
             cohort,
             y,
+            # Without a scorer, scikit-learn 1.6 does not find what a pipeline requests.
+            scoring=make_scorer(accuracy_score).set_score_request(sample_weight=True),
             cv=StratifiedPatientKFold(2),
             params={"sample_weight": weight},
             error_score="raise",
         )
+        accuracy = accuracy_score(y, routed.predict(cohort), sample_weight=weight)
+        assert routed.score(cohort, y, sample_weight=weight) == pytest.approx(accuracy)
     steps = {"lstmvisitclassifier__sample_weight": weight}
     plain = pipeline(max_epochs=1).fit(cohort, y, **steps)
     np.testing.assert_array_equal(routed.predict_proba(cohort), plain.predict_proba(cohort))

@@ -21,6 +21,13 @@ NULLABLE = ["Int64", "UInt8", "boolean", "Float32", "category", "int64[pyarrow]"
 TEXT_DTYPES = [object, "str", "string", "string[pyarrow]", "category"]
 
 
+@pytest.fixture(autouse=True)
+def pyarrow_where_needed(request):
+    params = getattr(request.node, "callspec", None)
+    if params is not None and "pyarrow" in str(params.params.get("dtype")):
+        pytest.importorskip("pyarrow", reason="pyarrow comes with the extra benchmarks")
+
+
 def fitted_like(model, other):
     """Whether two models have the same bits."""
     pairs = zip(model.net_.module_.parameters(), other.net_.module_.parameters(), strict=True)

@@ -266,11 +266,10 @@ def test_meds_names_are_recognised():
 
 
 def test_a_few_times_centuries_ahead_do_not_end_observation():
-    time = pd.Timestamp("2020-01-01") + pd.to_timedelta(EVENTS["time"], "D")
+    time = (pd.Timestamp("2020-01-01") + pd.to_timedelta(EVENTS["time"], "D")).dt.as_unit("us")
     events = EVENTS.assign(time=time)
-    ahead = pd.DataFrame(
-        {"patient_id": 5, "time": pd.to_datetime(["9999-12-31"]), "visit_id": None, "code": "RX"}
-    )
+    end = np.array(["9999-12-31"], dtype="M8[us]")
+    ahead = pd.DataFrame({"patient_id": 5, "time": end, "code": "RX"})
     expected = make(events, horizon="47D")[0]
     with pytest.warns(UserWarning, match=r"1 event\(s\).*observation_end") as caught:
         samples = make(pd.concat([events, ahead]), horizon="47D")[0]

@@ -20,6 +20,7 @@ from sklearn_ehr import Cohort, EventTable, make_samples
         ({"outcome_codes": ["stroke"]}, ValueError, "has a code of outcome_codes"),
         ({"outcome_codes": [7]}, ValueError, r"of the same type \(string\)"),
         ({"outcome_codes": [1j]}, TypeError, "outcome_codes must be a list of codes, each a"),
+        ({"outcome_codes": [["STROKE"]]}, TypeError, "outcome_codes must be a list of codes"),
         ({"exclude": ["flu"]}, ValueError, "has a code of exclude"),
         ({"competing_codes": ["death"]}, ValueError, "has a code of competing_codes"),
         ({"competing_codes": "FLU"}, ValueError, "competing_codes must be a non-empty list"),
@@ -113,7 +114,7 @@ def test_lengths_that_times_cannot_hold_raise():
     with pytest.raises(ValueError, match=r"horizon=.* reaches beyond .*int64"):
         make(horizon=2**63 - 1)
     with pytest.raises(ValueError, match=r"prediction_time.* beyond the range of datetime64\[ns\]"):
-        late = in_ns.assign(time=in_ns["time"].dt.as_unit("s") + pd.Timedelta("100000D"))
+        late = in_ns.assign(time=in_ns["time"].dt.as_unit("s") + np.timedelta64(100_000, "D"))
         make(late, horizon="10D", gap="1ns", resolution="instant")
 
 

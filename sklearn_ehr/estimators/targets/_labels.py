@@ -222,12 +222,10 @@ def _weight_per_class(class_weight, weight, encoded, classes):
     if class_weight != "balanced":
         return compute_class_weight(class_weight, classes=classes, y=classes[encoded])
     per_class = np.ones(len(classes))
-    used = weight > 0
-    seen = np.unique(encoded[used])
-    if seen.size:
-        per_class[seen] = compute_class_weight(
-            "balanced", classes=seen, y=encoded[used], sample_weight=weight[used]
-        )
+    # By hand, as scikit-learn counts samples by their weight only from 1.7 on.
+    total = np.bincount(encoded, weights=weight, minlength=len(classes))
+    seen = total > 0
+    per_class[seen] = total[seen].sum() / (np.count_nonzero(seen) * total[seen])
     return per_class
 
 

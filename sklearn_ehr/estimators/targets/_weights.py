@@ -28,6 +28,8 @@ def check_weight(sample_weight, X, *, is_scaled=True):
     weight = check_sample_weight(
         sample_weight, X, dtype=np.float64, copy=True, ensure_non_negative=True
     )
+    if not weight.any():
+        raise ValueError("sample_weight leaves every sample a weight of zero.")
     if is_scaled and not 1e-100 < weight.max() < 1e100:
         # By a power of two, which leaves ratios what they are to the last bit.
         weight = np.ldexp(weight, -np.frexp(weight.max())[1])
