@@ -35,7 +35,7 @@ def plain_torch(device="cpu"):
     not, so code in here must name the types of what it makes.
     """
     # A default device costs time in every call of torch.
-    is_cpu = torch.get_default_device().type == "cpu"
+    is_cpu = torch.empty(0).device.type == "cpu"
     with (
         one_thread(),
         nullcontext() if is_cpu else torch.device("cpu"),

@@ -77,6 +77,9 @@ class VisitEncoder(nn.Module):
         """
         if self.aggregation == "attention":
             mode, code_weights = "sum", self.attention_weights(weight, tokens, visit_offsets)
+            if code_weights.requires_grad and not weight.requires_grad:
+                # torch 2.5 has no gradient of the weights if the vectors need none.
+                weight = weight.detach().requires_grad_()
         else:
             mode, code_weights = self.aggregation, None
         return F.embedding_bag(
