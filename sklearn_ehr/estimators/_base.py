@@ -223,7 +223,7 @@ class BaseVisitLSTM(
         kept, watchers = checkpoints.stage(stage.name), [stage]
         data = training.data.weighted_to_one()
         with plain_torch(net.device), net.seeded(seed):
-            coverage = initialize(net, self.embedding_init, training.sequences.vocabulary)
+            coverage = initialize(net, self.embedding_init, training.histories.vocabulary)
             apart = score = None
             if validation is not None:
                 apart = validation.data.weighted_to_one()

@@ -18,7 +18,8 @@ def fit_bias(net, dataset):
     target = torch.from_numpy(dataset.target)
     if target.is_floating_point():
         target = target.double()
-    X = dataset.sequences, torch.from_numpy(dataset.weight)
+    # Of the input, the loss reads no more than the lengths.
+    X = dataset, torch.from_numpy(dataset.weight)
     n_shifts = bias.numel()
     if isinstance(net.criterion_, DiscreteHazardLoss):
         # One for each event, in all intervals: there are too few events to fit one in each.

@@ -118,7 +118,7 @@ class VisitNet(NeuralNet, BaseEstimator):
         # Every loader draws a seed for workers that it does not have.
         options = {"collate_fn": _as_is, "generator": torch.Generator("cpu")}
         if training:
-            lengths = torch.from_numpy(dataset.sequences.lengths)
+            lengths = torch.from_numpy(dataset.lengths)
             options["batch_sampler"] = LengthBucketSampler(
                 lengths, self.batch_size, generator=self.generator_
             )

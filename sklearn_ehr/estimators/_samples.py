@@ -19,27 +19,41 @@ _FEW_SAMPLES = 1000
 class Samples:
     """Histories and outcomes of the same samples, which are taken together.
 
-    `y` are the outcomes as they were given, and `weight` the weights without those of classes, both
-    for scorers; `data` is what the network is trained on, and `strata` are those of a split.
+    `histories` are the sequences of at least these samples; those of `data` are the samples. `y`
+    are the outcomes as they were given, and `weight` the weights without those of classes, both for
+    scorers; `data` is what the network is trained on, and `strata` are those of a split.
     """
 
-    sequences: VisitSequences
+    histories: VisitSequences
     y: object
     data: VisitDataset
     weight: np.ndarray
     strata: np.ndarray
 
     def __len__(self):
-        return len(self.sequences)
+        return len(self.data)
 
-    def take(self, rows):
+    @property
+    def sequences(self):
+        """The sequences of the samples."""
+        return self.histories if self.data.rows is None else self.histories[self.data.rows]
+
+    @property
+    def groups(self):
+        """Group of each sample, its own where there are none."""
+        groups, rows = self.histories.groups, self.data.rows
+        if groups is None:
+            return np.arange(len(self))
+        return groups if rows is None else groups[rows]
+
+    def take(self, samples):
         """Samples at these positions."""
         return Samples(
-            self.sequences[rows],
-            safe_indexing(self.y, rows),
-            self.data.take(rows),
-            self.weight[rows],
-            self.strata[rows],
+            self.histories,
+            safe_indexing(self.y, samples),
+            self.data.take(samples),
+            self.weight[samples],
+            self.strata[samples],
         )
 
     def weighted(self):
@@ -53,16 +67,14 @@ class Samples:
         Returns the rest and what was split off, which is None where no split keeps patients whole
         and every stratum in the rest.
         """
-        groups = self.sequences.groups
-        groups = np.arange(len(self)) if groups is None else groups
         try:
-            rest, split_off = split_off_patients(self.strata, groups, fraction, seed)
+            rest, split_off = split_off_patients(self.strata, self.groups, fraction, seed)
         except ValueError:
             return self, None
         if not np.isin(self.strata, self.strata[rest]).all():
             return self, None
         # By length, so that batches of validation need as little padding as others.
-        lengths = self.sequences.lengths[split_off]
+        lengths = self.data.lengths[split_off]
         return self.take(rest), self.take(split_off[lengths.argsort(kind="stable")])
 
 

@@ -293,8 +293,8 @@ class CodeCountVectorizer(CodeTransformer):
         container = output_config("transform", self)["dense"]
         if self.sparse_output and container != "default":
             raise ValueError(
-                f"set_output(transform={container!r}) needs a dense array. Set sparse_output=False, "
-                f"or set_output(transform='default') for this step."
+                f"set_output(transform={container!r}) needs a dense array. Set "
+                f"sparse_output=False, or set_output(transform='default') for this step."
             )
         cohort = as_cohort(X)
         tokenise = self._make_tokeniser(cohort)

@@ -496,7 +496,7 @@ def test_a_parameter_counts_by_its_content(pair, tmp_path):
 )
 def test_the_order_of_patients_counts(groups):
     samples = [
-        dataclasses.replace(SAMPLES, sequences=X._replace(groups=order))
+        dataclasses.replace(SAMPLES, histories=X._replace(groups=order))
         for order in (groups, groups[::-1])
     ]
     one, other = (fingerprint_of(classifier(), part, None, [1, 2]) for part in samples)
