@@ -1,6 +1,6 @@
 """Event tables on disk: written part by part, and mapped."""
 
-from os import PathLike, fspath
+from os import PathLike
 
 import numpy as np
 import pandas as pd
@@ -90,12 +90,7 @@ def open_store(directory, store_id=None, verify=False):
 
     With `store_id`, a store of another one is refused.
     """
-    folder = open_folder(directory, _KIND)
-    if store_id not in (None, folder.id):
-        raise ValueError(
-            f"directory={shown(fspath(directory))} holds another store than the one that this "
-            f"cohort or table was pickled with. Build the cohort again on the store that is there."
-        )
+    folder = open_folder(directory, _KIND, store_id)
     if verify:
         folder.verify()
     about = folder.attributes

@@ -7,6 +7,7 @@ import os
 import shutil
 import zlib
 from contextlib import ExitStack, contextmanager
+from itertools import pairwise
 from math import prod
 from pathlib import Path
 from secrets import token_hex
@@ -41,19 +42,19 @@ class ArrayFolderWriter:
         self._arrays[name].append(part)
 
     def append_ids(self, name, ids):
-        """Append to an array of identifiers: integers, floats, datetimes or strings."""
+        """Append to an array of identifiers: numbers, datetimes, or strings, some of them None."""
         if ids.dtype != object:
             self.append(name, ids)
             return
-        if not all(isinstance(value, str) for value in ids):
+        if not all(isinstance(value, str | None) for value in ids):
             raise TypeError(
-                f"A store on disk holds identifiers and codes that are strings, numbers or "
-                f"datetimes, but {name} are other objects. Convert them with .astype(str)."
+                f"On disk, identifiers and codes must be strings, numbers or datetimes, but {name} "
+                f"are other objects. Convert them with .astype(str)."
             )
-        texts = [text.encode() for text in ids]
-        lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
+        texts = [b"" if text is None else text.encode() for text in ids]
+        lengths = [-1 if text is None else len(code) for text, code in zip(ids, texts, strict=True)]
         self.append(f"{name}.utf8", np.frombuffer(b"".join(texts), dtype=np.uint8))
-        self.append(f"{name}.lengths", lengths)
+        self.append(f"{name}.lengths", np.array(lengths, dtype=np.int64))
 
     def finish(self, kind, attributes):
         """Complete all files, and write the manifest that makes the folder valid."""
@@ -142,12 +143,12 @@ class ArrayFolder:
         """Identifiers: mapped numbers, or an array of strings in memory."""
         if name in self._arrays or name not in self:
             return self.array(name)
-        ends = np.cumsum(self.array(f"{name}.lengths"))
+        lengths = self.array(f"{name}.lengths")
+        offsets = np.append(0, np.maximum(lengths, 0).cumsum()).tolist()
         text = self.array(f"{name}.utf8").tobytes()
-        ids = np.empty(len(ends), dtype=object)
-        ids[:] = [
-            text[start:end].decode() for start, end in zip([0, *ends[:-1]], ends, strict=True)
-        ]
+        ids = np.empty(len(lengths), dtype=object)
+        ids[:] = [text[start:end].decode() for start, end in pairwise(offsets)]
+        ids[lengths < 0] = None
         return ids
 
     def verify(self):
@@ -175,7 +176,7 @@ def new_folder(directory):
         f"directory={shown(str(directory))} is being written by another process. Wait for it to "
         f"end, or choose another directory."
     )
-    with locked(work, "directory", in_use=in_use):
+    with locked(work, "directory", in_use=in_use, extra="store"):
         try:
             with ExitStack() as files:
                 for name in ("new", "scratch"):
@@ -217,8 +218,8 @@ def refuse_existing(directory):
     )
 
 
-def open_folder(directory, kind):
-    """Open a folder of arrays without reading them."""
+def open_folder(directory, kind, store_id=None):
+    """Open a folder of arrays without reading them; with an id, that of no other folder."""
     directory = Path(os.path.abspath(directory))
     if not (directory / _MANIFEST).is_file():
         if not directory.exists():
@@ -236,6 +237,11 @@ def open_folder(directory, kind):
     if content["kind"] != kind:
         raise ValueError(
             f"directory={shown(str(directory))} holds {shown(content['kind'])}, not {kind!r}."
+        )
+    if store_id not in (None, content["id"]):
+        raise ValueError(
+            f"directory={shown(str(directory))} holds another store than the one that was pickled. "
+            f"Build what was pickled again, on the store that is there."
         )
     for name, facts in content["arrays"].items():
         path = directory / f"{name}.npy"

@@ -5,17 +5,17 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def locked(folder, name, *, in_use):
+def locked(folder, name, *, in_use, extra):
     """A folder, made if needed, that only this process uses; the lock ends with the process.
 
-    `name` is that of the parameter that names it, and of the extra that installs what it needs.
-    Raises ValueError with the message `in_use` if another process uses the folder.
+    `name` is that of the parameter that names it, and `extra` installs what this needs. Raises
+    ValueError with the message `in_use` if another process uses the folder.
     """
     try:
         from filelock import FileLock, Timeout
     except ImportError as error:
         raise ImportError(
-            f"{name} needs filelock, which is not installed: pip install sklearn_ehr[{name}]."
+            f"{name} needs filelock, which is not installed: pip install sklearn_ehr[{extra}]."
         ) from error
     lock = FileLock(folder / "lock", timeout=0)
     try:

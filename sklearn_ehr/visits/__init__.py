@@ -8,7 +8,8 @@ from ._as_of import (
     with_earlier,
 )
 from ._grouping import group_events
-from ._sequences import PaddedVisits, VisitSequences
+from ._padded import PaddedVisits
+from ._sequences import VisitSequences
 from ._transformers import CodeCountVectorizer, VisitSequenceTransformer
 from ._vocabulary import N_SPECIAL, UNKNOWN, Vocabulary
 

@@ -3,7 +3,8 @@
 import numpy as np
 
 from ..utils import SampleIndexing, concatenate_ranges, offsets_from_lengths
-from ._sequences import _PER_SAMPLE, VisitSequences
+from ._joined_sequences import PER_SAMPLE
+from ._sequences import VisitSequences
 
 
 def with_earlier(sequences):
@@ -21,7 +22,7 @@ def with_earlier(sequences):
     ]
     lengths = sequences.lengths + earlier.lengths
     whole = pool._rebuild(_concatenate_each(ranges), offsets_from_lengths(lengths))
-    return whole._replace(**sequences._columns(_PER_SAMPLE))
+    return whole._replace(**sequences._columns(PER_SAMPLE))
 
 
 def refuse_overlaps(sequences):

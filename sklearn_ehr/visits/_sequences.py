@@ -1,30 +1,18 @@
 """Sequences of visits, ragged or padded."""
 
-from copy import copy
-from typing import NamedTuple
-
 import numpy as np
 
 from ..cohort import elapsed, null_times
 from ..utils import (
-    GrowingArray,
     SampleIndexing,
     concatenate_ranges,
     offsets_from_lengths,
     slices_of_about,
 )
+from ._joined_sequences import PER_SAMPLE, PER_VISIT, JoinedSequences
+from ._padded import PaddedVisits, as_mask, as_three_dimensional
+from ._saved_sequences import open_sequences, save_sequences
 from ._vocabulary import PADDING
-
-_PER_VISIT = ("visit_times", "known_times", "visit_ids")
-_PER_SAMPLE = ("groups", "prediction_times", "features")
-
-
-class PaddedVisits(NamedTuple):
-    """Padded arrays of codes and their masks, from `VisitSequences.to_padded`."""
-
-    codes: np.ndarray
-    mask: np.ndarray
-    visit_mask: np.ndarray
 
 
 class VisitSequences(SampleIndexing):
@@ -120,6 +108,7 @@ class VisitSequences(SampleIndexing):
         self.feature_names = feature_names
         self.vocabulary = vocabulary
         self.earlier = earlier
+        self._folder = None
 
     def __len__(self):
         return len(self.sample_offsets) - 1
@@ -232,14 +221,14 @@ class VisitSequences(SampleIndexing):
             If shapes do not match, a token id is negative, or the masks contradict each other or
             the codes.
         """
-        codes = _as_three_dimensional(codes)
+        codes = as_three_dimensional(codes)
         if codes.dtype.kind not in "iu":
             raise TypeError(f"Padded codes must be integers, got dtype {codes.dtype}.")
-        mask = codes != PADDING if mask is None else _as_mask(mask, codes.shape, "mask")
+        mask = codes != PADDING if mask is None else as_mask(mask, codes.shape, "mask")
         has_tokens = mask.any(axis=2)
         if visit_mask is None:
             visit_mask = np.logical_or.accumulate(has_tokens[:, ::-1], axis=1)[:, ::-1]
-        visit_mask = _as_mask(visit_mask, codes.shape[:2], "visit_mask")
+        visit_mask = as_mask(visit_mask, codes.shape[:2], "visit_mask")
         if (has_tokens & ~visit_mask).any():
             raise ValueError("visit_mask marks visits as padding that have codes in mask.")
         tokens = codes[mask]
@@ -256,7 +245,7 @@ class VisitSequences(SampleIndexing):
         """Join the samples of several sequences that share a vocabulary, as they come."""
         joined = None
         for part in parts:
-            joined = joined or _Joined(part)
+            joined = joined or JoinedSequences(part)
             joined.append(part)
         return joined.finish()
 
@@ -267,7 +256,7 @@ class VisitSequences(SampleIndexing):
 
     def _without_samples(self):
         """Copy with nothing but visits, so that these may be assigned to other samples."""
-        return self._replace(earlier=None, **dict.fromkeys(_PER_SAMPLE))
+        return self._replace(earlier=None, **dict.fromkeys(PER_SAMPLE))
 
     def _keep_recent(self, max_visits):
         """Keep static visits and the most recent ones, and move the others to `earlier`."""
@@ -297,7 +286,7 @@ class VisitSequences(SampleIndexing):
         visits, offsets = self.visits_of(positions), offsets_from_lengths(lengths)
         return self._rebuild(visits, offsets)._replace(
             earlier=None if self.earlier is None else self.earlier._take(positions),
-            **{name: column[positions] for name, column in self._columns(_PER_SAMPLE).items()},
+            **{name: column[positions] for name, column in self._columns(PER_SAMPLE).items()},
         )
 
     def _rebuild(self, visits, sample_offsets):
@@ -307,7 +296,7 @@ class VisitSequences(SampleIndexing):
             tokens=self.tokens[concatenate_ranges(starts, stops)],
             visit_offsets=offsets_from_lengths(stops - starts),
             sample_offsets=sample_offsets,
-            **{name: column[visits] for name, column in self._columns(_PER_VISIT).items()},
+            **{name: column[visits] for name, column in self._columns(PER_VISIT).items()},
         )
 
     def _columns(self, names):
@@ -316,56 +305,67 @@ class VisitSequences(SampleIndexing):
 
     def _replace(self, **attributes):
         """Copy of the sequences with some attributes changed."""
-        other = copy(self)
-        vars(other).update(attributes)
+        other = object.__new__(type(self))
+        vars(other).update(vars(self), _folder=None, **attributes)
         return other
 
+    def save(self, directory):
+        """Write the sequences to a new directory, from which `open` maps them.
 
-class _Joined:
-    """Sequences to which others are appended that share a vocabulary."""
+        Parameters
+        ----------
+        directory : str or path
+            A directory that does not exist yet. It is there whole after this, or not at all.
 
-    def __init__(self, first):
-        self._first = first._replace(earlier=None)
-        names = ["tokens", *first._columns(_PER_VISIT), *first._columns(_PER_SAMPLE)]
-        self._arrays = {name: GrowingArray() for name in names}
-        self._lengths = {name: GrowingArray() for name in ("visit_offsets", "sample_offsets")}
-        self._earlier = None if first.earlier is None else _Joined(first.earlier)
+        Raises
+        ------
+        ValueError
+            If `directory` exists and is not empty, or another process is writing it.
+        TypeError
+            If groups or visit ids are neither strings, numbers nor datetimes.
+        OSError
+            If `directory` cannot be written.
+        """
+        save_sequences(self, directory)
 
-    def append(self, part):
-        for name, array in self._arrays.items():
-            array.append(getattr(part, name))
-        for name, lengths in self._lengths.items():
-            lengths.append(np.diff(getattr(part, name)))
-        if self._earlier is not None:
-            self._earlier.append(part.earlier)
+    @classmethod
+    def open(cls, directory, *, verify=False):
+        """Open saved sequences without reading their tokens.
 
-    def finish(self):
-        arrays = {name: array.finish() for name, array in self._arrays.items()}
-        for name, lengths in self._lengths.items():
-            arrays[name] = offsets_from_lengths(lengths.finish())
-        earlier = None if self._earlier is None else self._earlier.finish()
-        return self._first._replace(**arrays, earlier=earlier)
+        Training and predictions read them batch by batch, so they may be larger than memory. A
+        pickle of opened sequences has the path of their directory, and one of a subset its tokens.
 
+        Parameters
+        ----------
+        directory : str or path
+            Directory that `save` has written.
+        verify : bool, default=False
+            Whether all of it is read and compared with its checksums. Otherwise, only the sizes of
+            its files are checked.
 
-def _as_three_dimensional(codes):
-    try:
-        array = np.asarray(codes)
-        shape = f"of shape {getattr(codes, 'shape', array.shape)}"
-    except ValueError:
-        array, shape = None, "of arrays of unequal shapes"
-    if array is None or array.ndim != 3:
-        raise ValueError(
-            f"Padded codes are one array of shape (n_samples, n_visits, n_codes); got a "
-            f"{type(codes).__name__} {shape}. Pass VisitSequences, or the codes of their "
-            f"to_padded() alone."
-        )
-    return array
+        Returns
+        -------
+        VisitSequences
 
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such directory.
+        ValueError
+            If the directory does not hold sequences, is not intact, or has the format of another
+            version.
+        """
+        return open_sequences(cls, directory, verify=verify)
 
-def _as_mask(mask, shape, name):
-    mask = np.asarray(mask)
-    if mask.shape != shape:
-        raise ValueError(f"{name} must have the shape {shape}, got {mask.shape}.")
-    if mask.dtype.kind not in "biu":
-        raise TypeError(f"{name} must be boolean, got dtype {mask.dtype}.")
-    return mask.astype(bool)
+    def __copy__(self):
+        return self._replace()
+
+    def __getstate__(self):
+        if self._folder is not None:
+            return {"directory": self._folder.directory, "store_id": self._folder.id}
+        return vars(self)
+
+    def __setstate__(self, state):
+        if "directory" in state:
+            state = vars(open_sequences(type(self), **state))
+        vars(self).update(state)

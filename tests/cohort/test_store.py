@@ -175,7 +175,7 @@ def test_pickle_of_a_moved_store_says_so(store, tmp_path):
     with pytest.raises(FileNotFoundError, match="If the store was moved, open it at its new place"):
         pickle.loads(content)
     EventTable(EVENTS, directory=store)
-    with pytest.raises(ValueError, match="holds another store than the one"):
+    with pytest.raises(ValueError, match="holds another store than the one that was pickled"):
         pickle.loads(content)
     assert len(EventTable.open(tmp_path / "moved")) == len(EVENTS)
 
