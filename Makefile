@@ -1,6 +1,10 @@
 # make demo   sets up an environment and prints the comparison of examples/plot_quickstart.py
 # make test   sets up an environment and runs every test, as many at once as there are cores;
 #             make test JOBS=1 runs one after the other
+# make test-floors
+#             runs every test on the lowest versions of all dependencies, in an environment of its own
+# make test-floors-part
+#             does it for the data and for a fit of each estimator, with the torch of constraints.txt
 # make lint   checks style
 # make bench-train, bench-transform, bench-cohort, bench-model-selection, bench-bucketing,
 # make bench-quality, bench-signals, bench-nafld, bench-saving
@@ -14,15 +18,26 @@ READY = $(VENV)/.ready
 # Tests run in JOBS processes ("auto": one per core), each with one thread (tests/conftest.py).
 JOBS ?= auto
 
+FLOORS_VENV ?= .venv-floors
+PART_VENV ?= .venv-floors-part
+PART = $(addprefix tests/,cohort visits labelling utils datasets test_model_selection.py \
+    test_sklearn_conformance.py)
+
 BENCHMARKS = train transform cohort model-selection bucketing quality signals nafld saving
 
-.PHONY: demo test lint $(BENCHMARKS:%=bench-%)
+.PHONY: demo test test-floors test-floors-part lint $(BENCHMARKS:%=bench-%)
 
 demo: $(READY)
 	cd examples && $(abspath $(BIN))/python plot_quickstart.py
 
 test: $(READY)
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+test-floors: $(FLOORS_VENV)/.ready
+	$(FLOORS_VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal
+
+test-floors-part: $(PART_VENV)/.ready
+	$(PART_VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal $(PART)
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -34,4 +49,14 @@ $(BENCHMARKS:%=bench-%): bench-%: $(READY)
 $(READY): setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -c constraints.txt -e ".[dev]"
+	touch $@
+
+# With the lowest torch come 3 GB of CUDA, too much for every change that is merged.
+$(FLOORS_VENV)/.ready: TORCH_OF = constraints-floors.txt
+$(PART_VENV)/.ready: TORCH_OF = constraints.txt
+
+$(FLOORS_VENV)/.ready $(PART_VENV)/.ready: setup.cfg constraints.txt constraints-floors.txt
+	$(PYTHON) -m venv $(@D)
+	(grep -v ^torch= constraints-floors.txt; grep ^torch= $(TORCH_OF)) > $(@D)/constraints.txt
+	$(@D)/bin/python -m pip install -c $(@D)/constraints.txt -e ".[test]"
 	touch $@
