@@ -1,13 +1,15 @@
 # make demo   sets up an environment and prints the comparison of examples/plot_quickstart.py
 # make test   sets up an environment and runs every test, as many at once as there are cores;
 #             make test JOBS=1 runs one after the other
+# make test-engines
+#             runs the tests that need Spark (with Java 17 or later), Dask or ibis
 # make test-floors
 #             runs every test on the lowest versions of all dependencies, in an environment of its own
 # make test-floors-part
 #             does it for the data and for a fit of each estimator, with the torch of constraints.txt
 # make lint   checks style
 # make bench-train, bench-transform, bench-cohort, bench-model-selection, bench-bucketing,
-# make bench-quality, bench-signals, bench-nafld, bench-saving
+# make bench-quality, bench-signals, bench-nafld, bench-saving, bench-scaling
 #             print ratios measured side by side; on a machine that does nothing else
 
 PYTHON ?= python3
@@ -23,15 +25,18 @@ PART_VENV ?= .venv-floors-part
 PART = $(addprefix tests/,cohort visits labelling utils datasets test_model_selection.py \
     test_sklearn_conformance.py)
 
-BENCHMARKS = train transform cohort model-selection bucketing quality signals nafld saving
+BENCHMARKS = train transform cohort model-selection bucketing quality signals nafld saving scaling
 
-.PHONY: demo test test-floors test-floors-part lint $(BENCHMARKS:%=bench-%)
+.PHONY: demo test test-engines test-floors test-floors-part lint $(BENCHMARKS:%=bench-%)
 
 demo: $(READY)
 	cd examples && $(abspath $(BIN))/python plot_quickstart.py
 
 test: $(READY)
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+test-engines: $(VENV)/.ready-engines
+	$(BIN)/python -m pytest --engines tests/test_engines.py tests/test_any_frame.py
 
 test-floors: $(FLOORS_VENV)/.ready
 	$(FLOORS_VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal
@@ -49,6 +54,10 @@ $(BENCHMARKS:%=bench-%): bench-%: $(READY)
 $(READY): setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -c constraints.txt -e ".[dev]"
+	touch $@
+
+$(VENV)/.ready-engines: $(READY)
+	$(BIN)/python -m pip install -c constraints.txt -e ".[dev,engines]"
 	touch $@
 
 # With the lowest torch come 3 GB of CUDA, too much for every change that is merged.

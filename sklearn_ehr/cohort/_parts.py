@@ -122,7 +122,11 @@ def _files_of(events, source, scratch):
         return files_pattern(events)
     _log.info("directory: %s writes the events to files", source.implementation)
     path = scratch / "events.parquet"
-    source.sink_parquet(str(path))
+    if source.implementation.is_duckdb():
+        # narwhals before 2.2x writes with another connection.
+        source.to_native().write_parquet(str(path))
+    else:
+        source.sink_parquet(str(path))
     return files_pattern(path)
 
 

@@ -7,7 +7,7 @@ from datetime import tzinfo
 import numpy as np
 import pandas as pd
 
-from ..utils import readable
+from ..utils import from_arrow_column, readable
 
 _ACCEPTED = "datetimes (aware or naive), dates, integers or floats"
 _WAYS_OUT = {
@@ -253,6 +253,9 @@ def _read_datetimes(column, name):
 
 
 def _parse_datetimes(column):
+    if isinstance(column.dtype, pd.ArrowDtype):
+        # Before version 3, pandas makes nanoseconds of any unit.
+        column = from_arrow_column(column)
     try:
         return pd.DatetimeIndex(pd.to_datetime(column))
     except pd.errors.OutOfBoundsDatetime:

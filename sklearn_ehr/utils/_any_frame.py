@@ -116,11 +116,19 @@ def read_frame(frame, name, columns=None):
         return frame
     import_arrow(frame)
     source = as_narwhals(frame)
-    if columns is not None:
-        source = source.select(list(dict.fromkeys(columns)))
+    names = column_names(frame) if columns is None else list(dict.fromkeys(columns))
+    source = source.select(names)
     if isinstance(source, nw.LazyFrame):
         source = source.collect("pyarrow")
-    return from_arrow(source.to_arrow())
+    # That of Dask may come with its index.
+    return from_arrow(source.to_arrow().select(names))
+
+
+def from_arrow_column(column):
+    """Convert a Series of an Arrow type to numpy's, where that can hold it."""
+    import pyarrow as pa
+
+    return _from_arrow(pa.array(column.array))
 
 
 def from_arrow(table):
@@ -175,7 +183,7 @@ def _ids_in(source, ids, column, arrow_type):
     native, backend = source.to_native(), source.implementation
     if backend.is_duckdb():
         # A relation can only be joined with one of its own connection, which sees this variable.
-        return as_narwhals(native.query("__events", "SELECT * FROM wanted"))
+        return as_narwhals(native.query("_sklearn_ehr_events", "SELECT * FROM wanted"))
     session = {"session": native.sparkSession} if backend.is_spark_like() else {}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Dask support is moving", FutureWarning)

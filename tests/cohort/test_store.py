@@ -256,7 +256,7 @@ def test_verify_finds_a_bit_that_has_changed(store):
         ({"time": None}, {"null_time": "drop"}, ValueError, "leaves no events"),
         ({"time": "2020-01-01"}, {}, TypeError, "'time' holds string values"),
         ({"time": 20200101}, {}, ValueError, "dates written as numbers"),
-        ({"known_time": None}, {}, ValueError, "'known_time' has 600 null"),
+        ({"known_time": pd.NaT}, {}, ValueError, "'known_time' has 600 null"),
         ({"known_time": 5}, {}, TypeError, "cannot be compared"),
         ({}, {"time": None}, ValueError, "A store on disk needs a column of times"),
         ({}, {"code": "icd"}, ValueError, "no column 'icd'"),

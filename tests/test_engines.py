@@ -1,0 +1,213 @@
+"""Engines that hold the events: what leaves them, and what they are asked."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytest.importorskip("pyarrow", reason="pyarrow comes with the extra arrow")
+
+import narwhals.stable.v2 as nw
+from any_frame import duckdb, ibis, parquet, polars_lazy, spark, whole_numbers
+
+from sklearn_ehr import CodeCountVectorizer, Cohort, EventTable
+from sklearn_ehr.cohort import _engine_events
+from sklearn_ehr.utils import _any_frame
+
+engines = pytest.mark.engines
+EVENTS, SAMPLES = whole_numbers()
+COLUMNS = ["patient_id", "time", "code", "visit_id", "value"]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Cluster of Dask: two worker processes."""
+    distributed = pytest.importorskip("distributed")
+    options = {"n_workers": 2, "threads_per_worker": 1, "processes": True}
+    with (
+        distributed.LocalCluster(dashboard_address=None, **options) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        assert len({worker.pid for worker in cluster.workers.values()}) == 2
+        yield client
+
+
+def on_dask(table, folder, cluster):
+    """Events that the workers read from files."""
+    import dask.dataframe
+
+    parquet(table, folder)
+    return dask.dataframe.read_parquet(folder)
+
+
+HEAVY = [pytest.param(name, marks=engines) for name in ("ibis", "spark", "dask")]
+
+
+@pytest.fixture(params=["polars_lazy", "duckdb", *HEAVY])
+def held(request, tmp_path):
+    """Events as an engine holds them."""
+    if request.param == "dask":
+        return on_dask(EVENTS, tmp_path, request.getfixturevalue("cluster"))
+    kinds = {"polars_lazy": polars_lazy, "duckdb": duckdb, "ibis": ibis, "spark": spark}
+    return kinds[request.param](EVENTS, tmp_path)
+
+
+@pytest.fixture
+def left(monkeypatch):
+    """Tables that left an engine."""
+    tables = []
+    read = _any_frame.from_arrow
+    monkeypatch.setattr(_any_frame, "from_arrow", lambda table: tables.append(table) or read(table))
+    return tables
+
+
+def some_samples():
+    return SAMPLES.to_pandas()[:20]
+
+
+def plan_of(frame):
+    """Plan by which an engine computes a frame, as text."""
+    backend = nw.from_native(frame).implementation
+    if backend.is_pyspark():
+        return frame._jdf.queryExecution().optimizedPlan().toString()
+    if backend.is_polars() or backend.is_duckdb():
+        return frame.explain()
+    if backend.is_ibis():
+        import ibis
+
+        return str(ibis.to_sql(frame))
+    return frame.optimize(fuse=False).expr.tree_repr()
+
+
+def test_only_columns_and_patients_that_are_needed_leave_the_engine(held, left):
+    samples = some_samples()
+    cohort = Cohort(held, samples)
+    (table,) = left
+    assert sorted(table.column_names) == sorted(COLUMNS)
+    wanted = np.isin(EVENTS["patient_id"].to_numpy(), samples["patient_id"])
+    assert 0 < table.num_rows == wanted.sum() < len(EVENTS) / 2
+    ours, theirs = (
+        CodeCountVectorizer(min_frequency=2).fit_transform(c)
+        for c in (cohort, Cohort(EVENTS, samples))
+    )
+    assert (ours != theirs).nnz == 0
+
+
+def test_the_engine_is_asked_for_them(held):
+    chosen = _engine_events.events_of_samples(held, some_samples(), "patient_id")
+    plan = plan_of(nw.from_native(chosen).select(COLUMNS).to_native()).lower()
+    if "polars" in type(held).__module__:
+        # The plan names all columns of the frame in memory.
+        assert "5/6 columns" in plan
+    else:
+        assert "unused" not in plan
+    # Dask has no semi-join, but an inner one with distinct ids.
+    assert "semi" in plan or "merge" in plan
+
+
+@engines
+def test_table_from_two_workers_is_that_of_memory(cluster, tmp_path):
+    (tmp_path / "events").mkdir()
+    events = on_dask(EVENTS, tmp_path / "events", cluster)
+    expected = EventTable(EVENTS)
+    for table in (EventTable(events), EventTable(events, directory=tmp_path / "store")):
+        for name in ("patients", "patient_offsets", "code", "codes", "time", "value"):
+            np.testing.assert_array_equal(getattr(table, name), getattr(expected, name))
+
+
+CONNECT = """
+import sys
+import numpy as np
+import pyarrow as pa
+from any_frame import whole_numbers
+from pyspark.sql import SparkSession
+from sklearn_ehr import Cohort, EventTable
+
+session = SparkSession.builder.remote("local[2]").config("spark.sql.session.timeZone", "UTC")
+session = session.config("spark.ui.enabled", "false").getOrCreate()
+events, samples = whole_numbers()
+times = events["time"].cast(pa.timestamp("us", "UTC"))
+events = events.set_column(events.column_names.index("time"), "time", times)
+held = session.createDataFrame(events)
+assert "connect" in type(held).__module__
+expected = EventTable(events)
+for table in (EventTable(held), EventTable(held, directory=sys.argv[1])):
+    for name in ("patients", "patient_offsets", "code", "codes", "time", "value"):
+        np.testing.assert_array_equal(getattr(table, name), getattr(expected, name))
+samples = samples.to_pandas()[:20]
+samples["prediction_time"] = samples["prediction_time"].dt.tz_localize("UTC")
+assert len(Cohort(held, samples).event_table) < len(events) / 2
+"""
+
+
+@engines
+def test_table_from_spark_connect_is_that_of_memory(tmp_path, request):
+    pytest.importorskip("pyspark.sql.connect.session", reason="pyspark[connect] brings it")
+    path = str(request.path.parent)
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", CONNECT, tmp_path / "store"], check=True, cwd=path
+    )
+
+
+def dates_with_hours_of_others(kind, hours, folder):
+    """Events at midnights, but one, of a patient without a sample."""
+    events = EVENTS.to_pandas()
+    events["time"] = events["time"].dt.normalize()
+    other = ~events["patient_id"].isin(some_samples()["patient_id"])
+    events.loc[other.idxmax(), "time"] += pd.Timedelta(hours=hours)
+    import pyarrow as pa
+
+    return events, kind(pa.Table.from_pandas(events, preserve_index=False), folder)
+
+
+@pytest.mark.parametrize("hours", [0, 3])
+@pytest.mark.parametrize(
+    "kind",
+    [polars_lazy, duckdb, pytest.param(ibis, marks=engines), pytest.param(spark, marks=engines)],
+)
+def test_resolution_depends_on_all_events_the_engine_holds(kind, hours, tmp_path):
+    events, held = dates_with_hours_of_others(kind, hours, tmp_path)
+    samples = some_samples()
+    samples["prediction_time"] = samples["prediction_time"].dt.normalize()
+    expected = Cohort(events, samples).resolution
+    assert expected == ("instant" if hours else "day")
+    assert Cohort(held, samples).resolution == expected
+
+
+def test_rows_of_an_engine_that_need_an_order_are_refused(tmp_path):
+    samples = SAMPLES.to_pandas()
+    samples = pd.concat([samples, samples[:3].assign(outcome=9)])
+    held = pytest.importorskip("polars").from_pandas(samples).lazy()
+    with pytest.raises(ValueError, match=r"no order, and 3 row\(s\) have the same"):
+        Cohort(EVENTS, held)
+    assert len(Cohort(EVENTS, held.collect())) == len(samples)
+
+
+def test_ids_of_another_kind_are_told(tmp_path):
+    samples = some_samples().assign(patient_id=lambda rows: rows["patient_id"].astype(str))
+    with pytest.raises(TypeError, match="Patient ids are of type string in samples"):
+        Cohort(duckdb(EVENTS, tmp_path), samples)
+
+
+def test_ids_beyond_the_type_of_the_engine_are_those_of_nobody(tmp_path):
+    samples = some_samples()
+    narrow = EVENTS.set_column(
+        EVENTS.column_names.index("patient_id"), "patient_id", EVENTS["patient_id"].cast("int16")
+    )
+    samples.loc[0, "patient_id"] = 2**40
+    cohort = Cohort(duckdb(narrow, tmp_path), samples)
+    pd.testing.assert_frame_equal(
+        cohort.visible_events(), Cohort(narrow, samples).visible_events(), check_dtype=False
+    )
+
+
+def test_selection_leaves_the_tables_of_the_user_as_they_are(tmp_path):
+    connection = pytest.importorskip("duckdb").connect()
+    connection.from_arrow(EVENTS).create("events")
+    Cohort(connection.table("events"), some_samples())
+    assert connection.execute("SELECT count(*) FROM events").fetchall() == [(600,)]
+    names = connection.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()
+    # Before version 2, DuckDB keeps a view for every query of a relation.
+    assert names in ([], [("_sklearn_ehr_events",)])
