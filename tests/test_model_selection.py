@@ -121,10 +121,11 @@ def test_without_groups_the_error_says_what_to_do(splitter, X):
         next(splitter.split(X, np.arange(9) % 2))
 
 
-def test_more_folds_than_patients_is_an_error():
+@pytest.mark.parametrize("splitter", [PatientKFold(4), StratifiedPatientKFold(4)])
+def test_more_folds_than_patients_is_an_error(splitter):
     cohort, y = make_cohort(3, 12)
     with pytest.raises(ValueError, match=r"n_splits=4 .* number of groups: 3"):
-        next(PatientKFold(4).split(cohort, y))
+        next(splitter.split(cohort, y))
 
 
 def test_stratified_folds_have_about_equal_shares():
