@@ -36,11 +36,14 @@ class Cohort(SampleIndexing):
 
     Parameters
     ----------
-    events : EventTable or DataFrame
-        A table of events, or a long frame with one row per event, from which a table is built.
+    events : EventTable, DataFrame, str or path
+        A table of events, or anything that `EventTable` builds one from. If an engine or parquet
+        files hold the events, only those of the patients in `samples` are read from there.
     samples : DataFrame, default=None
         One row per sample, kept in this order: patient, prediction time, and any other columns,
-        which stay in `samples` and which no model reads unless `features` names them. A patient may
+        which stay in `samples` and which no model reads unless `features` names them. A frame of
+        any library that `EventTable` accepts; that of an engine, whose rows have no order, is
+        sorted by patient and prediction time, and refused if two rows share both. A patient may
         have several samples; patients without a sample are left out. A sample whose patient has no
         events is kept and has no visits. If None, there is one sample per patient, sorted by id,
         with the whole history.
@@ -81,7 +84,8 @@ class Cohort(SampleIndexing):
     Attributes
     ----------
     samples : DataFrame
-        The rows of the samples. If none were given, the patient ids, which are also its index.
+        The rows of the samples, in pandas. If none were given, the patient ids, which are also its
+        index.
     groups : ndarray of shape (n_samples,)
         Group of each sample, by default its patient.
     patients : ndarray of shape (n_samples,)

@@ -25,11 +25,17 @@ class EventTable:
 
     Parameters
     ----------
-    events : DataFrame
+    events : DataFrame, str or path
         Long frame with one row per event, in any order. It needs a patient, a code, and a time or a
         visit id, preferably both. Value and known time are used if there are such columns. The
         MEDS names ``subject_id`` and ``numeric_value`` are recognised. The frame is neither changed
-        nor kept.
+        nor kept. It can be
+
+        - a DataFrame of pandas or polars, or a table of pyarrow;
+        - a frame whose rows an engine holds: a LazyFrame of polars, a relation of DuckDB, or a
+          frame of Spark, Dask or ibis. Only the columns that are read leave the engine;
+        - the path of a parquet file, of a folder of such files, or a pattern that matches some,
+          such as ``"events/*.parquet"``, which DuckDB reads.
     patient_id, time, code, visit_id, value, known_time : str
         Columns of `events`, by default the one with the name of the parameter. With None, a column
         other than `patient_id` and `code` is not used.
@@ -43,6 +49,11 @@ class EventTable:
         How events without a time are handled: "error" raises, "drop" leaves them out, together with
         events without a known time, and "static" makes them always visible, in a visit of their own
         that comes first.
+    directory : str or path, default=None
+        Directory that does not exist yet, in which the table is laid out on disk instead of in
+        memory; `open` opens it again. Events of an engine or in files may then be larger than
+        memory. The directory is there whole, or not at all if this is interrupted or killed, and
+        can then be built again. It needs a column of times.
 
     Attributes
     ----------
@@ -63,13 +74,16 @@ class EventTable:
     visit : ndarray of shape (n_events,) or None
         Visit id of each event, as a position in `visit_ids`; -1 for an event without one.
     visit_ids : ndarray of shape (n_visit_ids,) or None
-        Distinct visit ids, ascending, or in the order of their categories.
+        Distinct visit ids, ascending, or in the order of their categories. On disk, they ascend only
+        for each patient, and an id that several patients have may be repeated.
     value : ndarray of shape (n_events,) or None
         Numeric value of each event; NaN for an event without one.
     zone, known_zone : tzinfo or None
         Time zones of the times and of the known times; None if they are naive.
     columns : dict of str to str or None
         Name of the column that was read for each parameter, None where there was none.
+    directory : Path or None
+        Directory of a table on disk.
 
     Raises
     ------
@@ -78,12 +92,26 @@ class EventTable:
         values of several types that cannot be compared.
     ValueError
         If a column is missing or has nulls, the frame is empty, times are infinite or are dates
-        written as numbers, or a parameter has a value that is not accepted.
+        written as numbers, a parameter has a value that is not accepted, or `directory` exists and
+        is not empty, or is being written by another process.
+    FileNotFoundError
+        If a path of `events` leads to no parquet file.
+    OSError
+        If `directory` cannot be written, or its disk has too little space.
 
     See Also
     --------
     Cohort : Samples to predict, each with its visible events.
     make_samples : Samples and outcomes drawn from events.
+
+    Notes
+    -----
+    A table on disk is built in three steps: the engine writes the columns that are read to files, if
+    it holds the events; DuckDB deals these to parts of whole patients, about four million events
+    each; and each part is laid out in memory and appended. So its arrays are those of a table in
+    memory. Progress is logged at the level INFO of the logger "sklearn_ehr". Arrays of numbers are
+    mapped from disk, strings held in memory. A cohort on such a table, and its subsets, are pickled
+    with the path of the directory and without events.
 
     Examples
     --------

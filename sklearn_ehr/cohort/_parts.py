@@ -123,7 +123,7 @@ def _files_of(events, source, scratch):
     _log.info("directory: %s writes the events to files", source.implementation)
     path = scratch / "events.parquet"
     if source.implementation.is_duckdb():
-        # narwhals before 2.2x writes with another connection.
+        # Some versions of narwhals write with another connection.
         source.to_native().write_parquet(str(path))
     else:
         source.sink_parquet(str(path))
