@@ -3,14 +3,11 @@
 import subprocess
 import sys
 
+import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 import pytest
-
-pytest.importorskip("pyarrow", reason="pyarrow comes with the extra arrow")
-
-import narwhals.stable.v2 as nw
-from any_frame import duckdb, ibis, parquet, polars_lazy, spark, whole_numbers
+from any_frame import duckdb, ibis, pa, parquet, polars_lazy, spark, whole_numbers
 
 from sklearn_ehr import CodeCountVectorizer, Cohort, EventTable
 from sklearn_ehr.cohort import _engine_events
@@ -157,8 +154,6 @@ def dates_with_hours_of_others(kind, hours, folder):
     events["time"] = events["time"].dt.normalize()
     other = ~events["patient_id"].isin(some_samples()["patient_id"])
     events.loc[other.idxmax(), "time"] += pd.Timedelta(hours=hours)
-    import pyarrow as pa
-
     return events, kind(pa.Table.from_pandas(events, preserve_index=False), folder)
 
 
@@ -183,6 +178,24 @@ def test_rows_of_an_engine_that_need_an_order_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"no order, and 3 row\(s\) have the same"):
         Cohort(EVENTS, held)
     assert len(Cohort(EVENTS, held.collect())) == len(samples)
+
+
+@pytest.mark.parametrize("kind", [polars_lazy, duckdb])
+def test_errors_of_an_engine_print_no_cell(kind, tmp_path):
+    secret = EVENTS.set_column(0, "value", pa.array(["SECRET"] * len(EVENTS)))
+    held = nw.from_native(kind(secret, tmp_path)).with_columns(nw.col("value").cast(nw.Float64))
+    with pytest.raises(RuntimeError, match="The engine that holds events could not") as caught:
+        EventTable(held.to_native())
+    assert "SECRET" not in str(caught.value)
+    with pytest.raises(RuntimeError, match="The engine that holds events could not") as caught:
+        EventTable(held.to_native(), directory=tmp_path / "store")
+    assert "SECRET" not in str(caught.value)
+
+
+def test_patients_without_events_in_an_engine_are_told(tmp_path):
+    samples = some_samples().assign(patient_id=lambda rows: rows["patient_id"] + 10**6)
+    with pytest.raises(ValueError, match="or none of its patients is in samples"):
+        Cohort(duckdb(EVENTS, tmp_path), samples)
 
 
 def test_ids_of_another_kind_are_told(tmp_path):

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn
 from sklearn.pipeline import make_pipeline
@@ -66,6 +67,26 @@ def test_lines_for_samples_take_the_events_of_the_lines_before():
     names = run("make_samples(", run("events = pd.DataFrame"))
     assert names["samples"].shape[1] == 5
     assert names["attrition"]["n_samples"].iloc[-1] == len(names["X"]) == len(names["y"]) > 0
+
+
+def test_lines_for_an_engine_give_the_cohort_of_memory():
+    pytest.importorskip("duckdb", reason="duckdb comes with the extra store")
+    names = run("events = pd.DataFrame")
+    expected = names["X"].visible_events()
+    X = run("duckdb.sql", names)["X"]
+    pd.testing.assert_frame_equal(X.visible_events(), expected, check_dtype=False)
+
+
+def test_lines_for_a_store_open_what_they_built(tmp_path, monkeypatch):
+    pytest.importorskip("duckdb", reason="duckdb comes with the extra store")
+    names = run("events = pd.DataFrame")
+    expected = names["X"].visible_events()
+    (tmp_path / "events").mkdir()
+    names["events"].to_parquet(tmp_path / "events" / "all.parquet")
+    monkeypatch.chdir(tmp_path)
+    X = run('directory="store"', names)["X"]
+    assert X.event_table.directory == tmp_path / "store"
+    pd.testing.assert_frame_equal(X.visible_events(), expected, check_dtype=False)
 
 
 def test_lines_for_saving_read_the_model_again(tmp_path, monkeypatch):

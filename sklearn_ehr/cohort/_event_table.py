@@ -74,8 +74,8 @@ class EventTable:
     visit : ndarray of shape (n_events,) or None
         Visit id of each event, as a position in `visit_ids`; -1 for an event without one.
     visit_ids : ndarray of shape (n_visit_ids,) or None
-        Distinct visit ids, ascending, or in the order of their categories. On disk, they ascend only
-        for each patient, and an id that several patients have may be repeated.
+        Distinct visit ids, ascending, or in the order of their categories. On disk, those of each
+        patient ascend, and an id that several patients have may be repeated.
     value : ndarray of shape (n_events,) or None
         Numeric value of each event; NaN for an event without one.
     zone, known_zone : tzinfo or None
@@ -106,12 +106,12 @@ class EventTable:
 
     Notes
     -----
-    A table on disk is built in three steps: the engine writes the columns that are read to files, if
-    it holds the events; DuckDB deals these to parts of whole patients, about four million events
+    A table on disk is built in three steps: an engine that holds the events writes the columns that
+    are read to files; DuckDB deals these to parts of whole patients, about four million events
     each; and each part is laid out in memory and appended. So its arrays are those of a table in
     memory. Progress is logged at the level INFO of the logger "sklearn_ehr". Arrays of numbers are
-    mapped from disk, strings held in memory. A cohort on such a table, and its subsets, are pickled
-    with the path of the directory and without events.
+    mapped from disk, and strings are held in memory. A cohort on such a table, and its subsets, are
+    pickled with the path of the directory and without events.
 
     Examples
     --------

@@ -14,6 +14,7 @@ from ..utils import (
     encode,
     find_column,
     is_ascending,
+    is_lazy,
     is_real,
     key_kind,
     map_in_threads,
@@ -39,7 +40,8 @@ def read_columns(events, names):
     found = find_columns(events, names)
     frame = read_frame(events, "events", [name for name in found.values() if name is not None])
     if not len(frame):
-        raise ValueError("events is empty: there is no history to learn from.")
+        unless = ", or none of its patients is in samples" if is_lazy(events) else ""
+        raise ValueError(f"events is empty{unless}: there is no history to learn from.")
     columns = {
         role: None if name is None else column_of(frame, name, "events", fixed=role)
         for role, name in found.items()

@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from concurrent.futures import ThreadPoolExecutor, TimeoutError
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from os import PathLike, cpu_count
 
@@ -11,6 +11,7 @@ import numpy as np
 from ..utils import (
     as_narwhals,
     encode,
+    errors_of_engine,
     files_pattern,
     from_arrow,
     import_arrow,
@@ -122,11 +123,12 @@ def _files_of(events, source, scratch):
         return files_pattern(events)
     _log.info("directory: %s writes the events to files", source.implementation)
     path = scratch / "events.parquet"
-    if source.implementation.is_duckdb():
-        # Some versions of narwhals write with another connection.
-        source.to_native().write_parquet(str(path))
-    else:
-        source.sink_parquet(str(path))
+    with errors_of_engine("events"):
+        if source.implementation.is_duckdb():
+            # Some versions of narwhals write with another connection.
+            source.to_native().write_parquet(str(path))
+        else:
+            source.sink_parquet(str(path))
     return files_pattern(path)
 
 
@@ -201,18 +203,16 @@ def _deal(connection, relation, n_events, scratch):
     number = _number_of_part(bounds, 0, len(bounds) + 1).alias("part")
     dealt = relation.project(StarExpression(), number)
     _log.info("directory: deals %d events to %d parts", n_events, len(bounds) + 1)
-    with ThreadPoolExecutor(1) as thread:
-        writing = thread.submit(
-            dealt.write_parquet, str(folder), partition_by=["part"], compression="lz4"
-        )
-        while not writing.done():
-            try:
-                writing.result(_SECONDS_BETWEEN_MESSAGES)
-            except TimeoutError:
+    options = {"partition_by": ["part"], "compression": "lz4"}
+    with errors_of_engine("events"), ThreadPoolExecutor(1) as thread:
+        writing = thread.submit(dealt.write_parquet, str(folder), **options)
+        try:
+            while wait([writing], _SECONDS_BETWEEN_MESSAGES).not_done:
                 _log.info("directory: dealt %.0f %% of the events", connection.query_progress())
-            except BaseException:
-                connection.interrupt()
-                raise
+        except BaseException:
+            connection.interrupt()
+            raise
+        writing.result()
     return sorted(folder.iterdir(), key=lambda path: int(path.name.partition("=")[2]))
 
 

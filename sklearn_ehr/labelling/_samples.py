@@ -47,8 +47,8 @@ def make_samples(
 
     Parameters
     ----------
-    events : EventTable or DataFrame
-        Events laid out once, or a long frame with one row per event. Events without a time are
+    events : EventTable, DataFrame, str or path
+        Events laid out once, or what `EventTable` makes them of. Events without a time are
         ignored. An index event counts at its `time`. Outcomes, competing and excluded events count
         at theirs, or when they were known, if that was earlier: what a `Cohort` shows is never the
         outcome.
@@ -63,7 +63,7 @@ def make_samples(
         * a time or a list of times: each of them, for every patient with an event at or before it.
         * a Series of times: its index holds patient ids, which may repeat.
         * a DataFrame: one row per sample, with the patient and the time in columns with the same
-          names as in `events`. Other columns are ignored.
+          names as in `events`, of any library. Other columns are ignored.
 
         Equal prediction times of a patient make one sample.
     outcome_codes : list

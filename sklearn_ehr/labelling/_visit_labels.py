@@ -27,8 +27,9 @@ def make_visit_labels(X, labels, *, label="label", visit_id="visit_id", visits="
         Samples whose visits have ids. An event table or a long frame of events means whole
         histories: one sample per patient, sorted by id.
     labels : DataFrame
-        One row per visit: the patient, in a column named as in ``X.samples``, the id of the visit,
-        and one or more labels. Rows of visits that no sample sees are ignored.
+        One row per visit, in a frame of any library that `EventTable` accepts: the patient, in a
+        column named as in ``X.samples``, the id of the visit, and one or more labels. Rows of
+        visits that no sample sees are ignored.
     label : str or list of str, default="label"
         Column of the label, or list of columns of binary labels, each 0 or 1.
     visit_id : str, default="visit_id"

@@ -3,6 +3,7 @@
 from ._any_frame import (
     as_narwhals,
     column_names,
+    errors_of_engine,
     files_pattern,
     from_arrow,
     from_arrow_column,
@@ -86,6 +87,7 @@ __all__ = [
     "cover_ranges",
     "deal",
     "encode",
+    "errors_of_engine",
     "files_pattern",
     "find_column",
     "fit_context",

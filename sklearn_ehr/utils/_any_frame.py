@@ -1,8 +1,11 @@
 """Frames of any library that narwhals knows, read as pandas."""
 
+import errno
+import os
 import warnings
+from contextlib import contextmanager
 from glob import escape, glob
-from os import PathLike, fspath, path
+from os import PathLike, fspath
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -57,15 +60,23 @@ def open_files(events, name):
             f"{name}={shown(fspath(events))} is no parquet file, no folder of parquet files, and "
             f"no pattern such as 'events/*.parquet' that matches any."
         )
+    connection = duckdb.connect()
     try:
-        connection = duckdb.connect()
-        connection.execute(f"SET TimeZone = '{_zone_of(pattern)}'")
-        return connection.read_parquet(pattern)
+        relation = connection.read_parquet(pattern)
     except duckdb.Error:
         raise ValueError(
             f"{name}={shown(fspath(events))} cannot be read: a file is not of the parquet format, "
             f"or the files have different columns."
         ) from None
+    zone = _zone_of(pattern)
+    try:
+        connection.execute("SET TimeZone = $zone", {"zone": zone})
+    except duckdb.Error:
+        raise ValueError(
+            f"{name}={shown(fspath(events))} has times of the zone {zone!r}, which DuckDB does not "
+            f"know. Write them with another zone, or read the files with pyarrow or polars."
+        ) from None
+    return relation
 
 
 def _zone_of(pattern):
@@ -77,13 +88,20 @@ def _zone_of(pattern):
     except (ImportError, ValueError, OSError):
         return "UTC"
     zones = {getattr(kind, "tz", None) for kind in schema.types} - {None}
-    return zones.pop() if len(zones) == 1 else "UTC"
+    if len(zones) > 1:
+        raise ValueError(
+            "The parquet files have times of several zones, which DuckDB does not keep. Write them "
+            "with one zone, or read the files with pyarrow or polars."
+        )
+    return zones.pop() if zones else "UTC"
 
 
 def files_pattern(files):
     """Pattern of the parquet files that a path, folder or pattern stands for."""
     pattern = fspath(files)
-    return path.join(escape(pattern), "**", "*.parquet") if path.isdir(pattern) else pattern
+    if os.path.isdir(pattern):
+        pattern = os.path.join(escape(pattern), "**", "*.parquet")
+    return pattern
 
 
 def import_arrow(frame):
@@ -96,6 +114,20 @@ def import_arrow(frame):
             f"which is not installed: pip install sklearn_ehr[arrow]."
         ) from error
     return pyarrow
+
+
+@contextmanager
+def errors_of_engine(name):
+    """Tell errors of an engine without their messages, which may quote a cell."""
+    try:
+        yield
+    except Exception as error:
+        if "no space left" in str(error).lower():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
+        raise RuntimeError(
+            f"The engine that holds {name} could not compute them ({type(error).__name__}). Run "
+            f"the query there, such as with .collect(), .df() or .toPandas(), to see why."
+        ) from None
 
 
 def column_names(frame):
@@ -119,7 +151,8 @@ def read_frame(frame, name, columns=None):
     names = column_names(frame) if columns is None else list(dict.fromkeys(columns))
     source = source.select(names)
     if isinstance(source, nw.LazyFrame):
-        source = source.collect("pyarrow")
+        with errors_of_engine(name):
+            source = source.collect("pyarrow")
     # That of Dask may come with its index.
     return from_arrow(source.to_arrow().select(names))
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from any_frame import duckdb, pa, parquet, texts_and_dates, whole_numbers
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -29,10 +30,8 @@ from sklearn_ehr import (
 )
 from sklearn_ehr.cohort import _parts
 
-for package in ("duckdb", "filelock", "pyarrow"):
+for package in ("duckdb", "filelock"):
     pytest.importorskip(package, reason=f"{package} comes with the extra store")
-
-from any_frame import parquet, texts_and_dates, whole_numbers  # noqa: E402
 
 # With 20 it takes half a minute more.
 N_KILLED = int(os.environ.get("N_KILLED", "4"))
@@ -105,7 +104,8 @@ def test_parts_make_the_table_of_all_events(tables, null_time, size, tmp_path, m
 )
 def test_times_of_every_kind_stay_as_they_are(time, tmp_path, small_parts):
     events = EVENTS.to_pandas().assign(time=time)
-    duckdb = pytest.importorskip("duckdb")
+    import duckdb
+
     if time.dtype.kind == "M" and getattr(time.dt, "tz", None) is not None:
         connection = duckdb.connect()
         connection.execute("SET TimeZone = 'Europe/Berlin'")
@@ -264,7 +264,8 @@ def test_verify_finds_a_bit_that_has_changed(store):
     ],
 )
 def test_what_is_refused_leaves_nothing(changes, options, error, message, tmp_path):
-    duckdb = pytest.importorskip("duckdb")
+    import duckdb
+
     relation = duckdb.connect().from_df(EVENTS.to_pandas().assign(**changes))
     with pytest.raises(error, match=message):
         EventTable(relation, directory=tmp_path / "store", **options)
@@ -304,6 +305,32 @@ def test_disk_that_becomes_full_leaves_nothing(files, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="The disk became full before the store was complete"):
         EventTable(files, directory=tmp_path / "store")
     assert entries(tmp_path) == ["events"]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Disk of 2 MiB, all of it real."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk]
+    if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("no right to mount a disk")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.parametrize("n_copies", [120, 300], ids=["arrays", "parts"])
+@pytest.mark.parametrize("kind", [parquet, duckdb])
+def test_disk_that_is_really_full_leaves_nothing(kind, n_copies, small_disk, tmp_path, monkeypatch):
+    """Too small for the arrays, or even for the files of parts."""
+    monkeypatch.setattr(_parts, "_BYTES_PER_EVENT", 0)
+    events = pa.concat_tables([EVENTS] * n_copies)
+    noise = np.random.default_rng(0).normal(size=len(events))
+    events = events.set_column(events.column_names.index("value"), "value", pa.array(noise))
+    events = kind(events, tmp_path)
+    with pytest.raises(OSError, match="The disk became full before the store was complete"):
+        EventTable(events, directory=small_disk / "store")
+    assert entries(small_disk) == []
 
 
 def test_progress_is_logged(files, tmp_path, small_parts, caplog):
