@@ -25,7 +25,7 @@ def load(monkeypatch):
 
 @pytest.fixture
 def others():
-    for package in ("polars", "pyarrow"):
+    for package in ("duckdb", "polars", "pyarrow"):
         pytest.importorskip(package, reason=f"{package} comes with the extra benchmarks")
 
 
@@ -50,6 +50,15 @@ def test_transform_compares_the_same_work(load, others):
     assert [sorted(visit) for visit in transform.with_polars_texts(frame)["code"]] == expected
     assert [sorted(visit) for visit in transform.with_pandas(events)] == expected
     assert [len(v) for v in transform.with_polars(frame)["code"]] == [len(v) for v in expected]
+
+
+@pytest.mark.slow
+def test_scaling(load, others, monkeypatch):
+    module = load("scaling")
+    monkeypatch.setattr(module, "run_alone", module.run)
+    report = module.main(sizes=(20_000, 40_000), in_memory=40_000, save=False)
+    assert len(report.rows) == 11
+    assert np.isfinite([row["ratio"] for row in report.rows]).all()
 
 
 @pytest.mark.slow

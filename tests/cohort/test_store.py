@@ -25,6 +25,7 @@ from sklearn_ehr import (
     Cohort,
     EventTable,
     PatientKFold,
+    VisitSequences,
     VisitSequenceTransformer,
     make_samples,
 )
@@ -411,3 +412,21 @@ def test_directory_in_use_is_refused(many_events, tmp_path):
         build.send_signal(signal.SIGCONT)
     assert build.wait() == 0
     assert len(EventTable.open(tmp_path / "store")) == 60_000
+
+
+def test_stores_of_format_1_are_read():
+    data = Path(__file__).parents[1] / "data"
+    table = EventTable.open(data / "event_table_format_1", verify=True)
+    events = Cohort(table).visible_events()
+    assert events["patient_id"].tolist() == ["a", "a", "b"]
+    assert events["code"].tolist() == ["x", "y", "x"]
+    assert events["time"].dt.strftime("%d/%m %H:%M").tolist() == [
+        "01/01 00:00",
+        "01/02 00:00",
+        "01/03 00:00",
+    ]
+    assert events["value"].fillna(0).tolist() == [1.5, 0, 2]
+    sequences = VisitSequences.open(data / "sequences_format_1", verify=True)
+    assert sequences.tokens.tolist() == [3, 2]
+    assert sequences.earlier.tokens.tolist() == [2]
+    assert sequences.visit_ids.tolist() == [None, "v2"]
