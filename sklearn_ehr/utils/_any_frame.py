@@ -100,8 +100,9 @@ def files_pattern(files):
     """Pattern of the parquet files that a path, folder or pattern stands for."""
     pattern = fspath(files)
     if os.path.isdir(pattern):
-        pattern = os.path.join(escape(pattern), "**", "*.parquet")
-    return pattern
+        return os.path.join(escape(pattern), "**", "*.parquet")
+    # A file is meant as it is, even if its name looks like a pattern.
+    return escape(pattern) if os.path.isfile(pattern) else pattern
 
 
 def import_arrow(frame):

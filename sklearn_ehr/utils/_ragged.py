@@ -41,9 +41,10 @@ def concatenate_ranges(starts, stops):
 
 def cover_ranges(starts, stops, n):
     """True for the integers below `n` that lie in any of the ranges ``[start, stop)``."""
-    n_open = np.bincount(starts.ravel(), minlength=n + 1)
-    n_open -= np.bincount(stops.ravel(), minlength=n + 1)
-    return n_open.cumsum()[:n] > 0
+    n_open = np.zeros(n + 1, dtype=np.int32)
+    np.add.at(n_open, starts.ravel(), 1)
+    np.subtract.at(n_open, stops.ravel(), 1)
+    return np.cumsum(n_open, out=n_open)[:n] > 0
 
 
 def run_starts(*keys):

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from any_frame import duckdb, pa, parquet, texts_and_dates, whole_numbers
+from pyarrow import parquet as pyarrow_parquet
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -271,6 +272,19 @@ def test_what_is_refused_leaves_nothing(changes, options, error, message, tmp_pa
     with pytest.raises(error, match=message):
         EventTable(relation, directory=tmp_path / "store", **options)
     assert entries(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", [parquet, duckdb])
+def test_paths_may_hold_any_character(kind, tmp_path, small_parts):
+    folder = tmp_path / "it's [1] ? {a,b} *é\"%"
+    folder.mkdir()
+    events = kind(EVENTS, folder)
+    if kind is parquet:
+        events = folder / "whole[1].parquet"
+        pyarrow_parquet.write_table(EVENTS, events)
+    table = EventTable(events, directory=folder / "st*re [2]")
+    assert_same_events(table, EventTable(EVENTS))
+    assert_same_events(EventTable(events), EventTable(EVENTS))
 
 
 def test_directory_is_a_path(tmp_path):
