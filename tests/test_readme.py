@@ -89,6 +89,20 @@ def test_lines_for_a_store_open_what_they_built(tmp_path, monkeypatch):
     pd.testing.assert_frame_equal(X.visible_events(), expected, check_dtype=False)
 
 
+def test_lines_of_the_page_on_scaling_run(few_epochs, tmp_path, monkeypatch):
+    pytest.importorskip("duckdb", reason="duckdb comes with the extra store")
+    X, _ = make_visits(100, random_state=0)
+    (tmp_path / "events").mkdir()
+    X.visible_events().drop(columns="sample").to_parquet(tmp_path / "events" / "all.parquet")
+    monkeypatch.chdir(tmp_path)
+    text = (README.parent / "docs" / "scaling.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names = {"samples": X.samples}
+    exec(compile(block, "scaling.md", "exec"), names)
+    assert names["model"].predict_proba(names["sequences"]).shape == (100, 2)
+    assert len(sklearn_ehr.VisitSequences.open(tmp_path / "sequences")) == 100
+
+
 def test_lines_for_saving_read_the_model_again(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     X, y = make_visits(100, n_codes=40, random_state=0)
