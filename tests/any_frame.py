@@ -88,7 +88,16 @@ def spark(table, folder):
     return spark_session().createDataFrame(table)
 
 
-IN_MEMORY = [numpy_backed, arrow_backed, nullable, categorical, arrow, arrow_dictionary, polars]
+IN_MEMORY = [
+    numpy_backed,
+    arrow_backed,
+    nullable,
+    categorical,
+    arrow,
+    arrow_dictionary,
+    polars,
+    polars_categorical,
+]
 LAZY = [polars_lazy, duckdb]
 HEAVY = [pytest.param(kind, marks=engines) for kind in (ibis, dask, spark)]
 

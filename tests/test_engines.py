@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -93,7 +94,7 @@ def test_only_columns_and_patients_that_are_needed_leave_the_engine(held, left):
 
 
 def test_the_engine_is_asked_for_them(held):
-    chosen = _engine_events.events_of_samples(held, some_samples(), "patient_id")
+    chosen = _engine_events.events_of_patients(held, some_samples()["patient_id"], "patient_id")
     plan = plan_of(nw.from_native(chosen).select(COLUMNS).to_native()).lower()
     if "polars" in type(held).__module__:
         # The plan names all columns of the frame in memory.
@@ -169,6 +170,66 @@ def test_resolution_depends_on_all_events_the_engine_holds(kind, hours, tmp_path
     expected = Cohort(events, samples).resolution
     assert expected == ("instant" if hours else "day")
     assert Cohort(held, samples).resolution == expected
+
+
+def test_static_events_known_by_the_hour_leave_dates_dates(tmp_path):
+    events = EVENTS.to_pandas()
+    events["time"] = events["known_time"] = events["time"].dt.normalize()
+    events.loc[0, ["time", "known_time"]] = [pd.NaT, pd.Timestamp("2020-01-01T03:00")]
+    samples = some_samples().assign(prediction_time=lambda s: s["prediction_time"].dt.normalize())
+    held = polars_lazy(pa.Table.from_pandas(events, preserve_index=False), tmp_path)
+    for frame in (events, held):
+        assert Cohort(frame, samples, null_time="static").resolution == "day"
+
+
+def test_table_of_the_user_is_not_taken_for_the_patients(tmp_path):
+    connection = pytest.importorskip("duckdb").connect()
+    connection.from_arrow(EVENTS).create("events")
+    samples = some_samples()
+    expected = Cohort(connection.table("events"), samples).visible_events()
+    for name in ("wanted", "native", "ids", "table", "_sklearn_ehr_events"):
+        connection.execute(f'CREATE TABLE "{name}" AS SELECT 1001 AS patient_id')
+    ours = Cohort(connection.table("events"), samples).visible_events()
+    pd.testing.assert_frame_equal(ours, expected)
+
+
+def test_connection_without_variables_of_python_is_told(tmp_path):
+    connection = pytest.importorskip("duckdb").connect()
+    connection.from_arrow(EVENTS).create("events")
+    connection.execute("SET python_enable_replacements = false")
+    with pytest.raises(ValueError, match="python_enable_replacements = true"):
+        Cohort(connection.table("events"), some_samples())
+
+
+def test_lazy_samples_have_other_names_and_may_lack_columns(tmp_path):
+    samples = SAMPLES.rename_columns({"patient_id": "subject_id"})
+    held = polars_lazy(samples, tmp_path)
+    assert len(Cohort(EVENTS, held)) == len(samples)
+    with pytest.raises(ValueError, match="samples has no column 'patient_id'"):
+        Cohort(EVENTS, held.drop("subject_id"))
+
+
+def test_samples_are_read_from_files(tmp_path):
+    pytest.importorskip("duckdb")
+    ours = Cohort(EVENTS, parquet(SAMPLES, tmp_path)).visible_events()
+    expected = Cohort(EVENTS, polars_lazy(SAMPLES, tmp_path)).visible_events()
+    pd.testing.assert_frame_equal(ours, expected)
+
+
+def test_other_zone_than_that_of_the_predictions_is_told(tmp_path):
+    events, samples = EVENTS.to_pandas(), some_samples()
+    events["time"] = events["time"].dt.tz_localize("Europe/Berlin")
+    times = samples["prediction_time"]
+    berlin = samples.assign(prediction_time=times.dt.tz_localize("Europe/Berlin"))
+    connection = pytest.importorskip("duckdb").connect()
+    connection.execute("SET TimeZone = 'Etc/UTC'")
+    with pytest.warns(UserWarning, match="time zone Etc/UTC, and the prediction times of Europe"):
+        Cohort(connection.from_df(events), berlin)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Cohort(events, berlin)
+        utc = samples.assign(prediction_time=times.dt.tz_localize("UTC"))
+        Cohort(connection.from_df(events), utc)
 
 
 def test_rows_of_an_engine_that_need_an_order_are_refused(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..utils import SampleIndexing, encode, is_frame, open_files, shown
 from ._durations import read_lookback
-from ._engine_events import events_of_samples, hold_dates_only
+from ._engine_events import events_of_patients, hold_dates_only
 from ._event_table import EventTable, as_event_table
 from ._sample_table import (
     as_floats,
@@ -42,8 +42,9 @@ class Cohort(SampleIndexing):
     samples : DataFrame, default=None
         One row per sample, kept in this order: patient, prediction time, and any other columns,
         which stay in `samples` and which no model reads unless `features` names them. A frame of
-        any library that `EventTable` accepts; that of an engine, whose rows have no order, is
-        sorted by patient and prediction time, and refused if two rows share both. A patient may
+        any library that `EventTable` accepts, or parquet files; those of an engine or of files,
+        which have no order, are sorted by patient and prediction time, and refused if two rows
+        share both. A patient may
         have several samples; patients without a sample are left out. A sample whose patient has no
         events is kept and has no visits. If None, there is one sample per patient, sorted by id,
         with the whole history.
@@ -117,8 +118,9 @@ class Cohort(SampleIndexing):
     Warns
     -----
     UserWarning
-        If more than 5 % of the samples have no visible event, or if a lookback is counted from
-        events that are over a century later than all others.
+        If more than 5 % of the samples have no visible event, if a lookback is counted from events
+        that are over a century later than all others, or if the prediction times are of another
+        time zone than the events, whose calendar days count.
 
     Notes
     -----
@@ -175,15 +177,16 @@ class Cohort(SampleIndexing):
         closed="right",
         lookback=None,
     ):
-        if not isinstance(closed, str) or closed not in _CLOSED:
-            raise ValueError(f"closed={shown(closed)} is not accepted; choose one of {_CLOSED}.")
+        _check_closed(closed)
         check_resolution(resolution)
-        events = open_files(events, "events")
+        events = everything = open_files(events, "events")
+        patient = None
         if samples is not None:
-            samples = read_sample_frame(samples, patient_id, prediction_time)
+            samples, patient = read_sample_frame(samples, events, patient_id, prediction_time)
+            events = events_of_patients(events, samples[patient], patient_id)
         features = read_features(samples, features)
         table = as_event_table(
-            events_of_samples(events, samples, patient_id),
+            events,
             patient_id=patient_id,
             time=time,
             code=code,
@@ -195,14 +198,14 @@ class Cohort(SampleIndexing):
         if samples is None:
             refuse_prediction_time(prediction_time)
             prediction_time = None
-        rows, patient, groups = read_samples(samples, table, patient_id, group)
-        moments = read_prediction_times(rows, prediction_time, table.time is not None)
+        rows, patient, groups = read_samples(samples, table, patient, group)
+        moments = read_prediction_times(rows, prediction_time, table)
         refuse_keys(features, [patient.name, groups.name, prediction_time])
         lookback = read_lookback(lookback, table, moments)
         is_free = resolution == "auto" and rows.attrs.get(RESOLUTION_KEY) is None
         resolution = choose_resolution(resolution, table, moments, rows.attrs.get(RESOLUTION_KEY))
         if is_free and resolution == "day":
-            resolution = "day" if hold_dates_only(events, table, null_time) else "instant"
+            resolution = "day" if hold_dates_only(everything, table, null_time) else "instant"
             warn_if_drawn(rows, resolution)
         position = match_patients(patient, table.patients)
 
@@ -367,6 +370,11 @@ class Cohort(SampleIndexing):
                 UserWarning,
                 stacklevel=3,
             )
+
+
+def _check_closed(closed):
+    if not isinstance(closed, str) or closed not in _CLOSED:
+        raise ValueError(f"closed={shown(closed)} is not accepted; choose one of {_CLOSED}.")
 
 
 def as_cohort(X):

@@ -18,17 +18,15 @@ from ._event_table import EventTable
 _MOST_ODD_TIMES = 10_000
 
 
-def events_of_samples(events, samples, patient_id):
-    """Select the events of the patients of samples, in the engine that holds the events.
+def events_of_patients(events, patients, patient_id):
+    """Select the events of patients, in the engine that holds the events.
 
-    Events in memory, and an `EventTable`, are returned unchanged, and so are all if `samples` is
-    None.
+    Events in memory, and an `EventTable`, are returned unchanged.
     """
-    if samples is None or isinstance(events, EventTable) or not is_lazy(events):
+    if isinstance(events, EventTable) or not is_lazy(events):
         return events
     own = find_column(column_names(events), patient_id, "events", fixed="patient_id")
-    theirs = find_column(samples.columns, patient_id, "samples", fixed="patient_id")
-    return select_rows(events, own, samples[theirs])
+    return select_rows(events, own, patients)
 
 
 def hold_dates_only(events, table, null_time):
@@ -39,9 +37,10 @@ def hold_dates_only(events, table, null_time):
     if not is_frame(events) or not is_lazy(events):
         return True
     names = [table.columns[role] for role in ("time", "known_time") if table.columns[role]]
-    source = as_narwhals(events).select(names)
-    if null_time == "drop":
-        source = source.drop_nulls()
+    # Those without a time are static, whenever they were known, or dropped.
+    source = (
+        as_narwhals(events).select(names).drop_nulls(names if null_time == "drop" else names[0])
+    )
     return all(_are_midnights(source.select(name), table) for name in names)
 
 

@@ -242,7 +242,7 @@ class EventTable:
             f"n_codes={len(self.codes)}, {columns})"
         )
 
-    def release(self):
+    def _release(self):
         """Let the system take back the memory of arrays that are mapped from disk, if any are."""
         if self.directory is not None:
             self._folder.release()
@@ -365,7 +365,7 @@ class EventTable:
 
     def __getstate__(self):
         if self.directory is not None:
-            return {"directory": self.directory, "store_id": self.store_id}
+            return {"directory": self.directory, "store_id": self._store_id}
         return {name: value for name, value in vars(self).items() if name not in _DERIVED}
 
 

@@ -54,7 +54,7 @@ def read_columns(events, names):
     if value is not None and not is_real(value.dtype):
         raise TypeError(
             f"Column {value.name!r} must hold real numbers, got dtype {value.dtype}. Convert it "
-            f"with pandas.to_numeric, or leave it out with value=None."
+            f"with pandas.to_numeric or a cast in the engine, or leave it out with value=None."
         )
     return columns
 

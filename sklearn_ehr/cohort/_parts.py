@@ -26,8 +26,9 @@ _MOST_PARTS = 1000
 _MOST_THREADS = 8
 _SAMPLE = 100_000
 _ROWS_TO_CHECK = 1000
-# Of the files of parts, and of the arrays of a store.
-_BYTES_PER_EVENT = 60
+# Of the arrays of a store; the parts, which become fewer as the arrays grow, are about as large.
+_BYTES_PER_EVENT = {"code": 4, "time": 8, "known_time": 16, "visit_id": 4, "value": 8}
+_MORE_BYTES_OF_PARTS = 12
 _SECONDS_BETWEEN_MESSAGES = 10
 _log = logging.getLogger("sklearn_ehr")
 
@@ -69,35 +70,63 @@ class DealtEvents:
 def deal_events(events, names, null_time, scratch, check):
     """Deal the events of an engine, or in parquet files, to parts that fit into memory.
 
-    `check` raises for columns whose types are not accepted. All else that can be refused is refused
-    here, before any event is moved.
+    `check` raises for columns whose values are not accepted. All else that can be refused is
+    refused here, before any event is moved.
     """
-    import_arrow(events)
+    pa = import_arrow("directory")
     frame = open_files(events, "events")
     columns = find_columns(frame, names)
     if columns["time"] is None:
         raise ValueError(
-            f"A store on disk needs a column of times, and events has no column "
-            f"{names['time']!r}. Name it with time=, or leave directory=None."
+            "A store on disk needs a column of times, and events has none. Name it with time=, or "
+            "leave directory=None."
         )
     used = {role: name for role, name in columns.items() if name is not None}
     source = as_narwhals(frame).select(list(dict.fromkeys(used.values())))
     check(read_columns(source.head(_ROWS_TO_CHECK).to_native(), names))
-    schema = source.head(0).collect("pyarrow").to_native().schema
+    with errors_of_engine("events"):
+        schema = source.head(0).collect("pyarrow").to_native().schema
     schema = {role: schema.field(name).type for role, name in used.items()}
+    _check_types(schema, used)
     connection = _connect(scratch)
-    relation = _read_files(connection, _files_of(events, source, scratch), used, schema)
-    facts = _facts_of(relation, schema)
+    files = _files_of(events, source, scratch)
+    with errors_of_engine("events"):
+        relation = _read_files(connection, files, used, schema)
+        facts = _facts_of(relation, schema)
     _refuse(facts, used, null_time)
-    _require_space(scratch, facts["n"])
+    _require_space(scratch, facts["n"], used)
     types = {role: schema[role] for role in used.keys() & {"time", "known_time"}}
     for role in types.keys() & facts["rounded"]:
-        types[role] = "double"
+        types[role] = pa.float64()
         relation = relation.project(f"* REPLACE (CAST({role} AS DOUBLE) AS {role})")
+    with errors_of_engine("events"):
+        codes = _distinct_codes(relation, used, null_time)
+        folders = _deal(connection, relation, facts["n"], scratch)
+    return DealtEvents(columns, codes, types, folders)
+
+
+def _check_types(schema, used):
+    """Raise for identifiers of a type that not every file and engine holds as it is."""
+    import pyarrow.types as types
+
+    for role in used.keys() & {"patient_id", "code", "visit_id"}:
+        kind = schema[role]
+        if types.is_dictionary(kind):
+            kind = kind.value_type
+        of_text = str(kind) in ("string", "large_string", "string_view")
+        of_number = types.is_integer(kind) or str(kind) in ("float", "double")
+        if not (of_text or of_number or types.is_temporal(kind)):
+            raise TypeError(
+                f"Column {used[role]!r} is of the type {schema[role]}, and a store on disk holds "
+                f"identifiers that are integers, strings or dates. Cast it to BIGINT or VARCHAR, "
+                f"or whatever the engine calls these."
+            )
+
+
+def _distinct_codes(relation, used, null_time):
     is_kept = _is_kept(used) if null_time == "drop" else "true"
     codes = relation.filter(is_kept).project("code").distinct().to_arrow_table()
-    codes = encode(from_arrow(codes)["code"].rename(used["code"]))[1]
-    return DealtEvents(columns, codes, types, _deal(connection, relation, facts["n"], scratch))
+    return encode(from_arrow(codes)["code"].rename(used["code"]))[1]
 
 
 def _connect(scratch):
@@ -183,13 +212,14 @@ def _refuse(facts, used, null_time):
             refuse_rounding(np.array([largest]), used[role])
 
 
-def _require_space(folder, n_events):
+def _require_space(folder, n_events, roles):
     """Raise if the disk has too little space for the parts and the arrays."""
-    free, needed = shutil.disk_usage(folder).free, n_events * _BYTES_PER_EVENT
+    n_bytes = _MORE_BYTES_OF_PARTS + sum(_BYTES_PER_EVENT.get(role, 0) for role in roles)
+    free, needed = shutil.disk_usage(folder).free, n_events * n_bytes
     if free < needed:
         raise OSError(
             f"directory needs about {needed / 2**30:.1f} GiB for {n_events} events, and "
-            f"{free / 2**30:.1f} GiB are free on the disk of it. Free some space, or choose a "
+            f"{free / 2**30:.1f} GiB are free on that disk. Free some space, or choose a "
             f"directory on another disk."
         )
 
@@ -202,13 +232,13 @@ def _deal(connection, relation, n_events, scratch):
     folder = scratch / "parts"
     number = _number_of_part(bounds, 0, len(bounds) + 1).alias("part")
     dealt = relation.project(StarExpression(), number)
-    _log.info("directory: deals %d events to %d parts", n_events, len(bounds) + 1)
+    _log.info("directory: splitting %d events into %d parts", n_events, len(bounds) + 1)
     options = {"partition_by": ["part"], "compression": "lz4"}
     with errors_of_engine("events"), ThreadPoolExecutor(1) as thread:
         writing = thread.submit(dealt.write_parquet, str(folder), **options)
         try:
             while wait([writing], _SECONDS_BETWEEN_MESSAGES).not_done:
-                _log.info("directory: dealt %.0f %% of the events", connection.query_progress())
+                _log.info("directory: split %.0f %% of the events", connection.query_progress())
         except BaseException:
             connection.interrupt()
             raise

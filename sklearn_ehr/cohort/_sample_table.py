@@ -10,9 +10,11 @@ from ..utils import (
     check_keys,
     column_of,
     encode,
+    find_column,
     is_lazy,
     is_real,
     key_kind,
+    open_files,
     order_by,
     read_frame,
     readable,
@@ -20,41 +22,50 @@ from ..utils import (
     run_starts,
     shown,
 )
+from ._event_table import EventTable
 from ._times import MAX_EXACT, read_times
 
+_UTC = ("Etc/UTC", "UTC+00:00", "GMT", "Etc/GMT", "Zulu")
 
-def read_sample_frame(samples, patient_id, prediction_time):
-    """Read the samples as a pandas frame.
 
-    The rows of an engine have no order, so they are sorted by patient and prediction time, and
-    refused if these do not tell all of them apart.
+def read_sample_frame(samples, events, patient_id, prediction_time):
+    """Read the samples as a pandas frame, and find the name of their column of patients.
+
+    The name in an `EventTable` stands in for the standard one. The rows of an engine have no order,
+    so they are sorted by patient and prediction time, and refused if these do not tell all of them
+    apart.
     """
+    samples = open_files(samples, "samples")
     rows = read_frame(samples, "samples")
+    if not len(rows):
+        raise ValueError("samples is an empty frame: there is nobody to predict.")
+    is_default = patient_id == "patient_id" and patient_id not in rows.columns
+    if is_default and isinstance(events, EventTable):
+        patient_id = events.columns["patient_id"]
+    patient_id = find_column(rows.columns, patient_id, "samples", fixed="patient_id")
     if not is_lazy(samples):
-        return rows
-    keys = [name for name in (patient_id, prediction_time) if name in rows.columns]
+        return rows, patient_id
+    keys = [patient_id]
+    if isinstance(prediction_time, Hashable) and prediction_time in rows.columns:
+        keys.append(prediction_time)
     if n_equal := int(rows.duplicated(keys).sum()):
         raise ValueError(
             f"samples is a frame of an engine, whose rows have no order, and {n_equal} row(s) have "
             f"the same {' and '.join(map(repr, keys))} as another. Collect it first, such as with "
             f".collect(), .df() or .toPandas(), in the order that you want."
         )
-    return rows.sort_values(keys, ignore_index=True)
+    return rows.sort_values(keys, ignore_index=True), patient_id
 
 
 def read_samples(samples, table, patient_id, group):
     """Check the rows of samples; return a copy of them, and their patients and groups as Series.
 
-    Without `samples`, the rows are the patients of the table, in ascending order. The table's own
-    name for the column of patients stands in for the standard one. Groups are by default patients.
+    Without `samples`, the rows are the patients of the table, in ascending order. Groups are by
+    default patients.
     """
     if samples is None:
-        index = pd.Index(table.patients)
-        samples = pd.DataFrame({table.columns["patient_id"]: table.patients}, index=index)
-    if not len(samples):
-        raise ValueError("samples is an empty frame: there is nobody to predict.")
-    if patient_id == "patient_id" and patient_id not in samples.columns:
-        patient_id = table.columns["patient_id"]
+        index, patient_id = pd.Index(table.patients), table.columns["patient_id"]
+        samples = pd.DataFrame({patient_id: table.patients}, index=index)
     patient = column_of(samples, patient_id, "samples", fixed="patient_id")
     refuse_nulls(patient.isna(), patient.name, "Every sample needs a patient.")
     check_keys(patient)
@@ -140,8 +151,11 @@ def refuse_keys(features, keys):
             )
 
 
-def read_prediction_times(samples, prediction_time, has_times):
-    """Read the column of prediction times as `Times`; None for whole histories."""
+def read_prediction_times(samples, prediction_time, table):
+    """Read the column of prediction times as `Times`; None for whole histories.
+
+    Warns if they are of another time zone than the events.
+    """
     if prediction_time is None:
         return None
     if not isinstance(prediction_time, Hashable) or prediction_time not in samples.columns:
@@ -150,14 +164,16 @@ def read_prediction_times(samples, prediction_time, has_times):
             f"{samples.shape[1]}; name another with prediction_time=. Pass prediction_time=None "
             f"only if a model may see whole histories, to the last event."
         )
-    if not has_times:
+    if table.time is None:
         raise ValueError(
             "Prediction times need event times, but events has no time column. Name it with time=, "
             "or pass prediction_time=None if each sample is a whole history."
         )
     column = column_of(samples, prediction_time, "samples", fixed="prediction_time")
     refuse_nulls(column.isna(), prediction_time, "Every sample needs a prediction time.")
-    return read_times(column, prediction_time)
+    moments = read_times(column, prediction_time)
+    _warn_of_other_zone(moments.zone, table.zone)
+    return moments
 
 
 def refuse_prediction_time(prediction_time):
@@ -177,6 +193,21 @@ def warn_if_drawn(rows, resolution):
             "under, which a merge or a file drops. All times are dates, so resolution='day' is "
             "taken: samples drawn under 'instant' could see their own outcome. Pass resolution=, "
             "as in the table of attrition.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _warn_of_other_zone(zone, events_zone):
+    if None in (zone, events_zone):
+        return
+    zones = [str(events_zone), str(zone)]
+    if len({"UTC" if name in _UTC else name for name in zones}) > 1:
+        warnings.warn(
+            f"The events are of the time zone {zones[0]}, and the prediction times of {zones[1]}. "
+            f"Calendar days and midnights are those of the events, so a date of another zone is "
+            f"not taken for one. If that is not meant, convert the events first; an engine may "
+            f"give all times the zone of its session, such as DuckDB's SET TimeZone.",
             UserWarning,
             stacklevel=4,
         )

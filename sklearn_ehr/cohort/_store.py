@@ -104,7 +104,7 @@ def open_store(directory, store_id=None, verify=False):
     }
     return {
         "directory": folder.directory,
-        "store_id": folder.id,
+        "_store_id": folder.id,
         "_folder": folder,
         "columns": about["columns"],
         **zones,

@@ -44,7 +44,7 @@ class VisibleEvents:
         if table.known_time is not None and moments is not None:
             known_cut = cut_at(moments, table.known_times_of(slice(0)), resolution, closed)
         ranges = visible_ranges(table, patient, *rule)
-        table.release()
+        table._release()
         return cls(table, patient, *rule, ranges, known_cut)
 
     def positions(self):
@@ -52,7 +52,7 @@ class VisibleEvents:
 
         The first may be a slice.
         """
-        self.table.release()
+        self.table._release()
         if self.known_cut is None:
             return self._candidates()
         # Known times may hide most of the candidates, so these are listed a block at a time.

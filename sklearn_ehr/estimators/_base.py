@@ -120,8 +120,7 @@ class BaseVisitLSTM(
 
     @property
     def _n_features_out(self):
-        lstm = self.net_.module_.lstm
-        return lstm.hidden_size * (1 + lstm.bidirectional)
+        return self.net_.module_.head.in_features - self.net_.module_.time_gaps
 
     @property
     def needs(self):
@@ -397,4 +396,5 @@ class BaseVisitLSTM(
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = False
         tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = []
         return tags

@@ -278,4 +278,4 @@ def _locked(folder, checkpoint):
         f"checkpoint={os.fspath(checkpoint)!r}: another fit of the same data and parameters is "
         f"using {folder}. Wait for it to end, or give this one another directory or random_state."
     )
-    return locked(folder, "checkpoint", in_use=in_use, extra="checkpoint")
+    return locked(folder / "lock", "checkpoint", in_use=in_use, extra="checkpoint")

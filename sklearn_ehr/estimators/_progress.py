@@ -3,7 +3,7 @@
 from contextlib import contextmanager
 from time import perf_counter
 
-from ..utils import start_callbacks
+from ..utils import has_callbacks, start_callbacks
 from ._history import best_epoch, epochs, is_complete
 from ._net import frozen_copy
 
@@ -45,7 +45,9 @@ class Progress:
         estimator, learnt, weight = self._estimator, self._learnt, samples.weight
         # Not every scorer takes weights.
         metadata = None if (weight == weight[0]).all() else {"sample_weight": weight}
-        told = {"estimator": estimator, "X": samples.sequences, "y": samples.y}
+        # Those of a split may take as much memory again.
+        X = samples.sequences if has_callbacks(estimator) else None
+        told = {"estimator": estimator, "X": X, "y": samples.y}
 
         def facts(view=None):
             attributes = view and (lambda: {**learnt, **view()})

@@ -48,7 +48,7 @@ def make_samples(
     Parameters
     ----------
     events : EventTable, DataFrame, str or path
-        Events laid out once, or what `EventTable` makes them of. Events without a time are
+        An `EventTable`, or any input that it accepts. Events without a time are
         ignored. An index event counts at its `time`. Outcomes, competing and excluded events count
         at theirs, or when they were known, if that was earlier: what a `Cohort` shows is never the
         outcome.

@@ -11,6 +11,7 @@ from ..utils import (
     column_of,
     key_kind,
     offsets_from_lengths,
+    open_files,
     read_frame,
     refuse_nulls,
     split_by_sample,
@@ -77,7 +78,7 @@ def make_visit_labels(X, labels, *, label="label", visit_id="visit_id", visits="
     [['well', 'ill'], ['well']]
     """
     X = as_cohort(X)
-    labels = read_frame(labels, "labels")
+    labels = read_frame(open_files(labels, "labels"), "labels")
     if not isinstance(visits, str) or visits not in ("auto", "id"):
         raise ValueError(
             f"visits={visits!r} makes visits without ids, which labels cannot be matched to; use "

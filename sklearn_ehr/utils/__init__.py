@@ -4,18 +4,14 @@ from ._any_frame import (
     as_narwhals,
     column_names,
     errors_of_engine,
-    files_pattern,
-    from_arrow,
-    from_arrow_column,
-    import_arrow,
     is_frame,
     is_lazy,
-    open_files,
     read_frame,
     require_frame,
     select_rows,
 )
 from ._array_folder import new_folder, open_folder
+from ._arrow import from_arrow, from_arrow_column, import_arrow
 from ._buffers import GrowingArray
 from ._files import locked, sync_folder
 from ._frames import (
@@ -32,6 +28,7 @@ from ._frames import (
     refuse_nulls,
     shown,
 )
+from ._parquet_files import files_pattern, open_files
 from ._ragged import (
     SampleIndexing,
     concatenate_ranges,
@@ -52,6 +49,7 @@ from ._sklearn_compat import (
     align_sparse,
     check_sample_weight,
     fit_context,
+    has_callbacks,
     output_config,
     safe_indexing,
     start_callbacks,
@@ -93,6 +91,7 @@ __all__ = [
     "fit_context",
     "from_arrow",
     "from_arrow_column",
+    "has_callbacks",
     "import_arrow",
     "index_ranges",
     "is_ascending",

@@ -7,12 +7,12 @@ import os
 import shutil
 import zlib
 from contextlib import ExitStack, contextmanager
-from itertools import pairwise
 from math import prod
 from pathlib import Path
 from secrets import token_hex
 
 import numpy as np
+import pandas as pd
 from numpy.lib import format as npy
 
 from ._files import locked, sync_folder
@@ -46,15 +46,31 @@ class ArrayFolderWriter:
         if ids.dtype != object:
             self.append(name, ids)
             return
-        if not all(isinstance(value, str | None) for value in ids):
+        is_null = pd.isna(ids)
+        kind = pd.api.types.infer_dtype(ids[~is_null])
+        if kind in ("string", "empty"):
+            self._append_texts(name, ids, is_null)
+            return
+        values = pd.Series(ids[~is_null]).infer_objects()
+        if values.dtype == object:
             raise TypeError(
-                f"On disk, identifiers and codes must be strings, numbers or datetimes, but {name} "
-                f"are other objects. Convert them with .astype(str)."
+                f"On disk, identifiers and codes must be strings, numbers or dates, but {name} are "
+                f"{kind}. Convert them with .astype(str)."
             )
-        texts = [b"" if text is None else text.encode() for text in ids]
-        lengths = [-1 if text is None else len(code) for text, code in zip(ids, texts, strict=True)]
-        self.append(f"{name}.utf8", np.frombuffer(b"".join(texts), dtype=np.uint8))
-        self.append(f"{name}.lengths", np.array(lengths, dtype=np.int64))
+        numbers = np.zeros(len(ids), dtype=values.to_numpy().dtype)
+        numbers[~is_null] = values.to_numpy()
+        self.append(f"{name}.numbers", numbers)
+        self.append(f"{name}.is_null", is_null)
+
+    def _append_texts(self, name, ids, is_null):
+        import pyarrow as pa
+
+        texts = pa.array(ids, type=pa.large_string(), from_pandas=True)
+        _, offsets, text = texts.buffers()
+        lengths = np.diff(np.frombuffer(offsets, dtype=np.int64)[: len(ids) + 1])
+        text = np.frombuffer(text or b"", dtype=np.uint8)[: lengths.sum()]
+        self.append(f"{name}.utf8", text)
+        self.append(f"{name}.lengths", np.where(is_null, -1, lengths))
 
     def finish(self, kind, attributes):
         """Complete all files, and write the manifest that makes the folder valid."""
@@ -72,7 +88,7 @@ class _ArrayFile:
     """One array that grows in a file of numpy's format."""
 
     def __init__(self, path, part, files):
-        self._file = files.enter_context(_create(path))
+        self._file = files.enter_context(path.open("wb"))
         self._dtype, self._shape = part.dtype, part.shape[1:]
         self._n, self._crc32 = 0, 0
         # numpy leaves room in the header for the length to grow.
@@ -112,7 +128,7 @@ class ArrayFolder:
         self._maps = []
 
     def __contains__(self, name):
-        return name in self._arrays or f"{name}.lengths" in self._arrays
+        return any(f"{name}{part}" in self._arrays for part in ("", ".lengths", ".numbers"))
 
     def array(self, name):
         """An array, mapped read-only; None if the folder does not have it."""
@@ -140,16 +156,25 @@ class ArrayFolder:
                 mapped.madvise(mmap.MADV_DONTNEED)
 
     def ids(self, name):
-        """Identifiers: mapped numbers, or an array of strings in memory."""
-        if name in self._arrays or name not in self:
-            return self.array(name)
+        """Identifiers: numbers, mapped, or objects in memory; None if the folder has none."""
+        if f"{name}.lengths" in self._arrays:
+            return self._texts(name)
+        if f"{name}.numbers" in self._arrays:
+            ids = pd.Series(self.array(f"{name}.numbers")).astype(object).to_numpy(copy=True)
+            ids[self.array(f"{name}.is_null")] = None
+            return ids
+        return self.array(name)
+
+    def _texts(self, name):
+        import pyarrow as pa
+
         lengths = self.array(f"{name}.lengths")
-        offsets = np.append(0, np.maximum(lengths, 0).cumsum()).tolist()
-        text = self.array(f"{name}.utf8").tobytes()
-        ids = np.empty(len(lengths), dtype=object)
-        ids[:] = [text[start:end].decode() for start, end in pairwise(offsets)]
-        ids[lengths < 0] = None
-        return ids
+        offsets = np.append(0, np.maximum(lengths, 0).cumsum())
+        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(self.array(f"{name}.utf8"))]
+        texts = pa.Array.from_buffers(pa.large_string(), len(lengths), buffers)
+        texts = texts.to_numpy(zero_copy_only=False).copy()
+        texts[lengths < 0] = None
+        return texts
 
     def verify(self):
         """Raise unless every byte is as it was written."""
@@ -170,31 +195,35 @@ def new_folder(directory):
     clears if this process is killed.
     """
     directory = Path(os.path.abspath(directory))
-    refuse_existing(directory)
+    _refuse_existing(directory)
     work = directory.with_name(f"{directory.name}.unfinished")
     in_use = (
         f"directory={shown(str(directory))} is being written by another process. Wait for it to "
         f"end, or choose another directory."
     )
-    with locked(work, "directory", in_use=in_use, extra="store"):
+    # The lock stays beside the directory: to remove it would let two others hold one each.
+    lock = directory.with_name(f".{directory.name}.lock")
+    with locked(lock, "directory", in_use=in_use, extra="store"):
         try:
+            _refuse_existing(directory)
+            shutil.rmtree(work, ignore_errors=True)
+            for folder in (work, work / "new", work / "scratch"):
+                # Only this user reads the data of patients, as long as nobody else is allowed to.
+                folder.mkdir(mode=0o700)
             with ExitStack() as files:
-                for name in ("new", "scratch"):
-                    shutil.rmtree(work / name, ignore_errors=True)
-                    (work / name).mkdir(parents=True)
                 yield ArrayFolderWriter(work / "new", work / "scratch", files)
-            refuse_existing(directory)
+            sync_folder(work / "new")
             os.replace(work / "new", directory)
             sync_folder(directory.parent)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise full_disk(directory, error.errno) from None
+                raise _full_disk(directory, error.errno) from None
             raise
         finally:
             shutil.rmtree(work, ignore_errors=True)
 
 
-def full_disk(directory, number=errno.ENOSPC):
+def _full_disk(directory, number):
     """Error for a disk that became full."""
     return OSError(
         number,
@@ -204,7 +233,7 @@ def full_disk(directory, number=errno.ENOSPC):
     )
 
 
-def refuse_existing(directory):
+def _refuse_existing(directory):
     """Raise if a new folder would replace what is there."""
     if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
         return
@@ -219,7 +248,10 @@ def refuse_existing(directory):
 
 
 def open_folder(directory, kind, store_id=None):
-    """Open a folder of arrays without reading them; with an id, that of no other folder."""
+    """Open a folder of arrays without reading them.
+
+    With `store_id`, raise if the folder holds another store.
+    """
     directory = Path(os.path.abspath(directory))
     if not (directory / _MANIFEST).is_file():
         if not directory.exists():
@@ -227,7 +259,7 @@ def open_folder(directory, kind, store_id=None):
             hint = " A build of it was not finished: run it again." if beside else ""
             raise FileNotFoundError(
                 f"There is no directory {shown(str(directory))}. If the store was moved, open it "
-                f"at its new place.{hint}"
+                f"at its new place, and build anew what was pickled with the old one.{hint}"
             )
         raise ValueError(
             f"directory={shown(str(directory))} is not a store of this package: it has no "
@@ -276,10 +308,6 @@ def _refuse_torn(directory, problem):
         f"directory={shown(str(directory))} is not intact: {problem}. Copy the store again, or "
         f"build it again."
     )
-
-
-def _create(path):
-    return path.open("wb")
 
 
 def _flush(file):

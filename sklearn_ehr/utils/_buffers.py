@@ -12,9 +12,12 @@ class GrowingArray:
         self._array, self._n = None, 0
 
     def append(self, part):
-        """Append along the first axis."""
+        """Append along the first axis; dtypes are promoted as by `numpy.concatenate`."""
         if self._array is None:
             self._array = np.empty((0, *part.shape[1:]), dtype=part.dtype)
+        if part.dtype != self._array.dtype:
+            dtype = np.result_type(part.dtype, self._array.dtype)
+            self._array = self._array[: self._n].astype(dtype)
         n = self._n + len(part)
         if n > len(self._array):
             self._resize(max(n, int(_GROWTH * self._n)))

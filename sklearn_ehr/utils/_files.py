@@ -1,15 +1,15 @@
-"""Folders that one process uses at a time, and whose entries last."""
+"""Locks of processes, and files that survive a crash."""
 
 import os
 from contextlib import contextmanager
 
 
 @contextmanager
-def locked(folder, name, *, in_use, extra):
-    """A folder, made if needed, that only this process uses; the lock ends with the process.
+def locked(path, name, *, in_use, extra):
+    """Hold a lock, which ends with the process, and whose file is made with its folder if needed.
 
-    `name` is that of the parameter that names it, and `extra` installs what this needs. Raises
-    ValueError with the message `in_use` if another process uses the folder.
+    `name` is that of the parameter that asks for it, and `extra` installs what this needs. Raises
+    ValueError with the message `in_use` if another process holds the lock.
     """
     try:
         from filelock import FileLock, Timeout
@@ -17,9 +17,9 @@ def locked(folder, name, *, in_use, extra):
         raise ImportError(
             f"{name} needs filelock, which is not installed: pip install sklearn_ehr[{extra}]."
         ) from error
-    lock = FileLock(folder / "lock", timeout=0)
+    lock = FileLock(path, timeout=0)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
         raise ValueError(in_use) from None
@@ -27,7 +27,7 @@ def locked(folder, name, *, in_use, extra):
         raise OSError(
             error.errno,
             f"{name} must be a directory that can be written ({error.strerror})",
-            str(folder),
+            str(path.parent),
         ) from error
     try:
         yield
@@ -36,7 +36,7 @@ def locked(folder, name, *, in_use, extra):
 
 
 def sync_folder(folder):
-    """Have the names of a folder's files on the disk; Windows has no way to ask for that."""
+    """Flush a folder's entries to disk; Windows has no way to ask for that."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)

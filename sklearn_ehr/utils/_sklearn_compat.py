@@ -23,6 +23,7 @@ __all__ = [
     "check_sample_weight",
     "effective_n_threads",
     "fit_context",
+    "has_callbacks",
     "output_config",
     "safe_indexing",
     "start_callbacks",
@@ -60,6 +61,11 @@ class _NoContext:
 
     def call_on_fit_task_end(self, **kwargs):
         return False
+
+
+def has_callbacks(estimator):
+    """Whether callbacks of scikit-learn watch an estimator."""
+    return bool(vars(estimator).get("_skl_callbacks"))
 
 
 def start_callbacks(estimator, max_subtasks=0):

@@ -79,6 +79,7 @@ class VisitSequences(SampleIndexing):
     """
 
     _way_out = "Call to_padded() for padded arrays."
+    _folder = None
 
     def __init__(
         self,
@@ -108,7 +109,6 @@ class VisitSequences(SampleIndexing):
         self.feature_names = feature_names
         self.vocabulary = vocabulary
         self.earlier = earlier
-        self._folder = None
 
     def __len__(self):
         return len(self.sample_offsets) - 1
@@ -356,6 +356,10 @@ class VisitSequences(SampleIndexing):
             version.
         """
         return open_sequences(cls, directory, verify=verify)
+
+    def __setattr__(self, name, value):
+        # What is changed is no longer what is on disk.
+        vars(self).update({"_folder": None, name: value})
 
     def __copy__(self):
         return self._replace()

@@ -160,6 +160,8 @@ class VisitSequenceTransformer(CodeTransformer):
         -------
         self : VisitSequenceTransformer
         """
+        if transform not in ("default", "pandas", "polars", None):
+            raise ValueError(f"transform={transform!r} is not a library that is known.")
         return self
 
 
@@ -290,12 +292,7 @@ class CodeCountVectorizer(CodeTransformer):
             visit ids or values, or numeric times seem to be in another unit.
         """
         check_is_fitted(self)
-        container = output_config("transform", self)["dense"]
-        if self.sparse_output and container != "default":
-            raise ValueError(
-                f"set_output(transform={container!r}) needs a dense array. Set "
-                f"sparse_output=False, or set_output(transform='default') for this step."
-            )
+        container = self._container()
         cohort = as_cohort(X)
         tokenise = self._make_tokeniser(cohort)
         features = self._feature_encoder(cohort)
@@ -354,7 +351,18 @@ class CodeCountVectorizer(CodeTransformer):
             names.append(name)
         return np.array(names, dtype=object)
 
+    def _container(self):
+        """Library of the frame for the counts, or "default"; raises for sparse counts."""
+        container = output_config("transform", self)["dense"]
+        if self.sparse_output and container != "default":
+            raise ValueError(
+                f"set_output(transform={container!r}) needs a dense array. Set "
+                f"sparse_output=False, or set_output(transform='default') for this step."
+            )
+        return container
+
     def _check_fit(self, cohort):
+        self._container()
         valid = all(
             isinstance(k, Integral) and not isinstance(k, bool) and k >= 1 for k in self.last_visits
         )

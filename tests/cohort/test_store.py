@@ -60,7 +60,8 @@ def store(files, tmp_path, small_parts):
 
 
 def entries(folder):
-    return sorted(path.name for path in folder.iterdir())
+    """What is in a folder, but for the empty file of a lock."""
+    return sorted(path.name for path in folder.iterdir() if path.name != ".store.lock")
 
 
 def assert_same_events(ours, theirs):
@@ -287,6 +288,47 @@ def test_paths_may_hold_any_character(kind, tmp_path, small_parts):
     assert_same_events(EventTable(events), EventTable(EVENTS))
 
 
+def test_identifiers_that_files_would_round_are_refused(tmp_path):
+    import duckdb
+
+    connection = duckdb.connect()
+    connection.from_arrow(EVENTS).create("events")
+    for number in (1, 2**60):
+        change = f"SELECT * REPLACE ({number}::HUGEINT + patient_id AS patient_id) FROM events"
+        relation = connection.sql(change)
+        with pytest.raises(TypeError, match=r"'patient_id' is of the type .* Cast it to BIGINT"):
+            EventTable(relation, directory=tmp_path / "store")
+    assert entries(tmp_path) == []
+
+
+def test_cells_of_files_of_several_types_are_not_printed(tmp_path):
+    events = EVENTS.to_pandas()
+    events.to_parquet(tmp_path / "0.parquet")
+    events = pd.concat([events] * 10)
+    events.assign(patient_id="SECRET").to_parquet(tmp_path / "1.parquet")
+    for options in ({}, {"directory": tmp_path / "store"}):
+        with pytest.raises((RuntimeError, ValueError, TypeError)) as caught:
+            EventTable(tmp_path, **options)
+        assert "SECRET" not in str(caught.value)
+
+
+def test_files_of_several_zones_or_columns_are_refused(tmp_path):
+    events = EVENTS.to_pandas()
+    for number, zone in enumerate(["Europe/Berlin", "Asia/Tokyo"]):
+        zoned = events.assign(time=events["time"].dt.tz_localize(zone))
+        zoned.to_parquet(tmp_path / f"{number}.parquet")
+    with pytest.raises(ValueError, match=r"several zones \(Asia/Tokyo, Europe/Berlin\)"):
+        EventTable(tmp_path)
+    zoned.drop(columns="value").to_parquet(tmp_path / "0.parquet")
+    with pytest.raises(ValueError, match="files with different columns"):
+        EventTable(tmp_path)
+
+
+def test_stores_are_not_taken_for_events(store):
+    with pytest.raises(ValueError, match=r"is a store on disk: open it with EventTable.open"):
+        EventTable(store)
+
+
 def test_directory_is_a_path(tmp_path):
     with pytest.raises(TypeError, match="directory must be a path, got 3"):
         EventTable(EVENTS, directory=3)
@@ -294,7 +336,7 @@ def test_directory_is_a_path(tmp_path):
 
 def test_ids_other_than_texts_numbers_and_times_are_refused(tmp_path):
     events = EVENTS.to_pandas().assign(code=pd.Series([b"bytes"] * 600, dtype=object))
-    with pytest.raises(TypeError, match=r"codes are other objects. Convert them with .astype"):
+    with pytest.raises(TypeError, match=r"codes are bytes. Convert them with .astype"):
         EventTable(events, directory=tmp_path / "store")
     assert entries(tmp_path) == []
 
@@ -303,21 +345,6 @@ def test_too_little_space_is_told_before_any_event_is_moved(files, tmp_path, mon
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(_parts.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(OSError, match=r"directory needs about 0.0 GiB for 600 events"):
-        EventTable(files, directory=tmp_path / "store")
-    assert entries(tmp_path) == ["events"]
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is full")
-def test_disk_that_becomes_full_leaves_nothing(files, tmp_path, monkeypatch):
-    """Every array is written to a device that is always full."""
-    from sklearn_ehr.utils import _array_folder
-
-    monkeypatch.setattr(
-        _array_folder,
-        "_create",
-        lambda path: open("/dev/full", "wb"),  # noqa: SIM115
-    )
-    with pytest.raises(OSError, match="The disk became full before the store was complete"):
         EventTable(files, directory=tmp_path / "store")
     assert entries(tmp_path) == ["events"]
 
@@ -338,7 +365,7 @@ def small_disk(tmp_path):
 @pytest.mark.parametrize("kind", [parquet, duckdb])
 def test_disk_that_is_really_full_leaves_nothing(kind, n_copies, small_disk, tmp_path, monkeypatch):
     """Too small for the arrays, or even for the files of parts."""
-    monkeypatch.setattr(_parts, "_BYTES_PER_EVENT", 0)
+    monkeypatch.setattr(_parts, "_require_space", lambda *arguments: None)
     events = pa.concat_tables([EVENTS] * n_copies)
     noise = np.random.default_rng(0).normal(size=len(events))
     events = events.set_column(events.column_names.index("value"), "value", pa.array(noise))
@@ -351,7 +378,7 @@ def test_disk_that_is_really_full_leaves_nothing(kind, n_copies, small_disk, tmp
 def test_progress_is_logged(files, tmp_path, small_parts, caplog):
     with caplog.at_level(logging.INFO, logger="sklearn_ehr"):
         EventTable(files, directory=tmp_path / "store")
-    assert "deals 600 events to 6 parts" in caplog.messages[0]
+    assert "splitting 600 events into 6 parts" in caplog.messages[0]
     assert caplog.messages[-1] == "directory: laid out part 6 of 6"
 
 
@@ -406,6 +433,7 @@ def test_killed_builds_leave_nothing_that_opens_and_end_right(number, many_event
             EventTable.open(store)
         assert start_build(files, store).wait() == 0
     assert_same_events(EventTable.open(store, verify=True), EventTable(files))
+    assert store.stat().st_mode & 0o777 == 0o700
     assert entries(tmp_path) == ["store"]
 
 

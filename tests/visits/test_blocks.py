@@ -36,6 +36,9 @@ def make_frames(kind, seed=0):
     events.loc[rng.random(N_EVENTS) < 0.1, "time"] = None
     if kind == "known later":
         events["known_time"] = events["time"] + pd.Timedelta("36h")
+    if kind == "one without id":
+        # Other blocks have visit ids alone, which are integers.
+        events["visit_id"] = events["visit_id"].astype("Int64").mask(events.index == 350)
     samples = pd.DataFrame({"patient_id": rng.integers(0, 40, 60)})
     samples["prediction_time"] = rng.choice(events["time"].dropna().to_numpy(), 60)
     return events, samples
@@ -50,7 +53,7 @@ def all_results(events, samples):
     return cohort.visible_events(), sequences, counts, vocabulary
 
 
-@pytest.mark.parametrize("kind", ["times", "known later", "numbers"])
+@pytest.mark.parametrize("kind", ["times", "known later", "numbers", "one without id"])
 def test_results_do_not_depend_on_blocks(kind, monkeypatch):
     frames = make_frames(kind)
     visible, sequences, counts, vocabulary = all_results(*frames)

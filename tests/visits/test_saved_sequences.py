@@ -43,8 +43,9 @@ def assert_same(ours, theirs):
         assert (own is None) == (other is None)
         if other is not None:
             assert own.dtype == other.dtype
-            assert own.tolist() == other.tolist() if own.dtype == object else True
-            if own.dtype != object:
+            if other.dtype == object:
+                assert own.tolist() == other.tolist()
+            else:
                 np.testing.assert_array_equal(own, other)
     assert ours.vocabulary == theirs.vocabulary
     assert ours.feature_names == theirs.feature_names
@@ -53,8 +54,8 @@ def assert_same(ours, theirs):
         assert_same(ours.earlier, theirs.earlier)
 
 
-def texts():
-    events = pd.DataFrame(
+def few_events():
+    return pd.DataFrame(
         {
             "patient_id": ["a", "a", "b", "b", "é"],
             "visit_id": ["v1", None, "v1", "v2", "ü"],
@@ -63,6 +64,9 @@ def texts():
             "code": list("xyxyz"),
         }
     )
+
+
+def texts():
     samples = pd.DataFrame(
         {
             "patient_id": ["b", "a", "nobody"],
@@ -70,11 +74,18 @@ def texts():
             "age": [50, np.nan, 70],
         }
     )
-    cohort = Cohort(events, samples, features=["age"])
+    cohort = Cohort(few_events(), samples, features=["age"])
     return VisitSequenceTransformer(min_frequency=1).fit_transform(cohort)
 
 
+def numbered():
+    """Visit ids that are integers, but for one that is null."""
+    events = few_events().assign(visit_id=pd.array([5, None, 5, 2**60, 7], dtype="Int64"))
+    return VisitSequenceTransformer(min_frequency=1).fit_transform(Cohort(events))
+
+
 CASES = {
+    "numbered": numbered,
     "simulated": lambda: VisitSequenceTransformer(min_frequency=2).fit_transform(X),
     "cut": lambda: VisitSequenceTransformer(min_frequency=2, max_visits=3).fit_transform(X),
     "texts": texts,
@@ -117,6 +128,9 @@ def test_changed_copy_is_pickled_as_it_is(pair):
     other = copy(ours)
     other.tokens = np.full_like(ours.tokens, 2)
     assert (pickle.loads(pickle.dumps(other)).tokens == 2).all()
+    ours.groups = np.arange(150) + 1000
+    for same in (pickle.loads(pickle.dumps(ours)), deepcopy(ours)):
+        assert same.groups[0] == 1000
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
