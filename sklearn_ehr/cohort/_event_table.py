@@ -107,11 +107,12 @@ class EventTable:
     Notes
     -----
     A table on disk is built in three steps: an engine that holds the events writes the columns that
-    are read to files; DuckDB deals these to parts of whole patients, about four million events
+    are read to files; DuckDB splits these into parts of whole patients, about four million events
     each; and each part is laid out in memory and appended. So its arrays are those of a table in
-    memory. Progress is logged at the level INFO of the logger "sklearn_ehr". Arrays of numbers are
-    mapped from disk, and strings are held in memory. A cohort on such a table, and its subsets, are
-    pickled with the path of the directory and without events.
+    memory. On a cluster, all workers must see the disk of `directory`. Progress is logged at the
+    level INFO of the logger "sklearn_ehr". Arrays of numbers are mapped from disk, and strings are
+    held in memory. A cohort on such a table, and its subsets, are pickled with the path of the
+    directory and without events.
 
     Examples
     --------
