@@ -182,6 +182,36 @@ def test_static_events_known_by_the_hour_leave_dates_dates(tmp_path):
         assert Cohort(frame, samples, null_time="static").resolution == "day"
 
 
+@pytest.mark.parametrize(
+    "dtype", ["category", object, "float64", "int32", "Int64", "uint64", "int64[pyarrow]"]
+)
+def test_ids_of_any_dtype_select_patients(dtype, left, tmp_path):
+    samples = some_samples()
+    samples["patient_id"] = samples["patient_id"].astype(dtype)
+    Cohort(polars_lazy(EVENTS, tmp_path), samples)
+    assert 0 < left[0].num_rows < len(EVENTS) / 2
+
+
+def test_one_column_may_play_two_roles(tmp_path):
+    samples = some_samples()
+    for kind in (polars_lazy, duckdb):
+        ours = Cohort(kind(EVENTS, tmp_path), samples, known_time="time")
+        theirs = Cohort(EVENTS, samples, known_time="time")
+        pd.testing.assert_frame_equal(ours.visible_events(), theirs.visible_events())
+
+
+def test_interrupts_of_an_engine_are_interrupts():
+    with pytest.raises(KeyboardInterrupt), _any_frame.errors_of_engine("events"):
+        raise RuntimeError("Query interrupted")
+
+
+def test_dictionaries_with_nulls_and_repeats_are_read():
+    values = pa.array(["a", None, "a", "b"])
+    code = pa.DictionaryArray.from_arrays(pa.array([0, 2, 3]), values)
+    events = pa.table({"patient_id": [1, 1, 2], "time": [1, 2, 3], "code": code})
+    assert EventTable(events).codes.tolist() == ["a", "b"]
+
+
 def test_table_of_the_user_is_not_taken_for_the_patients(tmp_path):
     connection = pytest.importorskip("duckdb").connect()
     connection.from_arrow(EVENTS).create("events")

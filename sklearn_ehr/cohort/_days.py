@@ -1,5 +1,7 @@
 """Calendar days and midnights of datetimes, in the time zone of their column."""
 
+from datetime import timedelta, timezone
+
 import numpy as np
 import pandas as pd
 
@@ -88,3 +90,27 @@ def is_midnight(values, zone):
 def end_of_day(values, zone):
     """Midnight at the end of the day of each datetime, the later one if there are two."""
     return midnights(day_of(values, zone) + _DAY, zone)[1]
+
+
+def text_of_zone(zone):
+    """A time zone as text: its name, or the seconds that it is ahead of UTC; None as it is."""
+    if zone is None:
+        return None
+    name = getattr(zone, "key", None) or getattr(zone, "zone", None)
+    if name is None and (offset := zone.utcoffset(None)) is not None:
+        name = f"{offset.total_seconds():+} s"
+    if name is None:
+        raise TypeError(
+            f"A store on disk holds times of a zone with a name, or with a fixed offset, and these "
+            f"are of a {type(zone).__name__}. Convert them, such as with .dt.tz_convert('UTC')."
+        )
+    return name
+
+
+def zone_of_text(text):
+    """The time zone that `text_of_zone` has written."""
+    if text is None:
+        return None
+    if text.endswith(" s"):
+        return timezone(timedelta(seconds=float(text.removesuffix(" s"))))
+    return pd.DatetimeTZDtype("us", text).tz

@@ -37,6 +37,7 @@ def hold_dates_only(events, table, null_time):
     if not is_frame(events) or not is_lazy(events):
         return True
     names = [table.columns[role] for role in ("time", "known_time") if table.columns[role]]
+    names = list(dict.fromkeys(names))
     # Those without a time are static, whenever they were known, or dropped.
     source = (
         as_narwhals(events).select(names).drop_nulls(names if null_time == "drop" else names[0])

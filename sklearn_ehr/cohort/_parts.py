@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from os import PathLike, cpu_count
 
+import narwhals.stable.v2 as nw
 import numpy as np
 
 from ..utils import (
@@ -38,13 +39,15 @@ class DealtEvents:
     """Events in folders of parquet files, each with all events of some patients.
 
     The folders are in the order of patients. `columns` has the name of the column for each role,
-    `codes` the distinct codes, ascending, and `types` the Arrow type of each column of times.
+    `codes` the distinct codes, ascending, `types` the Arrow type of each column of times, and
+    `n_events` the number of events that are kept.
     """
 
     columns: dict
     codes: np.ndarray
     types: dict
     folders: list
+    n_events: int
 
     def parts(self):
         """Columns of each part, as `read_columns` returns them; the files are removed."""
@@ -88,6 +91,11 @@ def deal_events(events, names, null_time, scratch, check):
         schema = source.head(0).collect("pyarrow").to_native().schema
     schema = {role: schema.field(name).type for role, name in used.items()}
     _check_types(schema, used)
+    if "visit_id" in used and isinstance(source.collect_schema()[used["visit_id"]], nw.Enum):
+        raise TypeError(
+            f"Column {used['visit_id']!r} has categories in an order of their own, which parquet "
+            f"files do not hold. Cast it to strings, or to integers in that order."
+        )
     connection = _connect(scratch)
     files = _files_of(events, source, scratch)
     with errors_of_engine("events"):
@@ -102,7 +110,8 @@ def deal_events(events, names, null_time, scratch, check):
     with errors_of_engine("events"):
         codes = _distinct_codes(relation, used, null_time)
         folders = _deal(connection, relation, facts["n"], scratch)
-    return DealtEvents(columns, codes, types, folders)
+    n_events = facts["n_kept" if null_time == "drop" else "n"]
+    return DealtEvents(columns, codes, types, folders, n_events)
 
 
 def _check_types(schema, used):

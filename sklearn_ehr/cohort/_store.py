@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ..utils import is_lazy, new_folder, open_folder, shown
+from ._days import text_of_zone, zone_of_text
 from ._layout import read_columns, refuse_none_left
 from ._parts import deal_events
 
@@ -25,18 +26,33 @@ def write_store(directory, events, names, null_time, lay_out):
     with new_folder(directory) as writer:
         if isinstance(events, str | PathLike) or is_lazy(events):
             dealt = deal_events(
-                events, names, null_time, writer.scratch, lambda columns: lay_out(columns, "drop")
+                events, names, null_time, writer.scratch, lambda head: _check(lay_out(head, "drop"))
             )
             parts = (lay_out(columns, null_time) for columns in dealt.parts())
-            _write(writer, parts, dealt.codes)
+            n_written = _write(writer, parts, dealt.codes)
+            if n_written != dealt.n_events:
+                raise RuntimeError(
+                    f"{n_written} of {dealt.n_events} events were laid out: they changed while the "
+                    f"store was built. Build it again."
+                )
         else:
             table = lay_out(read_columns(events, names), null_time)
             refuse_none_left(len(table), table.columns["time"])
+            _check(table)
             _write(writer, [table], table.codes)
 
 
+def _check(table):
+    """Raise for what a store cannot hold."""
+    for zone in (table.zone, table.known_zone):
+        text_of_zone(zone)
+
+
 def _write(writer, parts, codes):
-    """Write parts of a table, in the order of their patients, as one; `codes` are those of all."""
+    """Write parts of a table, in the order of their patients, as one; return its number of events.
+
+    `codes` are those of all parts.
+    """
     rank, n_events, n_visit_ids, facts = pd.Index(codes), 0, 0, {}
     writer.append("patient_offsets", np.zeros(1, dtype=np.int64))
     for part in parts:
@@ -63,11 +79,12 @@ def _write(writer, parts, codes):
     writer.append_ids("codes", codes)
     attributes = {
         "columns": part.columns,
-        "zone": None if part.zone is None else str(part.zone),
-        "known_zone": None if part.known_zone is None else str(part.known_zone),
+        "zone": text_of_zone(part.zone),
+        "known_zone": text_of_zone(part.known_zone),
         "facts": facts,
     }
     writer.finish(_KIND, attributes)
+    return n_events
 
 
 def _joined(facts, part):
@@ -98,10 +115,7 @@ def open_store(directory, store_id=None, verify=False):
     attributes |= {name: folder.ids(name) for name in _IDS}
     if "known_ascending" in folder:
         attributes["known_ascending"] = folder.array("known_ascending")
-    zones = {
-        name: None if about[name] is None else pd.DatetimeTZDtype("us", about[name]).tz
-        for name in ("zone", "known_zone")
-    }
+    zones = {name: zone_of_text(about[name]) for name in ("zone", "known_zone")}
     return {
         "directory": folder.directory,
         "_store_id": folder.id,

@@ -90,7 +90,7 @@ def make_visit_labels(X, labels, *, label="label", visit_id="visit_id", visits="
     sequences = group_events(X, visits)
     row = _match_visits(X, sequences, keys)
     # Position -1, which no row has, becomes null.
-    found = [column.reset_index(drop=True).reindex(row).to_numpy() for column in columns]
+    found = [_as_array(column.reset_index(drop=True).reindex(row)) for column in columns]
     return _split_dated(sequences, np.stack(found, axis=1) if is_several else found[0])
 
 
@@ -213,6 +213,13 @@ def _match_visits(X, sequences, keys):
             f"{len(keys)} rows, {len(sample)} visits). Check that both use the same ids."
         )
     return row
+
+
+def _as_array(column):
+    """Values of a Series; NaN where null, whatever its library has there."""
+    if isinstance(column.dtype, pd.ArrowDtype) and key_kind(column) == "string":
+        return column.to_numpy(object, na_value=np.nan)
+    return column.to_numpy()
 
 
 def _groups_of_codes(codes, seen, groups):

@@ -48,6 +48,8 @@ def errors_of_engine(name):
     try:
         yield
     except Exception as error:
+        if "interrupt" in f"{type(error).__name__} {error}".lower():
+            raise KeyboardInterrupt from None
         if "no space left" in str(error).lower():
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
         raise RuntimeError(
@@ -76,12 +78,18 @@ def read_frame(frame, name, columns=None):
     import_arrow(f"A frame of {type(frame).__module__.partition('.')[0]}")
     source = as_narwhals(frame)
     names = column_names(frame) if columns is None else list(dict.fromkeys(columns))
-    source = source.select(names)
-    if isinstance(source, nw.LazyFrame):
-        with errors_of_engine(name):
+    schema, source = source.collect_schema(), source.select(names)
+    with errors_of_engine(name):
+        if isinstance(source, nw.LazyFrame):
             source = source.collect("pyarrow")
-    # That of Dask may come with its index.
-    return from_arrow(source.to_arrow().select(names))
+        # That of Dask may come with its index.
+        table = source.to_arrow().select(names)
+    frame = from_arrow(table)
+    for column, dtype in schema.items():
+        # Arrow does not always keep that these categories have an order.
+        if column in frame.columns and isinstance(dtype, nw.Enum):
+            frame[column] = frame[column].cat.set_categories(dtype.categories, ordered=True)
+    return frame
 
 
 def select_rows(frame, column, ids):
@@ -92,7 +100,9 @@ def select_rows(frame, column, ids):
     """
     source = as_narwhals(frame)
     dtype = source.collect_schema()[column]
-    ids = ids.dropna().drop_duplicates()
+    ids = pd.Series(np.asarray(ids.dropna().unique())).infer_objects()
+    if ids.dtype.kind == "f" and (ids % 1 == 0).all() and (ids.abs() < 2**53).all():
+        ids = ids.astype(np.int64)
     if dtype == nw.String and key_kind(ids) == "string":
         arrow_type = "string"
     elif str(dtype) in _INTEGERS and pd.api.types.is_integer_dtype(ids.dtype):
@@ -101,7 +111,11 @@ def select_rows(frame, column, ids):
         ids = ids[ids.between(limits.min, limits.max)]
     else:
         return frame
-    wanted = _ids_in(source, ids, column, arrow_type).select(nw.col(column).cast(dtype))
+    try:
+        wanted = _ids_in(source, ids, column, arrow_type).select(nw.col(column).cast(dtype))
+    except UnicodeError:
+        # Ids that are no valid Unicode are told when they are matched.
+        return frame
     return source.join(wanted, on=column, how="semi").to_native()
 
 

@@ -20,6 +20,7 @@ from ._frames import shown
 
 _MANIFEST = "manifest.json"
 _FORMAT = 1
+_KEYS = {"kind", "format", "id", "attributes", "arrays"}
 _BYTES_PER_BLOCK = 2**24
 
 
@@ -108,7 +109,12 @@ class _ArrayFile:
         self._file.seek(0, os.SEEK_END)
         n_bytes = self._file.tell()
         _flush(self._file)
-        return {"shape": [self._n, *self._shape], "n_bytes": n_bytes, "crc32": self._crc32}
+        return {
+            "dtype": self._dtype.str,
+            "shape": [self._n, *self._shape],
+            "n_bytes": n_bytes,
+            "crc32": self._crc32,
+        }
 
     def _write_header(self):
         shape = (self._n, *self._shape)
@@ -134,17 +140,17 @@ class ArrayFolder:
         """An array, mapped read-only; None if the folder does not have it."""
         if name not in self._arrays:
             return None
+        # The manifest has a checksum, so it is believed, and not the header of the file.
+        facts = self._arrays[name]
+        dtype, shape = np.dtype(facts["dtype"]), facts["shape"]
+        if not prod(shape):
+            # Nothing cannot be mapped.
+            return np.empty(shape, dtype)
+        offset = facts["n_bytes"] - prod(shape) * dtype.itemsize
         with (self.directory / f"{name}.npy").open("rb") as file:
-            npy.read_magic(file)
-            shape, _, dtype = npy.read_array_header_1_0(file)
-            if list(shape) != self._arrays[name]["shape"]:
-                _refuse_torn(self.directory, f"{name}.npy is not as long as it was")
-            if not prod(shape):
-                # Nothing cannot be mapped.
-                return np.empty(shape, dtype)
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            self._maps.append(mapped)
-            return np.frombuffer(mapped, dtype, offset=file.tell()).reshape(shape)
+        self._maps.append(mapped)
+        return np.frombuffer(mapped, dtype, offset=offset).reshape(shape)
 
     def release(self):
         """Let the system take back the pages of mapped arrays, which it reads again when needed.
@@ -234,8 +240,8 @@ def _full_disk(directory, number):
 
 
 def _refuse_existing(directory):
-    """Raise if a new folder would replace what is there."""
-    if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
+    """Raise if there is anything where a new folder is to be."""
+    if not os.path.lexists(directory):
         return
     if (directory / _MANIFEST).exists():
         raise ValueError(
@@ -243,7 +249,8 @@ def _refuse_existing(directory):
             f"remove it first."
         )
     raise ValueError(
-        f"directory={shown(str(directory))} exists and is not empty. Choose a new directory."
+        f"directory={shown(str(directory))} exists already. Choose a directory that does not exist "
+        f"yet, such as a new one in it."
     )
 
 
@@ -289,10 +296,11 @@ def _read_manifest(directory):
         sealed = json.loads((directory / _MANIFEST).read_text(encoding="utf-8"))
         text = sealed["content"]
         is_whole = zlib.crc32(text.encode()) == sealed["crc32"]
-        content = json.loads(text) if is_whole else None
+        content = json.loads(text) if is_whole else {}
+        is_whole = is_whole and content.keys() >= _KEYS
     except (ValueError, KeyError, TypeError, AttributeError):
-        content = None
-    if content is None:
+        is_whole = False
+    if not is_whole:
         _refuse_torn(directory, f"{_MANIFEST} is not as it was written")
     if content["format"] != _FORMAT:
         raise ValueError(

@@ -41,5 +41,9 @@ def _from_arrow(column):
     if (of_numpy and is_exact) or pa.types.is_timestamp(column.type):
         return column.to_pandas()
     if pa.types.is_dictionary(kind):
-        return column.to_pandas()
+        try:
+            return column.to_pandas()
+        except ValueError:
+            # A value is null, or there more than once.
+            column = column.cast(kind.value_type)
     return pd.Series(column, dtype=pd.ArrowDtype(column.type))

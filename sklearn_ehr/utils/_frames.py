@@ -135,6 +135,9 @@ def readable(column):
     if not isinstance(column.dtype, pd.ArrowDtype):
         return column
     name = str(column.dtype)
+    if getattr(column.dtype.pyarrow_dtype, "ordered", False):
+        # These categories have an order of their own, which only those of pandas keep.
+        return _from_ordered(column)
     if name.endswith("_view[pyarrow]") and not name.startswith("list"):
         return _without_view(column, name)
     try:
@@ -145,6 +148,12 @@ def readable(column):
             f"pandas cannot read. Cast it to a plain type first."
         ) from None
     return column
+
+
+def _from_ordered(column):
+    import pyarrow as pa
+
+    return pa.array(column.array).to_pandas().set_axis(column.index).rename(column.name)
 
 
 def _without_view(column, name):

@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 import zlib
+from datetime import timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -30,7 +32,7 @@ from sklearn_ehr import (
     VisitSequenceTransformer,
     make_samples,
 )
-from sklearn_ehr.cohort import _parts
+from sklearn_ehr.cohort import _parts, _store
 
 for package in ("duckdb", "filelock"):
     pytest.importorskip(package, reason=f"{package} comes with the extra store")
@@ -121,6 +123,56 @@ def test_times_of_every_kind_stay_as_they_are(time, tmp_path, small_parts):
         assert (ours.time.dtype.kind == "M") == (time.dtype.kind == "M")
 
 
+def minutes_ahead(minutes, *name):
+    return timezone(timedelta(minutes=minutes), *name)
+
+
+@pytest.mark.parametrize(
+    "zone", ["Asia/Tokyo", "UTC", minutes_ahead(60, "CET"), minutes_ahead(-90.1), minutes_ahead(0)]
+)
+def test_zones_with_a_name_or_an_offset_are_kept(zone, tmp_path):
+    events = EVENTS.to_pandas()
+    events["time"] = events["time"].dt.tz_localize(zone)
+    table = EventTable(events, directory=tmp_path / "store")
+    moment = pd.Timestamp("2020-07-01", tz="UTC")
+    assert moment.tz_convert(table.zone).utcoffset() == moment.tz_convert(zone).utcoffset()
+
+
+def test_other_zones_are_refused(tmp_path):
+    rule = pytest.importorskip("dateutil.tz").tzrange("EST", -18000, "EDT", -14400)
+    table = EventTable(EVENTS)
+    with pytest.raises(TypeError, match="zone with a name, or with a fixed offset"):
+        _store._check(SimpleNamespace(**vars(table) | {"zone": rule}))
+
+
+def in_order(kind):
+    """Events of one patient whose visit ids have categories in an order of their own."""
+    pl = pytest.importorskip("polars")
+    order = ["z", "y", "x"]
+    events = {"patient_id": [1, 1, 1], "visit_id": order, "code": ["a"] * 3, "time": [0] * 3}
+    if kind == "pandas":
+        return pd.DataFrame(events | {"visit_id": pd.Categorical(order, order, ordered=True)})
+    if kind == "arrow-backed":
+        ids = pa.DictionaryArray.from_arrays(pa.array([0, 1, 2]), pa.array(order), ordered=True)
+        return pd.DataFrame(events | {"visit_id": pd.Series(ids, dtype=pd.ArrowDtype(ids.type))})
+    frame = pl.DataFrame(events).with_columns(pl.col("visit_id").cast(pl.Enum(order)))
+    return frame if kind == "polars" else frame.lazy()
+
+
+@pytest.mark.parametrize("kind", ["pandas", "arrow-backed", "polars", "lazy"])
+@pytest.mark.parametrize("time_column", ["time", None])
+def test_order_of_categories_is_that_of_visits(kind, time_column):
+    cohort = Cohort(EventTable(in_order(kind), time=time_column))
+    sequences = VisitSequenceTransformer(min_frequency=1).fit_transform(cohort)
+    assert sequences.visit_ids.tolist() == ["z", "y", "x"]
+
+
+def test_order_of_categories_that_files_lose_is_refused(tmp_path):
+    with pytest.raises(TypeError, match="categories in an order of their own"):
+        EventTable(in_order("lazy"), directory=tmp_path / "store")
+    assert entries(tmp_path) == []
+
+
 def test_time_zone_of_files_is_that_which_they_were_written_with(tmp_path):
     events = EVENTS.to_pandas()
     events["time"] = events["time"].dt.tz_localize("Asia/Tokyo")
@@ -186,11 +238,16 @@ def test_pickle_of_a_moved_store_says_so(store, tmp_path):
 def test_existing_directories_are_never_replaced(store, files, tmp_path):
     with pytest.raises(ValueError, match=r"holds a store already. Open it with .open"):
         EventTable(files, directory=store)
-    with pytest.raises(ValueError, match="exists and is not empty"):
+    with pytest.raises(ValueError, match="exists already"):
         EventTable(files, directory=files)
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match="exists and is not empty"):
+    with pytest.raises(ValueError, match="exists already"):
         EventTable(files, directory=tmp_path / "file")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for there in ("empty", "link"):
+        with pytest.raises(ValueError, match="exists already"):
+            EventTable(files, directory=tmp_path / there)
     assert len(EventTable(files, directory=str(tmp_path / "new" / "deep"))) == len(EVENTS)
 
 
@@ -212,9 +269,10 @@ def cut_manifest(store):
     path.write_text(path.read_text()[:-20])
 
 
-def change_manifest(store, **changes):
+def change_manifest(store, drop=None, **changes):
     path = store / "manifest.json"
     content = json.loads(json.loads(path.read_text())["content"]) | changes
+    content.pop(drop, None)
     text = json.dumps(content)
     path.write_text(json.dumps({"crc32": zlib.crc32(text.encode()), "content": text}))
 
@@ -228,6 +286,7 @@ def change_manifest(store, **changes):
         (cut_manifest, "not intact: manifest.json is not as it was written"),
         (lambda s: (s / "manifest.json").write_text("[]"), "manifest.json is not as it was"),
         (lambda s: (s / "manifest.json").write_bytes(b"\xff\x00"), "manifest.json is not as it"),
+        (lambda s: change_manifest(s, drop="arrays"), "manifest.json is not as it was"),
         (lambda s: change_manifest(s, format=99), "has the format 99, but this version"),
         (lambda s: change_manifest(s, kind="other"), "holds 'other', not"),
         (shutil.rmtree, "There is no directory"),
@@ -385,7 +444,7 @@ def test_progress_is_logged(files, tmp_path, small_parts, caplog):
 BUILD = """
 import sys
 from sklearn_ehr import EventTable
-from sklearn_ehr.cohort import _parts
+from sklearn_ehr.cohort import _parts, _store
 
 _parts._EVENTS_PER_PART = 2000
 print("begins", flush=True)
