@@ -25,6 +25,8 @@ from ._times import refuse_rounding
 _EVENTS_PER_PART = 2**22
 _MOST_PARTS = 1000
 _MOST_THREADS = 8
+# As many as DuckDB writes by default.
+_ROWS_PER_GROUP = 122_880
 _SAMPLE = 100_000
 _ROWS_TO_CHECK = 1000
 # Of the arrays of a store; the parts, which become fewer as the arrays grow, are about as large.
@@ -242,8 +244,10 @@ def _deal(connection, relation, n_events, scratch):
     number = _number_of_part(bounds, 0, len(bounds) + 1).alias("part")
     dealt = relation.project(StarExpression(), number)
     _log.info("directory: splitting %d events into %d parts", n_events, len(bounds) + 1)
-    options = {"partition_by": ["part"], "compression": "lz4"}
-    with errors_of_engine("events"), ThreadPoolExecutor(1) as thread:
+    # DuckDB holds a group of rows of every part: all of them together, about as many as a part.
+    n_rows = int(np.clip(_EVENTS_PER_PART // (len(bounds) + 1), 2048, _ROWS_PER_GROUP))
+    options = {"partition_by": ["part"], "compression": "lz4", "row_group_size": n_rows}
+    with ThreadPoolExecutor(1) as thread:
         writing = thread.submit(dealt.write_parquet, str(folder), **options)
         try:
             while wait([writing], _SECONDS_BETWEEN_MESSAGES).not_done:
