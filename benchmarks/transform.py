@@ -67,6 +67,7 @@ def with_pandas(events):
 
 WAYS = {
     "ours": (lambda events: events, with_sklearn_ehr),
+    "ours, of polars": (as_polars, with_sklearn_ehr),
     "polars": (as_polars, with_polars),
     "polars, texts": (as_polars, with_polars_texts),
 }
@@ -105,6 +106,13 @@ def compare_frames(report, events, path, n_rounds, n_processes):
             theirs / ours,
             bar,
         )
+    report.add(
+        "events in polars, against events in pandas",
+        f"{seconds['ours, of polars']:.2f} s",
+        f"{ours:.2f} s",
+        seconds["ours, of polars"] / ours,
+        "<= 1",
+    )
     in_order = events.sort_values(["patient_id", "time", "code"], ignore_index=True)
     seconds = medians_in_turn(
         {

@@ -31,7 +31,7 @@ def others():
 
 def test_transform(load, others):
     report = load("transform").main(n_patients=200, growth=(100, 200), n_rounds=1, n_processes=1)
-    assert len(report.rows) == 8
+    assert len(report.rows) == 9
 
 
 def test_cohort(load):
