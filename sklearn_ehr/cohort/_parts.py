@@ -5,6 +5,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from os import PathLike, cpu_count
+from time import perf_counter
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -249,9 +250,12 @@ def _deal(connection, relation, n_events, scratch):
     options = {"partition_by": ["part"], "compression": "lz4", "row_group_size": n_rows}
     with ThreadPoolExecutor(1) as thread:
         writing = thread.submit(dealt.write_parquet, str(folder), **options)
+        start = perf_counter()
         try:
             while wait([writing], _SECONDS_BETWEEN_MESSAGES).not_done:
-                _log.info("directory: split %.0f %% of the events", connection.query_progress())
+                n_bytes = sum(file.stat().st_size for file in folder.rglob("*.parquet"))
+                message = "directory: splitting for %.0f s, %.1f GiB"
+                _log.info(message, perf_counter() - start, n_bytes / 2**30)
         except BaseException:
             connection.interrupt()
             raise

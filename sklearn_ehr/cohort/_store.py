@@ -29,12 +29,8 @@ def write_store(directory, events, names, null_time, lay_out):
                 events, names, null_time, writer.scratch, lambda head: _check(lay_out(head, "drop"))
             )
             parts = (lay_out(columns, null_time) for columns in dealt.parts())
-            n_written = _write(writer, parts, dealt.codes)
-            if n_written != dealt.n_events:
-                raise RuntimeError(
-                    f"{n_written} of {dealt.n_events} events were laid out: they changed while the "
-                    f"store was built. Build it again."
-                )
+            if _write(writer, parts, dealt.codes) != dealt.n_events:
+                _refuse_changed_events()
         else:
             table = lay_out(read_columns(events, names), null_time)
             refuse_none_left(len(table), table.columns["time"])
@@ -48,6 +44,10 @@ def _check(table):
         text_of_zone(zone)
 
 
+def _refuse_changed_events():
+    raise RuntimeError("events changed while the store was built. Build it again.")
+
+
 def _write(writer, parts, codes):
     """Write parts of a table, in the order of their patients, as one; return its number of events.
 
@@ -56,10 +56,13 @@ def _write(writer, parts, codes):
     rank, n_events, n_visit_ids, facts = pd.Index(codes), 0, 0, {}
     writer.append("patient_offsets", np.zeros(1, dtype=np.int64))
     for part in parts:
+        position = rank.get_indexer(part.codes).astype(np.int32)
+        if (position < 0).any():
+            _refuse_changed_events()
         arrays = {
             "patient_offsets": part.patient_offsets[1:] + n_events,
             "dated_starts": part.dated_starts + n_events,
-            "code": rank.get_indexer(part.codes).astype(np.int32)[part.code],
+            "code": position[part.code],
             "time": part.time,
             "known_time": part.known_time,
             "value": part.value,

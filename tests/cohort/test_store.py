@@ -94,6 +94,15 @@ def test_parts_make_the_table_of_all_events(tables, null_time, size, tmp_path, m
     assert entries(tmp_path) == ["part-0.parquet", "part-1.parquet", "part-2.parquet", "store"]
 
 
+def test_visit_ids_that_are_null_in_whole_parts(tmp_path, small_parts):
+    events = EVENTS.to_pandas()
+    ids = events["visit_id"].astype("Int64")
+    events["visit_id"] = ids.mask((events["patient_id"] < 1030) | (events["patient_id"] % 7 == 0))
+    table = pa.Table.from_pandas(events, preserve_index=False)
+    ours = EventTable(parquet(table, tmp_path), directory=tmp_path / "store")
+    assert_same_events(ours, EventTable(table))
+
+
 @pytest.mark.parametrize(
     "time",
     [
