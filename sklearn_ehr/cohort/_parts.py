@@ -253,9 +253,7 @@ def _deal(connection, relation, n_events, scratch):
         start = perf_counter()
         try:
             while wait([writing], _SECONDS_BETWEEN_MESSAGES).not_done:
-                n_bytes = sum(file.stat().st_size for file in folder.rglob("*.parquet"))
-                message = "directory: splitting for %.0f s, %.1f GiB"
-                _log.info(message, perf_counter() - start, n_bytes / 2**30)
+                _log.info("directory: splitting since %.0f s", perf_counter() - start)
         except BaseException:
             connection.interrupt()
             raise
