@@ -26,8 +26,9 @@ from ._times import refuse_rounding
 _EVENTS_PER_PART = 2**22
 _MOST_PARTS = 1000
 _MOST_THREADS = 8
-# As many as DuckDB writes by default.
-_ROWS_PER_GROUP = 122_880
+_MEGABYTES = 400
+_MEGABYTES_PER_THREAD = 200
+_MEGABYTES_PER_PART = 8
 _SAMPLE = 100_000
 _ROWS_TO_CHECK = 1000
 # Of the arrays of a store; the parts, which become fewer as the arrays grow, are about as large.
@@ -146,16 +147,24 @@ def _connect(scratch):
     import duckdb
 
     connection = duckdb.connect()
-    n_threads = min(cpu_count() or 1, _MOST_THREADS)
     for setting, value in {
-        "threads": n_threads,
-        "memory_limit": f"{400 + 200 * n_threads}MB",
+        "threads": _n_threads(),
+        "memory_limit": f"{_megabytes(0)}MB",
         "temp_directory": str(scratch / "duckdb"),
         "preserve_insertion_order": False,
         "partitioned_write_max_open_files": _MOST_PARTS,
     }.items():
         connection.execute(f"SET {setting} = $value", {"value": value})
     return connection
+
+
+def _n_threads():
+    return min(cpu_count() or 1, _MOST_THREADS)
+
+
+def _megabytes(n_parts):
+    """Memory that DuckDB may take."""
+    return _MEGABYTES + _MEGABYTES_PER_THREAD * _n_threads() + _MEGABYTES_PER_PART * n_parts
 
 
 def _files_of(events, source, scratch):
@@ -245,9 +254,10 @@ def _deal(connection, relation, n_events, scratch):
     number = _number_of_part(bounds, 0, len(bounds) + 1).alias("part")
     dealt = relation.project(StarExpression(), number)
     _log.info("directory: splitting %d events into %d parts", n_events, len(bounds) + 1)
-    # DuckDB holds a group of rows of every part: all of them together, about as many as a part.
-    n_rows = int(np.clip(_EVENTS_PER_PART // (len(bounds) + 1), 2048, _ROWS_PER_GROUP))
-    options = {"partition_by": ["part"], "compression": "lz4", "row_group_size": n_rows}
+    # DuckDB holds a group of rows of every part.
+    n_megabytes = _megabytes(len(bounds) + 1)
+    connection.execute(f"SET memory_limit = '{n_megabytes}MB'")
+    options = {"partition_by": ["part"], "compression": "lz4"}
     with ThreadPoolExecutor(1) as thread:
         writing = thread.submit(dealt.write_parquet, str(folder), **options)
         start = perf_counter()
