@@ -250,13 +250,13 @@ def _deal(connection, relation, n_events, scratch):
     from duckdb import StarExpression
 
     bounds = _bounds_of(relation, -(-n_events // _EVENTS_PER_PART))
+    n_parts = len(bounds) + 1
     folder = scratch / "parts"
-    number = _number_of_part(bounds, 0, len(bounds) + 1).alias("part")
+    number = _number_of_part(bounds, 0, n_parts).alias("part")
     dealt = relation.project(StarExpression(), number)
-    _log.info("directory: splitting %d events into %d parts", n_events, len(bounds) + 1)
+    _log.info("directory: splitting %d events into %d parts", n_events, n_parts)
     # DuckDB holds a group of rows of every part.
-    n_megabytes = _megabytes(len(bounds) + 1)
-    connection.execute(f"SET memory_limit = '{n_megabytes}MB'")
+    connection.execute(f"SET memory_limit = '{_megabytes(n_parts)}MB'")
     options = {"partition_by": ["part"], "compression": "lz4"}
     with ThreadPoolExecutor(1) as thread:
         writing = thread.submit(dealt.write_parquet, str(folder), **options)
