@@ -217,7 +217,7 @@ def test_table_of_the_user_is_not_taken_for_the_patients(tmp_path):
     connection.from_arrow(EVENTS).create("events")
     samples = some_samples()
     expected = Cohort(connection.table("events"), samples).visible_events()
-    for name in ("wanted", "native", "ids", "table", "_sklearn_ehr_events"):
+    for name in ("wanted", "native", "ids", "table"):
         connection.execute(f'CREATE TABLE "{name}" AS SELECT 1001 AS patient_id')
     ours = Cohort(connection.table("events"), samples).visible_events()
     pd.testing.assert_frame_equal(ours, expected)
@@ -310,8 +310,9 @@ def test_ids_beyond_the_type_of_the_engine_are_those_of_nobody(tmp_path):
 def test_selection_leaves_the_tables_of_the_user_as_they_are(tmp_path):
     connection = pytest.importorskip("duckdb").connect()
     connection.from_arrow(EVENTS).create("events")
-    Cohort(connection.table("events"), some_samples())
+    for _ in range(2):
+        Cohort(connection.table("events"), some_samples())
     assert connection.execute("SELECT count(*) FROM events").fetchall() == [(600,)]
     names = connection.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()
     # Before version 2, DuckDB keeps a view for every query of a relation.
-    assert names in ([], [("_sklearn_ehr_events",)])
+    assert all(name.startswith("_sklearn_ehr_") for (name,) in names)

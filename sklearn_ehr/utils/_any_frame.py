@@ -4,6 +4,7 @@ import errno
 import os
 import warnings
 from contextlib import contextmanager
+from secrets import token_hex
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -140,8 +141,10 @@ def _relation_beside(relation, _sklearn_ehr_wanted_ids):
     """
     import duckdb
 
+    # Before version 2, DuckDB keeps a view of this name.
+    name = f"_sklearn_ehr_{token_hex(8)}"
     try:
-        return relation.query("_sklearn_ehr_events", "SELECT * FROM _sklearn_ehr_wanted_ids")
+        return relation.query(name, "SELECT * FROM _sklearn_ehr_wanted_ids")
     except duckdb.CatalogException:
         raise ValueError(
             "The connection of events does not read variables of Python. Let it, with SET "
