@@ -256,7 +256,7 @@ def test_other_zone_than_that_of_the_predictions_is_told(tmp_path):
     with pytest.warns(UserWarning, match="time zone Etc/UTC, and the prediction times of Europe"):
         Cohort(connection.from_df(events), berlin)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         Cohort(events, berlin)
         utc = samples.assign(prediction_time=times.dt.tz_localize("UTC"))
         Cohort(connection.from_df(events), utc)
