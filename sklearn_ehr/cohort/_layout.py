@@ -43,7 +43,9 @@ def read_columns(events, names):
         unless = ", or none of its patients is in samples" if is_lazy(events) else ""
         raise ValueError(f"events is empty{unless}: there is no history to learn from.")
     columns = {
-        role: None if name is None else column_of(frame, name, "events", fixed=role)
+        role: None
+        if name is None
+        else column_of(frame, name, "events", fixed=role, keep_views=role in ("patient_id", "code"))
         for role, name in found.items()
     }
     time, visit, value = columns["time"], columns["visit_id"], columns["value"]

@@ -10,7 +10,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
-from ._arrow import from_arrow, import_arrow
+from ._arrow import as_arrow, from_arrow, import_arrow
 from ._frames import key_kind
 
 _INTEGERS = {f"{sign}Int{n_bits}" for sign in ("", "U") for n_bits in (8, 16, 32, 64)}
@@ -84,7 +84,7 @@ def read_frame(frame, name, columns=None):
         if isinstance(source, nw.LazyFrame):
             source = source.collect("pyarrow")
         # That of Dask may come with its index.
-        table = source.to_arrow().select(names)
+        table = as_arrow(source.to_native()).select(names)
     frame = from_arrow(table)
     for column, dtype in schema.items():
         # Arrow does not always keep that these categories have an order.

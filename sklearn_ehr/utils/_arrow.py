@@ -1,5 +1,6 @@
 """Arrow tables and their columns, converted to pandas."""
 
+import narwhals.stable.v2 as nw
 import pandas as pd
 
 
@@ -12,6 +13,15 @@ def import_arrow(what):
             f"{what} is read with pyarrow, which is not installed: pip install sklearn_ehr[arrow]."
         ) from error
     return pyarrow
+
+
+def as_arrow(frame):
+    """Convert a frame in memory to an Arrow table, without a copy where it has Arrow's layout."""
+    import pyarrow as pa
+
+    if hasattr(frame, "__arrow_c_stream__"):
+        return pa.table(frame)
+    return nw.from_native(frame).to_arrow()
 
 
 def from_arrow_column(column):

@@ -67,15 +67,18 @@ def find_column(columns, name, frame_name, *, fixed, optional=False, way_out=Non
     return present
 
 
-def column_of(frame, name, frame_name, **options):
-    """Look up a column of a pandas frame as `find_column` does."""
+def column_of(frame, name, frame_name, *, keep_views=False, **options):
+    """Look up a column of a pandas frame as `find_column` does.
+
+    Views of strings are converted, as pandas can do little with them, or kept to be encoded.
+    """
     present = find_column(frame.columns, name, frame_name, **options)
     if present is None:
         return None
     column = frame[present]
     if column.ndim != 1:
         raise ValueError(f"{frame_name} has several columns named {present!r}; keep one.")
-    return readable(column)
+    return column if keep_views and is_view(column) else readable(column)
 
 
 def _candidates(columns, fixed):
@@ -105,7 +108,7 @@ def _factorise(column):
     name = column.name
     check_one_kind(column, name)
     try:
-        position, table = factorise(readable(column))
+        position, table = factorise(column if is_view(column) else readable(column))
         table = np.asarray(table)
         if key_kind(table) == "string":
             "".join(table).encode()
@@ -148,6 +151,11 @@ def readable(column):
             f"pandas cannot read. Cast it to a plain type first."
         ) from None
     return column
+
+
+def is_view(column):
+    """Whether a column holds views of strings, as polars does."""
+    return str(column.dtype) == "string_view[pyarrow]"
 
 
 def _from_ordered(column):

@@ -12,6 +12,7 @@ from ._threads import map_in_threads
 
 _ROWS_PER_PART = 2**20
 _NUMBERS_PER_PART = 2**18
+_TEXTS = ("string[pyarrow]", "large_string[pyarrow]", "string_view[pyarrow]")
 
 
 def order_by(*keys):
@@ -92,7 +93,9 @@ def factorise(values):
     starts = range(0, max(len(values), 1), _ROWS_PER_PART)
     array = values.to_numpy() if isinstance(values.dtype, np.dtype) else values.array
     parts = [array[start : start + _ROWS_PER_PART] for start in starts]
-    positions, tables = zip(*map_in_threads(pd.factorize, parts), strict=True)
+    of_arrow = isinstance(values.dtype, pd.ArrowDtype) and str(values.dtype) in _TEXTS
+    factorise_part = _factorise_texts if of_arrow else pd.factorize
+    positions, tables = zip(*map_in_threads(factorise_part, parts), strict=True)
     # Series keep objects as they are, while Index.append may convert large integers to floats.
     series = [pd.Series(part, dtype=part.dtype) for part in tables]
     rank, table = pd.factorize(pd.concat(series), sort=True)
@@ -100,6 +103,19 @@ def factorise(values):
     # Position -1 selects the last rank, which is the -1 for null.
     ranks = [np.append(part, np.int32(-1)) for part in ranks]
     return np.concatenate(map_in_threads(np.take, ranks, positions)), table
+
+
+def _factorise_texts(part):
+    """What `pandas.factorize` does, without its copies, and for views of strings too."""
+    import pyarrow as pa
+
+    texts = pa.array(part)
+    if isinstance(texts, pa.ChunkedArray):
+        texts = texts.combine_chunks()
+    encoded = texts.dictionary_encode()
+    position = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    table = encoded.dictionary.cast(pa.large_string())
+    return position, pd.array(table, dtype=pd.ArrowDtype(pa.large_string()))
 
 
 def _factorise_dense(numbers, span):
