@@ -9,6 +9,7 @@ SCRIPT = """
 import resource
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 
@@ -22,8 +23,12 @@ X = VisitSequences(tokens.astype(np.int32), visits, np.append(0, lengths.cumsum(
 model = LSTMVisitClassifier(max_epochs=1, random_state=0, device="cpu", early_stopping=False)
 model.fit(X, np.arange(41) % 2)
 assert np.isfinite(model.predict_proba(X)).all()
-unit = 1 if sys.platform == "darwin" else 1024
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+if sys.platform == "darwin":
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+else:
+    # On Linux, what resource tells starts at the memory of the process that started this one.
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    print(1024 * int(status.split("VmHWM:")[1].split()[0]))
 """
 
 
