@@ -12,6 +12,7 @@ from any_frame import (
     texts_and_dates,
     whole_numbers,
 )
+from same import assert_same_array, assert_same_sequences
 
 from sklearn_ehr import (
     CodeCountVectorizer,
@@ -33,33 +34,6 @@ COLUMNS = {whole_numbers: {}, texts_and_dates: {"null_time": "static"}}
 def in_order(samples):
     """Samples in the order that those of an engine are brought into."""
     return samples.sort_by([("patient_id", "ascending"), ("prediction_time", "ascending")])
-
-
-def assert_same_array(ours, theirs):
-    if theirs is None:
-        assert ours is None
-        return
-    assert ours.dtype == theirs.dtype
-    if ours.dtype == object:
-        assert ours.tolist() == theirs.tolist()
-    else:
-        np.testing.assert_array_equal(ours, theirs)
-
-
-def assert_same_sequences(ours, theirs):
-    for name in (
-        "tokens",
-        "visit_offsets",
-        "sample_offsets",
-        "visit_times",
-        "known_times",
-        "visit_ids",
-        "prediction_times",
-        "groups",
-        "features",
-    ):
-        assert_same_array(getattr(ours, name), getattr(theirs, name))
-    assert ours.vocabulary == theirs.vocabulary
 
 
 def assert_same_table(ours, theirs):

@@ -7,7 +7,6 @@ from ..utils import (
     as_narwhals,
     column_names,
     find_column,
-    is_frame,
     is_lazy,
     read_frame,
     select_rows,
@@ -34,7 +33,7 @@ def hold_dates_only(events, table, null_time):
 
     `table` has been built from some of the events. True for events in memory.
     """
-    if not is_frame(events) or not is_lazy(events):
+    if not is_lazy(events):
         return True
     names = [table.columns[role] for role in ("time", "known_time") if table.columns[role]]
     names = list(dict.fromkeys(names))

@@ -17,11 +17,17 @@ _INTEGERS = {f"{sign}Int{n_bits}" for sign in ("", "U") for n_bits in (8, 16, 32
 _ACCEPTED = "a pandas DataFrame, or a frame of polars, pyarrow, DuckDB, Spark, Dask or ibis"
 
 
+@contextmanager
+def _without_warning_of_dask():
+    """Ignore that its support moves: it concerns those who choose the version of narwhals."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Dask support is moving", FutureWarning)
+        yield
+
+
 def as_narwhals(frame):
     """Wrap a frame, so that it is used in the same way whatever its library; others unchanged."""
-    with warnings.catch_warnings():
-        # It concerns those who choose the version of narwhals.
-        warnings.filterwarnings("ignore", "Dask support is moving", FutureWarning)
+    with _without_warning_of_dask():
         return nw.from_native(frame, pass_through=True)
 
 
@@ -128,8 +134,7 @@ def _ids_in(source, ids, column, arrow_type):
     if backend.is_duckdb():
         return as_narwhals(_relation_beside(native, wanted))
     session = {"session": native.sparkSession} if backend.is_spark_like() else {}
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Dask support is moving", FutureWarning)
+    with _without_warning_of_dask():
         return nw.from_native(wanted).lazy(backend, **session)
 
 

@@ -6,6 +6,7 @@ from copy import copy, deepcopy
 import numpy as np
 import pandas as pd
 import pytest
+from same import assert_same_sequences
 from sklearn.model_selection import cross_val_score
 
 from sklearn_ehr import (
@@ -21,37 +22,9 @@ from sklearn_ehr.datasets import make_visits
 
 pytest.importorskip("filelock", reason="filelock comes with the extra store")
 
-ARRAYS = (
-    "tokens",
-    "visit_offsets",
-    "sample_offsets",
-    "visit_times",
-    "known_times",
-    "visit_ids",
-    "prediction_times",
-    "groups",
-    "features",
-)
 X, Y = make_visits(150, random_state=0)
 Y = Y.to_numpy()
 SETTINGS = {"hidden_dim": 8, "embedding_dim": 8, "max_epochs": 2, "random_state": 0}
-
-
-def assert_same(ours, theirs):
-    for name in ARRAYS:
-        own, other = getattr(ours, name), getattr(theirs, name)
-        assert (own is None) == (other is None)
-        if other is not None:
-            assert own.dtype == other.dtype
-            if other.dtype == object:
-                assert own.tolist() == other.tolist()
-            else:
-                np.testing.assert_array_equal(own, other)
-    assert ours.vocabulary == theirs.vocabulary
-    assert ours.feature_names == theirs.feature_names
-    assert (ours.earlier is None) == (theirs.earlier is None)
-    if theirs.earlier is not None:
-        assert_same(ours.earlier, theirs.earlier)
 
 
 def few_events():
@@ -105,16 +78,16 @@ def pair(tmp_path):
 def test_opened_sequences_are_those_saved(case, tmp_path):
     sequences = CASES[case]()
     sequences.save(tmp_path / "sequences")
-    assert_same(VisitSequences.open(tmp_path / "sequences", verify=True), sequences)
+    assert_same_sequences(VisitSequences.open(tmp_path / "sequences", verify=True), sequences)
 
 
 def test_subsets_copies_and_changes_are_those_of_memory(pair):
     ours, theirs = pair
     for part in (slice(5, 50), [3, 3, 1], np.arange(150) % 2 == 0):
-        assert_same(ours[part], theirs[part])
-        assert_same(pickle.loads(pickle.dumps(ours[part])), theirs[part])
+        assert_same_sequences(ours[part], theirs[part])
+        assert_same_sequences(pickle.loads(pickle.dumps(ours[part])), theirs[part])
     for same in (copy(ours), deepcopy(ours), pickle.loads(pickle.dumps(ours))):
-        assert_same(same, theirs)
+        assert_same_sequences(same, theirs)
     np.testing.assert_array_equal(ours.to_padded().codes, theirs.to_padded().codes)
 
 
