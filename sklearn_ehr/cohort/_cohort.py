@@ -199,7 +199,7 @@ class Cohort(SampleIndexing):
             refuse_prediction_time(prediction_time)
             prediction_time = None
         rows, patient, groups = read_samples(samples, table, patient, group)
-        moments = read_prediction_times(rows, prediction_time, table)
+        moments = read_prediction_times(rows, prediction_time, table.time is not None)
         refuse_keys(features, [patient.name, groups.name, prediction_time])
         lookback = read_lookback(lookback, table, moments)
         is_free = resolution == "auto" and rows.attrs.get(RESOLUTION_KEY) is None

@@ -92,8 +92,8 @@ class EventTable:
         values of several types that cannot be compared.
     ValueError
         If a column is missing or has nulls, the frame is empty, times are infinite or are dates
-        written as numbers, a parameter has a value that is not accepted, or `directory` exists and
-        is not empty, or is being written by another process.
+        written as numbers, a parameter has a value that is not accepted, or `directory` exists
+        already, or is being written by another process.
     FileNotFoundError
         If a path of `events` leads to no parquet file.
     OSError

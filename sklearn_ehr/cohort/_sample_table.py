@@ -25,8 +25,6 @@ from ..utils import (
 from ._event_table import EventTable
 from ._times import MAX_EXACT, read_times
 
-_UTC = ("Etc/UTC", "UTC+00:00", "GMT", "Etc/GMT", "Zulu")
-
 
 def read_sample_frame(samples, events, patient_id, prediction_time):
     """Read the samples as a pandas frame, and find the name of their column of patients.
@@ -151,11 +149,8 @@ def refuse_keys(features, keys):
             )
 
 
-def read_prediction_times(samples, prediction_time, table):
-    """Read the column of prediction times as `Times`; None for whole histories.
-
-    Warns if they are of another time zone than the events.
-    """
+def read_prediction_times(samples, prediction_time, has_times):
+    """Read the column of prediction times as `Times`; None for whole histories."""
     if prediction_time is None:
         return None
     if not isinstance(prediction_time, Hashable) or prediction_time not in samples.columns:
@@ -164,16 +159,14 @@ def read_prediction_times(samples, prediction_time, table):
             f"{samples.shape[1]}; name another with prediction_time=. Pass prediction_time=None "
             f"only if a model may see whole histories, to the last event."
         )
-    if table.time is None:
+    if not has_times:
         raise ValueError(
             "Prediction times need event times, but events has no time column. Name it with time=, "
             "or pass prediction_time=None if each sample is a whole history."
         )
     column = column_of(samples, prediction_time, "samples", fixed="prediction_time")
     refuse_nulls(column.isna(), prediction_time, "Every sample needs a prediction time.")
-    moments = read_times(column, prediction_time)
-    _warn_of_other_zone(moments.zone, table.zone)
-    return moments
+    return read_times(column, prediction_time)
 
 
 def refuse_prediction_time(prediction_time):
@@ -193,21 +186,6 @@ def warn_if_drawn(rows, resolution):
             "under, which a merge or a file drops. All times are dates, so resolution='day' is "
             "taken: samples drawn under 'instant' could see their own outcome. Pass resolution=, "
             "as in the table of attrition.",
-            UserWarning,
-            stacklevel=4,
-        )
-
-
-def _warn_of_other_zone(zone, events_zone):
-    if None in (zone, events_zone):
-        return
-    zones = [str(events_zone), str(zone)]
-    if len({"UTC" if name in _UTC else name for name in zones}) > 1:
-        warnings.warn(
-            f"The events are of the time zone {zones[0]}, and the prediction times of {zones[1]}. "
-            f"Calendar days and midnights are those of the events, so a date of another zone is "
-            f"not taken for one. If that is not meant, convert the events first; an engine may "
-            f"give all times the zone of its session, such as DuckDB's SET TimeZone.",
             UserWarning,
             stacklevel=4,
         )

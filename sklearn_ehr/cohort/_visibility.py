@@ -6,6 +6,7 @@ compared to the instant, and an event at exactly midnight is known once its day 
 days are those in the time zone of the column of events.
 """
 
+import warnings
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -16,6 +17,7 @@ from ._days import day_of, end_of_day, is_midnight, midnights
 from ._durations import finer_unit, look_back
 from ._times import as_keys, check_comparable, convert, last_key_by
 
+_UTC = ("Etc/UTC", "UTC+00:00", "GMT", "Etc/GMT", "Zulu")
 RESOLUTIONS = ("auto", "day", "instant")
 # Attribute of a frame of samples that were drawn under a resolution.
 RESOLUTION_KEY = "sklearn_ehr_resolution"
@@ -82,6 +84,7 @@ def choose_resolution(resolution, table, moments, drawn_under=None):
         return None
     known = table.known_times_of(slice(0))
     check_comparable(known, moments)
+    _warn_of_other_zone(moments.zone, known.zone)
     if not known.is_datetime:
         if resolution == "day":
             raise ValueError(
@@ -102,6 +105,22 @@ def choose_resolution(resolution, table, moments, drawn_under=None):
     # A midnight in another zone would fall into the middle of a day of the events.
     are_days = table.has_midnights_only and is_midnight(moments.values, known.zone).all()
     return "day" if are_days else "instant"
+
+
+def _warn_of_other_zone(zone, events_zone):
+    """Warn if aware prediction or index times are of another time zone than the events."""
+    if None in (zone, events_zone):
+        return
+    zones = [str(events_zone), str(zone)]
+    if len({"UTC" if name in _UTC else name for name in zones}) > 1:
+        warnings.warn(
+            f"The events are of the time zone {zones[0]}, and the prediction times of {zones[1]}. "
+            f"Calendar days and midnights are those of the events, so a date of another zone is "
+            f"not taken for one. If that is not meant, convert the events first; an engine may "
+            f"give all times the zone of its session, such as DuckDB's SET TimeZone.",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def check_resolution(resolution):

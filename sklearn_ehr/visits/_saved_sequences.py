@@ -1,19 +1,11 @@
 """Sequences of visits on disk, mapped."""
 
 from ..utils import new_folder, open_folder
+from ._joined_sequences import PER_SAMPLE, PER_VISIT
 from ._vocabulary import Vocabulary
 
 _KIND = "sklearn_ehr.VisitSequences"
-_ARRAYS = (
-    "tokens",
-    "visit_offsets",
-    "sample_offsets",
-    "visit_times",
-    "known_times",
-    "prediction_times",
-    "features",
-)
-_IDS = ("visit_ids", "groups")
+_ARRAYS = ("tokens", "visit_offsets", "sample_offsets", *PER_VISIT, *PER_SAMPLE)
 
 
 def save_sequences(sequences, directory):
@@ -33,9 +25,6 @@ def save_sequences(sequences, directory):
 def _append(writer, sequences, prefix):
     for name in _ARRAYS:
         if getattr(sequences, name) is not None:
-            writer.append(prefix + name, getattr(sequences, name))
-    for name in _IDS:
-        if getattr(sequences, name) is not None:
             writer.append_ids(prefix + name, getattr(sequences, name))
 
 
@@ -54,5 +43,4 @@ def open_sequences(cls, directory, store_id=None, verify=False):
 
 
 def _read(folder, prefix):
-    arrays = {name: folder.array(prefix + name) for name in _ARRAYS}
-    return arrays | {name: folder.ids(prefix + name) for name in _IDS}
+    return {name: folder.ids(prefix + name) for name in _ARRAYS}

@@ -320,7 +320,7 @@ class VisitSequences(SampleIndexing):
         Raises
         ------
         ValueError
-            If `directory` exists and is not empty, or another process is writing it.
+            If `directory` exists already, or another process is writing it.
         TypeError
             If groups or visit ids are neither strings, numbers nor datetimes.
         OSError

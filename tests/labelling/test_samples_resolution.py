@@ -344,3 +344,15 @@ def test_samples_that_lost_their_resolution_in_a_merge_are_told():
         warnings.simplefilter("error")
         Cohort(events, samples)
         Cohort(events, merged, resolution="day")
+
+
+def test_index_of_another_zone_than_that_of_the_events_is_told():
+    events = MIXED.assign(time=MIXED["time"].dt.tz_localize("UTC"))
+    index = pd.DataFrame({"patient_id": [2], "time": at("2020-02-03 09:00", zone="Europe/Berlin")})
+    with pytest.warns(
+        UserWarning, match="time zone UTC, and the prediction times of Europe/Berlin"
+    ):
+        make(events, index=index)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        make(events, index=index.assign(time=index["time"].dt.tz_convert("UTC")))
