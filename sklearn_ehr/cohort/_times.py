@@ -256,6 +256,9 @@ def _parse_datetimes(column):
     if isinstance(column.dtype, pd.ArrowDtype):
         # Before version 3, pandas makes nanoseconds of any unit.
         column = from_arrow_column(column)
+    if column.dtype.kind == "M":
+        # pandas.to_datetime would copy them.
+        return pd.DatetimeIndex(column)
     try:
         return pd.DatetimeIndex(pd.to_datetime(column))
     except pd.errors.OutOfBoundsDatetime:

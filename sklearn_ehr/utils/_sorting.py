@@ -86,10 +86,11 @@ def factorise(values):
     """
     if isinstance(values.dtype, np.dtype) and values.dtype.kind in "iu" and len(values):
         numbers = values.to_numpy()
-        span = int(numbers.max()) - int(numbers.min())
+        low, high = _bounds(numbers)
+        span = int(high) - int(low)
         # If the numbers are close together, an array of marks is faster than a hash table.
         if span < 4 * len(numbers):
-            return _factorise_dense(numbers, span)
+            return _factorise_dense(numbers, low, span)
     starts = range(0, max(len(values), 1), _ROWS_PER_PART)
     array = values.to_numpy() if isinstance(values.dtype, np.dtype) else values.array
     parts = [array[start : start + _ROWS_PER_PART] for start in starts]
@@ -118,11 +119,22 @@ def _factorise_texts(part):
     return position, pd.array(table, dtype=pd.ArrowDtype(pa.large_string()))
 
 
-def _factorise_dense(numbers, span):
-    low = numbers.min().astype(np.uint64)
+def _parts_of(numbers):
+    return [slice(i, i + _NUMBERS_PER_PART) for i in range(0, len(numbers), _NUMBERS_PER_PART)]
+
+
+def _bounds(numbers):
+    """Lowest and highest number, in one pass over memory."""
+    parts = [numbers[part] for part in _parts_of(numbers)]
+    lows, highs = zip(*map_in_threads(lambda part: (part.min(), part.max()), parts), strict=True)
+    return min(lows), max(highs)
+
+
+def _factorise_dense(numbers, low, span):
+    low = low.astype(np.uint64)
     is_present = np.zeros(span + 1, dtype=bool)
     position = np.empty(len(numbers), dtype=np.int32)
-    parts = [slice(i, i + _NUMBERS_PER_PART) for i in range(0, len(numbers), _NUMBERS_PER_PART)]
+    parts = _parts_of(numbers)
 
     def place(part):
         # Unsigned 64-bit integers wrap around, so that numbers of any width and sign fit.
