@@ -48,6 +48,12 @@ def polars(table, folder):
     return pytest.importorskip("polars").from_arrow(table)
 
 
+def polars_in_chunks(table, folder):
+    frame = polars(table, folder)
+    pl = pytest.importorskip("polars")
+    return pl.concat([frame.head(len(frame) // 2), frame.tail(-(len(frame) // 2))], rechunk=False)
+
+
 def polars_categorical(table, folder):
     pl = pytest.importorskip("polars")
     return pl.from_arrow(table).with_columns(pl.col(pl.String).cast(pl.Categorical))
@@ -96,6 +102,7 @@ IN_MEMORY = [
     arrow,
     arrow_dictionary,
     polars,
+    polars_in_chunks,
     polars_categorical,
 ]
 LAZY = [polars_lazy, duckdb]

@@ -19,9 +19,11 @@ def as_arrow(frame):
     """Convert a frame in memory to an Arrow table, without a copy where it has Arrow's layout."""
     import pyarrow as pa
 
-    if hasattr(frame, "__arrow_c_stream__"):
-        return pa.table(frame)
-    return nw.from_native(frame).to_arrow()
+    source = nw.from_native(frame)
+    if source.implementation.is_polars():
+        # Converted as a whole, it would first join the chunks of its columns.
+        return pa.table({column.name: pa.chunked_array(column) for column in frame})
+    return source.to_arrow()
 
 
 def from_arrow_column(column):
