@@ -103,15 +103,6 @@ def test_stores_on_disk_are_those_of_pandas(kind, tables, tmp_path, monkeypatch)
     assert (ours[1] != theirs[1]).nnz == 0
 
 
-def test_chunks_of_polars_are_left_as_they_are():
-    pl = pytest.importorskip("polars")
-    parts = [pl.DataFrame({"patient_id": [i], "time": [i], "code": ["a"]}) for i in range(3)]
-    events = pl.concat(parts, rechunk=False)
-    assert events["time"].n_chunks() == 3
-    EventTable(events)
-    assert events["time"].n_chunks() == 3
-
-
 @for_both_tables
 def test_event_tables_of_parquet_files_are_those_of_pandas(tables, tmp_path):
     events, _ = tables()
