@@ -21,7 +21,7 @@ _ROOMS = {
     ],
     "inspection": ["make_model_card"],
 }
-_SUBMODULES = ("datasets", "model_selection", "nn")
+_SUBMODULES = ("datasets", "io", "model_selection", "nn")
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = sorted(_ROOM_OF)

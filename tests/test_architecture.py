@@ -21,6 +21,7 @@ each_room_file = pytest.mark.parametrize("file", ROOM_FILES)
 # Rooms from left to right, and the rooms that each may import.
 ROOMS = {
     "utils": set(),
+    "io": {"utils"},
     "cohort": {"utils"},
     "visits": {"utils", "cohort"},
     "labelling": {"utils", "cohort", "visits"},
@@ -33,6 +34,7 @@ ROOMS = {
 NETWORK = {"torch", "skorch"}
 FORBIDDEN_LIBRARIES = {
     "utils": NETWORK,
+    "io": NETWORK,
     "cohort": NETWORK,
     "visits": NETWORK,
     "labelling": NETWORK,
