@@ -1,3 +1,5 @@
 """Readers of the field's formats, and maps of codes: functions from dataframes to dataframes."""
 
-__all__ = []
+from ._omop import read_omop, read_omop_visits
+
+__all__ = ["read_omop", "read_omop_visits"]

@@ -1,0 +1,175 @@
+"""Tables of a database, a folder or a dict, as narwhals frames of one library."""
+
+import os
+from collections import defaultdict
+from collections.abc import Mapping
+from os import PathLike, fspath
+from pathlib import Path
+
+import narwhals.stable.v2 as nw
+import pandas as pd
+
+from ..utils import as_narwhals, import_arrow, is_frame, shown
+
+_ENDINGS = (".parquet", ".csv", ".csv.gz")
+_ACCEPTED = (
+    "a DuckDB database (a path or a connection), a folder of parquet or CSV files, or a dict of "
+    "dataframes"
+)
+
+
+def open_tables(source, names):
+    """Tables of these names that a source has, as a dict of narwhals frames.
+
+    Names of tables and columns are found in any case, and returned in lower case. Tables of files
+    and databases are relations of DuckDB: nothing is read. The columns of CSV files are strings,
+    which `pick` casts.
+    """
+    if isinstance(source, Mapping):
+        found = _of_dict(source, names)
+    elif isinstance(source, str | PathLike):
+        path = Path(fspath(source))
+        if not path.exists():
+            raise FileNotFoundError(f"source={shown(str(path))} does not exist; give {_ACCEPTED}.")
+        found = _of_folder(path, names) if path.is_dir() else _of_database(_connect(path), names)
+    elif type(source).__name__ == "DuckDBPyConnection":
+        found = _of_database(source, names)
+    else:
+        raise TypeError(f"source must be {_ACCEPTED}, got {type(source).__name__}.")
+    if not found:
+        raise ValueError(f"source has none of the tables {', '.join(names)}.")
+    return {name: _with_lower_names(table, name) for name, table in found.items()}
+
+
+def _of_dict(source, names):
+    wanted = [name for name in source if str(name).lower() in names]
+    for name in wanted:
+        if not is_frame(source[name]):
+            raise TypeError(
+                f"source[{name!r}] must be a dataframe, got {type(source[name]).__name__}."
+            )
+    found = {str(name).lower(): _in_arrow(source[name]) for name in wanted}
+    kinds = {str(as_narwhals(table).implementation) for table in found.values()}
+    if len(kinds) > 1:
+        raise TypeError(
+            f"The tables of source are of several libraries ({', '.join(sorted(kinds))}), which "
+            f"cannot be joined. Convert them to one."
+        )
+    return found
+
+
+def _in_arrow(table):
+    """Columns of a pandas frame in Arrow, where integers and strings may be null."""
+    if not isinstance(table, pd.DataFrame):
+        return table
+    pa = import_arrow("A dict of pandas DataFrames")
+    return pa.Table.from_pandas(table, preserve_index=False).to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def _import_duckdb():
+    try:
+        import duckdb
+    except ImportError as error:
+        raise ImportError(
+            "Databases and folders are read with duckdb, which is not installed: pip install "
+            "sklearn_ehr[store]."
+        ) from error
+    return duckdb
+
+
+def _connect(path):
+    duckdb = _import_duckdb()
+    try:
+        return duckdb.connect(path, read_only=True)
+    except duckdb.Error as error:
+        raise ValueError(
+            f"source={shown(str(path))} cannot be opened as a DuckDB database "
+            f"({type(error).__name__}). If another connection of this process has it open, give "
+            f"that connection as source."
+        ) from None
+
+
+def _of_database(connection, names):
+    rows = connection.execute("SELECT table_schema, table_name FROM information_schema.tables")
+    schemas = defaultdict(list)
+    for schema, name in rows.fetchall():
+        schemas[name.lower()].append((schema, name))
+    found = {name: schemas[name] for name in names if name in schemas}
+    for name, places in found.items():
+        if len(places) > 1:
+            raise ValueError(
+                f"The database has a table {name!r} in several schemas "
+                f"({', '.join(schema for schema, _ in places)}). Give a dict of those to read, "
+                f"such as {{{name!r}: connection.table('{places[0][0]}.{name}')}}."
+            )
+    quoted = {
+        name: ".".join('"{}"'.format(part.replace('"', '""')) for part in place)
+        for name, (place,) in found.items()
+    }
+    return {name: connection.table(place) for name, place in quoted.items()}
+
+
+def _of_folder(folder, names):
+    duckdb = _import_duckdb()
+    files = defaultdict(list)
+    for root, folders, here in os.walk(folder):
+        for entry in [*folders, *here]:
+            name, _, ending = entry.lower().partition(".")
+            if name in names and (entry in folders or f".{ending}" in _ENDINGS):
+                files[name].append(Path(root, entry))
+    connection = duckdb.connect()
+    found = {}
+    for name, paths in files.items():
+        if len(paths) > 1:
+            raise ValueError(
+                f"source={shown(str(folder))} has {len(paths)} files or folders of table "
+                f"{name!r}. Keep one, or give a dict of dataframes."
+            )
+        found[name] = _relation_of(connection, paths[0], name)
+    return found
+
+
+def _relation_of(connection, path, name):
+    duckdb = _import_duckdb()
+    pattern = fspath(path)
+    try:
+        if path.is_dir():
+            return connection.read_parquet(os.path.join(pattern, "**", "*.parquet"))
+        if path.suffix.lower() == ".parquet":
+            return connection.read_parquet(pattern)
+        return connection.read_csv(pattern, header=True, all_varchar=True)
+    except duckdb.Error as error:
+        # The message quotes lines of the file.
+        raise ValueError(
+            f"The file or folder of table {name!r} cannot be read ({type(error).__name__}): it is "
+            f"not of the format that its name says."
+        ) from None
+
+
+def _with_lower_names(table, name):
+    frame = as_narwhals(table)
+    columns = frame.collect_schema().names()
+    lower = [str(column).lower() for column in columns]
+    if len(set(lower)) < len(lower):
+        raise ValueError(
+            f"Table {name!r} has columns whose names differ only in case. Rename them."
+        )
+    return frame.rename(dict(zip(columns, lower, strict=True)))
+
+
+def pick(frame, name, columns, *, optional=()):
+    """Select columns of a table, cast as a dict of names and dtypes says.
+
+    Of those in `optional`, one that the table lacks is null; another one is an error.
+    """
+    present = frame.collect_schema()
+    missing = [c for c in columns if c not in present and c not in optional]
+    if missing:
+        raise ValueError(
+            f"Table {name!r} has no column {', '.join(missing)} among its {len(present)}. Rename "
+            f"its columns to those of the data model."
+        )
+    return frame.select(
+        (nw.col(column) if column in present else nw.lit(None)).cast(dtype).alias(column)
+        for column, dtype in columns.items()
+    )
