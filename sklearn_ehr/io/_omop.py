@@ -15,7 +15,7 @@ from ._omop_events import (
     known_at_discharge,
     visits_of,
 )
-from ._tables import open_tables
+from ._tables import as_in, open_tables
 
 # Concepts of the vocabulary "Visit": 262 is an emergency room visit that ends in an admission.
 _VISIT_CONCEPTS = {"inpatient": [9201, 262], "emergency": [9203, 262], "outpatient": [9202]}
@@ -145,7 +145,7 @@ def read_omop(
     if ancestors:
         events = roll_up(events, tables, ancestors)
     events = with_codes(events, tables.get("concept"))
-    return (events if at_discharge else events.drop("known_time")).to_native()
+    return as_in(source, events if at_discharge else events.drop("known_time"))
 
 
 def read_omop_visits(source, *, concept=None):
@@ -203,7 +203,7 @@ def read_omop_visits(source, *, concept=None):
     visits = visits_of(tables[VISITS])
     if concepts is not None:
         visits = visits.filter(nw.col("concept_id").is_in(concepts))
-    return visits.select("patient_id", "time", "end_time", "visit_id").to_native()
+    return as_in(source, visits.select("patient_id", "time", "end_time", "visit_id"))
 
 
 def _read_concept(concept):

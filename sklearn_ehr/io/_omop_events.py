@@ -1,5 +1,7 @@
 """Rows of the tables of an OMOP database as events, before their concepts are looked up."""
 
+from datetime import datetime
+
 import narwhals.stable.v2 as nw
 
 from ._tables import pick
@@ -98,7 +100,7 @@ def _pick_visits(table):
 def known_at_discharge(conditions, visits):
     """Conditions that are known when their visit ends, unless they start later."""
     # A visit without an end has not ended.
-    end = nw.coalesce("visit_end", nw.lit("9999-12-31").cast(_TIME))
+    end = nw.coalesce("visit_end", nw.lit(datetime(9999, 12, 31)).cast(_TIME))
     visits = _pick_visits(visits).select(
         nw.col("visit_occurrence_id").alias("visit_id"), end.alias("visit_end")
     )
@@ -148,7 +150,8 @@ def _as_events(rows, time, **columns):
     columns = {"patient_id": nw.col("person_id"), "time": nw.col(time), **columns}
     columns |= {"known_time": columns["time"]}
     events = rows.select(
-        columns.get(name, nw.lit(None)).cast(dtype).alias(name) for name, dtype in _EVENT.items()
+        columns.get(name, nw.lit(None, dtype)).cast(dtype).alias(name)
+        for name, dtype in _EVENT.items()
     )
     has_code = ~nw.col("concept_id").is_null() | ~nw.col("suffix").is_null()
     return events.filter(~nw.col("patient_id").is_null() & has_code)

@@ -9,7 +9,7 @@ from pathlib import Path
 import narwhals.stable.v2 as nw
 import pandas as pd
 
-from ..utils import as_narwhals, import_arrow, is_frame, shown
+from ..utils import as_narwhals, from_arrow, import_arrow, is_frame, shown
 
 _ENDINGS = (".parquet", ".csv", ".csv.gz")
 _ACCEPTED = (
@@ -49,21 +49,35 @@ def _of_dict(source, names):
                 f"source[{name!r}] must be a dataframe, got {type(source[name]).__name__}."
             )
     found = {str(name).lower(): _in_arrow(source[name]) for name in wanted}
-    kinds = {str(as_narwhals(table).implementation) for table in found.values()}
+    kinds = {as_narwhals(table).implementation for table in found.values()}
     if len(kinds) > 1:
+        names_of_kinds = ", ".join(sorted(kind.value for kind in kinds))
         raise TypeError(
-            f"The tables of source are of several libraries ({', '.join(sorted(kinds))}), which "
-            f"cannot be joined. Convert them to one."
+            f"The tables of source are of several libraries ({names_of_kinds}), which cannot be "
+            f"joined. Convert them to one."
+        )
+    if any(kind.is_dask() for kind in kinds):
+        raise TypeError(
+            "The tables of source are of Dask, which has no null columns of a type. Write them to "
+            "parquet files, and give the folder."
         )
     return found
 
 
 def _in_arrow(table):
-    """Columns of a pandas frame in Arrow, where integers and strings may be null."""
+    """A pandas frame as an Arrow table, whose integers and strings may be null."""
     if not isinstance(table, pd.DataFrame):
         return table
-    pa = import_arrow("A dict of pandas DataFrames")
-    return pa.Table.from_pandas(table, preserve_index=False).to_pandas(types_mapper=pd.ArrowDtype)
+    return import_arrow("A dict of pandas DataFrames").Table.from_pandas(
+        table, preserve_index=False
+    )
+
+
+def as_in(source, frame):
+    """Convert a narwhals frame made of tables of a source to what the source holds."""
+    tables = source.values() if isinstance(source, Mapping) else []
+    native = frame.to_native()
+    return from_arrow(native) if any(isinstance(t, pd.DataFrame) for t in tables) else native
 
 
 def _import_duckdb():
@@ -169,7 +183,15 @@ def pick(frame, name, columns, *, optional=()):
             f"Table {name!r} has no column {', '.join(missing)} among its {len(present)}. Rename "
             f"its columns to those of the data model."
         )
+    is_polars = frame.implementation.is_polars()
+
+    def read(column, dtype):
+        if column not in present:
+            return nw.lit(None, dtype)
+        # Polars casts no strings to datetimes.
+        is_text = is_polars and present[column] == nw.String and dtype == nw.Datetime
+        return nw.col(column).str.to_datetime() if is_text else nw.col(column)
+
     return frame.select(
-        (nw.col(column) if column in present else nw.lit(None)).cast(dtype).alias(column)
-        for column, dtype in columns.items()
+        read(column, dtype).cast(dtype).alias(column) for column, dtype in columns.items()
     )
