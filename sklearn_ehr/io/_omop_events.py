@@ -107,9 +107,9 @@ def known_at_discharge(conditions, visits):
     ends = visits.group_by("visit_id").agg(nw.col("visit_end").max())
     joined = conditions.join(ends, on="visit_id", how="left")
     # An end at midnight is a date, and so lies after all times of that day.
-    start_of_day = nw.col("time").dt.truncate("1d")
-    is_later = (nw.col("visit_end") > nw.col("time")) | (nw.col("visit_end") == start_of_day)
-    known_time = nw.when(is_later).then(nw.col("visit_end")).otherwise(nw.col("time"))
+    end = nw.coalesce("visit_end", "time")
+    is_later = (end > nw.col("time")) | (end == nw.col("time").dt.truncate("1d"))
+    known_time = nw.when(is_later).then(end).otherwise(nw.col("time"))
     return joined.with_columns(known_time.alias("known_time")).select(*_EVENT)
 
 
