@@ -183,15 +183,44 @@ def pick(frame, name, columns, *, optional=()):
             f"Table {name!r} has no column {', '.join(missing)} among its {len(present)}. Rename "
             f"its columns to those of the data model."
         )
+    if isinstance(frame, nw.DataFrame):
+        # A column without values may be of any type.
+        present = {c: dtype for c, dtype in present.items() if frame[c].null_count() < len(frame)}
+    for column, dtype in columns.items():
+        if column in present and dtype == nw.Datetime:
+            _refuse_other_times(present[column], column, name)
     is_polars = frame.implementation.is_polars()
 
     def read(column, dtype):
         if column not in present:
-            return nw.lit(None, dtype)
+            return nw.lit(None, dtype).cast(dtype).alias(column)
         # Polars casts no strings to datetimes.
         is_text = is_polars and present[column] == nw.String and dtype == nw.Datetime
-        return nw.col(column).str.to_datetime() if is_text else nw.col(column)
+        values = nw.col(column).str.to_datetime() if is_text else nw.col(column)
+        return values.cast(dtype).alias(column)
 
-    return frame.select(
-        read(column, dtype).cast(dtype).alias(column) for column, dtype in columns.items()
-    )
+    columns = {column: read(column, dtype) for column, dtype in columns.items()}
+    if isinstance(frame, nw.DataFrame):
+        _refuse_unread(frame, columns, name)
+    return frame.select(*columns.values())
+
+
+def _refuse_other_times(dtype, column, name):
+    """Raise for dates written as numbers, and for a time zone, in which a day may be another."""
+    if dtype.is_numeric() or getattr(dtype, "time_zone", None) is not None:
+        raise TypeError(
+            f"Column {column!r} of table {name!r} has dtype {dtype}, but must hold dates, or "
+            f"datetimes in local time without a time zone. Convert it first."
+        )
+
+
+def _refuse_unread(frame, columns, name):
+    """Raise for a column that cannot be cast, without the message, which quotes a cell."""
+    for column, values in columns.items():
+        try:
+            frame.select(values)
+        except Exception:
+            raise ValueError(
+                f"Column {column!r} of table {name!r} cannot be read: some of its values are not "
+                f"of the type that the data model has there. Convert it first."
+            ) from None

@@ -355,6 +355,33 @@ def test_tables_of_dask_are_refused(tmp_path):
         read_omop(hospital(dask, tmp_path))
 
 
+@pytest.mark.parametrize(
+    "dates",
+    [
+        [20200102],
+        pd.to_datetime(["2020-01-02 10:00"]).tz_localize("Europe/Berlin"),
+        ["a secret"],
+    ],
+)
+def test_dates_that_are_none_are_refused_without_a_cell(dates):
+    table = pd.DataFrame({"person_id": [1], "death_date": dates})
+    with pytest.raises((TypeError, ValueError), match="'death_date' of table 'death'") as error:
+        read_omop({"death": table})
+    assert "secret" not in str(error.value)
+
+
+def test_column_without_values_may_be_of_any_type():
+    death = {"person_id": [1], "death_date": [day("2022-07-01")], "death_datetime": [float("nan")]}
+    assert as_rows(read_omop(hospital(death=death), domains=["death"])) == expected(EVENTS[-1:])
+
+
+def test_values_that_are_no_numbers_are_refused_without_a_cell():
+    measurement = HOSPITAL["measurement"] | {"value_as_number": ["a secret", None]}
+    with pytest.raises(ValueError, match="'value_as_number' of table 'measurement'") as error:
+        read_omop(hospital(measurement=measurement))
+    assert "secret" not in str(error.value)
+
+
 def test_sources_that_cannot_be_read_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="does not exist"):
         read_omop(tmp_path / "none.duckdb")
