@@ -1,3 +1,5 @@
 """Readers of the field's formats, and maps of codes: functions from dataframes to dataframes."""
 
-__all__ = []
+from ._code_maps import map_codes
+
+__all__ = ["map_codes"]
