@@ -73,7 +73,7 @@ class CodeLookup:
         if self.prefix:
             is_asked = codes.str.startswith(self.prefix).to_numpy(dtype=bool)
             bare = codes[is_asked].str.slice(len(self.prefix))
-        pairs = self._pairs(bare, kind, column).drop_duplicates()
+        pairs = self._pairs(bare, kind, column)
         mapped_kind = _kind_of(pairs["mapped"], "mapping gives", default=kind)
         if mapped_kind != "string" and (self.prefix or self.new_prefix):
             raise TypeError(
@@ -84,6 +84,7 @@ class CodeLookup:
                 f"mapping gives {mapped_kind}s, and column {column!r} holds {kind}s: "
                 f"unmapped='keep' could mix them in one column. Give unmapped='drop' or 'error'."
             )
+        pairs = pairs.drop_duplicates()
         mapped = pairs["mapped"].astype(object)
         if self.new_prefix:
             mapped = self.new_prefix + mapped

@@ -219,7 +219,12 @@ def _series_like(column, values):
     native = column.to_native()
     if not isinstance(native, pd.Series):
         new = nw.new_series(column.name, values, backend=column.implementation)
-        return new.cast(nw.Categorical) if column.dtype in _CATEGORIES else new
+        if column.dtype not in _CATEGORIES or new.dtype != nw.String:
+            return new
+        if column.implementation.is_pyarrow():
+            # narwhals casts to unsigned positions, which pyarrow 18 does not convert to pandas.
+            return nw.from_native(new.to_native().dictionary_encode(), series_only=True)
+        return new.cast(nw.Categorical)
     new, dtype = pd.Series(values, name=native.name), native.dtype
     if column.dtype in _CATEGORIES:
         new = new.astype("category")
@@ -253,7 +258,8 @@ def _map_in_engine(events, code, lookup):
     joined = source.join(pairs, left_on=code, right_on=known, how="left")
     is_kept, new = ~nw.col(mapped).is_null(), nw.col(mapped)
     if lookup.prefix:
-        is_kept = is_kept | ~nw.col(code).str.starts_with(lookup.prefix).fill_null(False)
+        begins_otherwise = nw.col(code).str.slice(0, len(lookup.prefix)) != lookup.prefix
+        is_kept = is_kept | begins_otherwise | nw.col(code).is_null()
     if lookup.unmapped == "drop":
         joined = joined.filter(is_kept)
     if lookup.prefix or lookup.unmapped == "keep":
