@@ -52,19 +52,19 @@ def map_codes(events, mapping, *, code="code", prefix="", new_prefix=None, unmap
         A code that is missing, or mapped to null or to an empty list, is unmapped. Equal pairs
         count once.
 
-        ================================== =========================================================
-        ``"icd9-category"``                ICD-9-CM diagnosis to its category, the first 3 characters,
-                                           or 4 after an E: 250.00 becomes 250, E950.9 becomes E950
-        ``"icd9-chapter"``                 ICD-9-CM diagnosis to its chapter, such as 240-279
-        ``"icd10-category"``               ICD-10 or ICD-10-CM to its category, the first 3
-                                           characters: E11.9 becomes E11
-        ``"icd10-chapter"``                ICD-10 or ICD-10-CM to its chapter, such as E00-E90
-        ``"atc-1"`` to ``"atc-5"``         ATC to a level: the first 1, 3, 4, 5 or 7 characters
-        ``"icd9-to-icd10"``                ICD-9-CM diagnosis to all counterparts in ICD-10-CM
-        ``"icd10-to-icd9"``                ICD-10-CM to all counterparts in ICD-9-CM
-        ``"ccs"``                          ICD-9-CM diagnosis to its CCS category, such as 49
-        ``"ccsr"``                         ICD-10-CM to its first CCSR category, such as END002
-        ================================== =========================================================
+        =========================== ============================================================
+        ``"icd9-category"``         ICD-9-CM diagnosis to its category, the first 3 characters,
+                                    or 4 after an E: 250.00 becomes 250, E950.9 becomes E950
+        ``"icd9-chapter"``          ICD-9-CM diagnosis to its chapter, such as 240-279
+        ``"icd10-category"``        ICD-10 or ICD-10-CM to its category, the first 3
+                                    characters: E11.9 becomes E11
+        ``"icd10-chapter"``         ICD-10 or ICD-10-CM to its chapter, such as E00-E90
+        ``"atc-1"`` to ``"atc-5"``  ATC to a level: the first 1, 3, 4, 5 or 7 characters
+        ``"icd9-to-icd10"``         ICD-9-CM diagnosis to all counterparts in ICD-10-CM
+        ``"icd10-to-icd9"``         ICD-10-CM to all counterparts in ICD-9-CM
+        ``"ccs"``                   ICD-9-CM diagnosis to its CCS category, such as 49
+        ``"ccsr"``                  ICD-10-CM to its first CCSR category, such as END002
+        =========================== ============================================================
 
         The last four need the extra `icd`.
     code : str, default="code"
