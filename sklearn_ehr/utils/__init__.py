@@ -9,6 +9,7 @@ from ._any_frame import (
     read_frame,
     require_frame,
     select_rows,
+    table_beside,
 )
 from ._array_folder import new_folder, open_folder
 from ._arrow import from_arrow, from_arrow_column, import_arrow
@@ -126,6 +127,7 @@ __all__ = [
     "split_by_sample",
     "start_callbacks",
     "sync_folder",
+    "table_beside",
     "validate_params",
     "warn_user",
 ]

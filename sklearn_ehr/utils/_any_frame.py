@@ -128,17 +128,23 @@ def select_rows(frame, column, ids):
 
 def _ids_in(source, ids, column, arrow_type):
     """Ids as a narwhals frame of the engine that holds another one."""
+    pa = import_arrow(f"A frame of {type(source.to_native()).__module__.partition('.')[0]}")
+    return table_beside(
+        source, pa.table({column: pa.array(ids).cast(pa.type_for_alias(arrow_type))})
+    )
+
+
+def table_beside(source, table):
+    """Arrow table as a narwhals frame of the engine that holds another narwhals frame."""
     native, backend = source.to_native(), source.implementation
-    pa = import_arrow(f"A frame of {type(native).__module__.partition('.')[0]}")
-    wanted = pa.table({column: pa.array(ids).cast(pa.type_for_alias(arrow_type))})
     if backend.is_duckdb():
-        return as_narwhals(_relation_beside(native, wanted))
+        return as_narwhals(_relation_beside(native, table))
     session = {"session": native.sparkSession} if backend.is_spark_like() else {}
     with _without_warning_of_dask():
-        return nw.from_native(wanted).lazy(backend, **session)
+        return nw.from_native(table).lazy(backend, **session)
 
 
-def _relation_beside(relation, _sklearn_ehr_wanted_ids):
+def _relation_beside(relation, _sklearn_ehr_table):
     """Relation of an Arrow table in the connection of another relation.
 
     DuckDB joins no relations of two connections, but it finds this variable, whose name no table
@@ -149,9 +155,10 @@ def _relation_beside(relation, _sklearn_ehr_wanted_ids):
     # Before version 2, DuckDB keeps a view of this name.
     name = f"_sklearn_ehr_{token_hex(8)}"
     try:
-        return relation.query(name, "SELECT * FROM _sklearn_ehr_wanted_ids")
+        return relation.query(name, "SELECT * FROM _sklearn_ehr_table")
     except duckdb.CatalogException:
         raise ValueError(
             "The connection of events does not read variables of Python. Let it, with SET "
-            "python_enable_replacements = true, or use EventTable(events), which reads all of them."
+            "python_enable_replacements = true, or read all events into memory, as "
+            "EventTable(events) does."
         ) from None
