@@ -81,10 +81,8 @@ from sklearn_ehr.datasets import make_visits
 
 PAGE = (Path(__file__).parents[1] / "docs" / "scikit_learn.md").read_text(encoding="utf-8")
 CV = StratifiedPatientKFold(2)
-NAMES_THE_WAY = r"Put CodeCountVectorizer before whatever reads columns"
+NAMES_THE_WAY = "Put CodeCountVectorizer before whatever reads columns"
 TINY = {"embedding_dim": 4, "hidden_dim": 4, "max_epochs": 1, "random_state": 0}
-
-pytestmark = pytest.mark.filterwarnings("ignore:.* samples have no visible event")
 
 
 def tools_of(cell):
@@ -129,8 +127,8 @@ BOTH = np.column_stack([Y, RISK > 0.2]).astype(int)
 WEIGHT = np.random.default_rng(0).uniform(0.5, 2, len(Y))
 
 
-def make_lstm(**params):
-    network = LSTMVisitClassifier(**TINY, early_stopping=False).set_params(**params)
+def make_lstm():
+    network = LSTMVisitClassifier(**TINY, early_stopping=False)
     return make_pipeline(VisitSequenceTransformer(), network)
 
 
@@ -221,7 +219,9 @@ def test_curves(model):
 
 @line("permutation_test_score")
 def test_permutation_test(model):
-    score, permuted, _ = permutation_test_score(model, X, Y, cv=CV, n_permutations=2)
+    score, permuted, _ = permutation_test_score(
+        model, X, Y, cv=CV, n_permutations=2, random_state=0
+    )
     assert score == pytest.approx(cross_val_score(model, X, Y, cv=CV).mean())
     assert len(permuted) == 2
 
@@ -339,12 +339,23 @@ AFTER_THE_COUNTS = {
     ),
     "ClassifierChain": (multioutput.ClassifierChain, BOTH),
     "RegressorChain": (multioutput.RegressorChain, np.column_stack([RISK, 1 - RISK])),
-    "BaggingClassifier": (lambda model: ensemble.BaggingClassifier(model, n_estimators=2), Y),
-    "BaggingRegressor": (lambda model: ensemble.BaggingRegressor(model, n_estimators=2), RISK),
-    "AdaBoostClassifier": (lambda model: ensemble.AdaBoostClassifier(model, n_estimators=2), Y),
+    "BaggingClassifier": (
+        lambda model: ensemble.BaggingClassifier(model, n_estimators=2, random_state=0),
+        Y,
+    ),
+    "BaggingRegressor": (
+        lambda model: ensemble.BaggingRegressor(model, n_estimators=2, random_state=0),
+        RISK,
+    ),
+    "AdaBoostClassifier": (
+        lambda model: ensemble.AdaBoostClassifier(model, n_estimators=2, random_state=0),
+        Y,
+    ),
     "SelfTrainingClassifier": (SelfTrainingClassifier, PARTLY),
     "StackingClassifier(passthrough=True)": (
-        lambda model: ensemble.StackingClassifier([("a", model)], cv=2, passthrough=True),
+        lambda model: ensemble.StackingClassifier(
+            [("a", model)], cv=list(CV.split(X, Y)), passthrough=True
+        ),
         Y,
     ),
 }
@@ -454,20 +465,21 @@ def test_estimators_pass_the_checks():
 
 @line("n_jobs")
 def test_processes():
-    model = make_lstm()
+    # That of networks is in tests/estimators/test_classifier.py.
+    model = make_counts()
     alone, together = (cross_val_score(model, X, Y, cv=CV, n_jobs=n) for n in (1, 2))
     np.testing.assert_array_equal(alone, together)
 
 
 @line("LogisticRegression", "SGDClassifier", "LinearSVC", "MultinomialNB")
 def test_linear_models_after_counts():
-    for last in (LogisticRegression(), SGDClassifier(), LinearSVC(), MultinomialNB()):
+    for last in (LogisticRegression(), SGDClassifier(random_state=0), LinearSVC(), MultinomialNB()):
         assert_answers(make_counts(last))
 
 
 @line("RandomForestClassifier", "GradientBoostingClassifier", "KNeighborsClassifier")
 def test_trees_and_neighbours_after_counts():
-    few = {"n_estimators": 3}
+    few = {"n_estimators": 3, "random_state": 0}
     for last in (
         ensemble.RandomForestClassifier(**few),
         ensemble.GradientBoostingClassifier(**few),
@@ -478,7 +490,10 @@ def test_trees_and_neighbours_after_counts():
 
 @line("KMeans", "IsolationForest")
 def test_models_without_outcome_after_counts():
-    for last in (KMeans(2, n_init=1), ensemble.IsolationForest(n_estimators=5)):
+    for last in (
+        KMeans(2, n_init=1, random_state=0),
+        ensemble.IsolationForest(n_estimators=5, random_state=0),
+    ):
         assert_answers(make_counts(last), None)
 
 
@@ -560,7 +575,9 @@ def test_splitters_after_counts_keep_patients_whole(routing):
         model.fit(X, Y, groups=X.groups)
         assert len(SPLITS) == 2
         assert all(not set(train) & set(test) for train, test in SPLITS)
-        cross_validate(model, X, Y, cv=CV, params={"groups": X.groups}, error_score="raise")
+        # Without a scorer, scikit-learn 1.6 does not find what a pipeline requests.
+        options = {"scoring": "accuracy", "error_score": "raise"}
+        cross_validate(model, X, Y, cv=CV, params={"groups": X.groups}, **options)
         assert len(SPLITS) == 6
         with pytest.raises(ValueError, match="needs the patient of each sample"):
             clone(model).set_params(**{f"{model.steps[1][0]}__cv": CV}).fit(X, Y)
@@ -709,7 +726,9 @@ def test_permutation_importance_of_counts():
         permutation_importance(over[-1], over[:-1].transform(X), Y)
     # A code that the regression does not use has no importance.
     model[-1].coef_[0, 0] = 0
-    found = permutation_importance(model[-1], model[:-1].transform(X), Y, n_repeats=2)
+    found = permutation_importance(
+        model[-1], model[:-1].transform(X), Y, n_repeats=2, random_state=0
+    )
     assert found.importances_mean.shape == model[0].get_feature_names_out().shape
     assert found.importances_mean[0] == 0
     assert found.importances_mean.max() > 0

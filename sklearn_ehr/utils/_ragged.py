@@ -124,10 +124,7 @@ def resolve_index(key, n_samples, owner):
 class _Shape(tuple):
     """Shape of samples without columns, which says what to do where columns are asked for."""
 
-    def __new__(cls, n_samples, message):
-        shape = super().__new__(cls, (n_samples,))
-        shape.message = message
-        return shape
+    message = ""
 
     def __getitem__(self, axis):
         try:
@@ -148,8 +145,10 @@ class SampleIndexing:
     @property
     def shape(self):
         """Tuple of one integer, the number of samples."""
-        # ColumnTransformer and partial_dependence ask for shape[1], not for an array.
-        return _Shape(len(self), self._no_array())
+        shape = _Shape([len(self)])
+        # ColumnTransformer and partial_dependence read shape[1] before they ask for an array.
+        shape.message = self._no_array()
+        return shape
 
     def __getitem__(self, key):
         return self._take(resolve_index(key, len(self), type(self).__name__))
