@@ -154,8 +154,10 @@ class Cohort(SampleIndexing):
     """
 
     _way_out = (
-        "Put VisitSequenceTransformer or CodeCountVectorizer before the model, or look at the "
-        "events with visible_events()."
+        "Put CodeCountVectorizer before whatever reads columns (models, BaggingClassifier, RFECV), "
+        "and VisitSequenceTransformer before an LSTM. To inspect a fitted pipeline, pass model[-1] "
+        "and model[:-1].transform(X). To read columns of samples, use Cohort(..., features=[...]) "
+        "or a FeatureUnion. visible_events() lists the events."
     )
 
     def __init__(

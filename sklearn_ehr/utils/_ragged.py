@@ -121,6 +121,18 @@ def resolve_index(key, n_samples, owner):
     return np.where(positions < 0, positions + n_samples, positions)
 
 
+class _Shape(tuple):
+    """Shape of samples without columns, which says what to do where columns are asked for."""
+
+    message = ""
+
+    def __getitem__(self, axis):
+        try:
+            return super().__getitem__(axis)
+        except IndexError:
+            raise IndexError(self.message) from None
+
+
 class SampleIndexing:
     """Base class of objects that scikit-learn accepts as `X` although they are not arrays.
 
@@ -133,12 +145,17 @@ class SampleIndexing:
     @property
     def shape(self):
         """Tuple of one integer, the number of samples."""
-        return (len(self),)
+        shape = _Shape([len(self)])
+        # ColumnTransformer and partial_dependence read shape[1] before they ask for an array.
+        shape.message = self._no_array()
+        return shape
 
     def __getitem__(self, key):
         return self._take(resolve_index(key, len(self), type(self).__name__))
 
     def __array__(self, dtype=None, copy=None):
-        raise TypeError(
-            f"{type(self).__name__} holds ragged patient histories, not an array. {self._way_out}"
-        )
+        raise TypeError(self._no_array())
+
+    def _no_array(self):
+        name = type(self).__name__
+        return f"{name} holds ragged patient histories, not an array. {self._way_out}"

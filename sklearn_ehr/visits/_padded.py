@@ -23,8 +23,8 @@ def as_three_dimensional(codes):
     if array is None or array.ndim != 3:
         raise ValueError(
             f"Padded codes are one array of shape (n_samples, n_visits, n_codes); got a "
-            f"{type(codes).__name__} {shape}. Pass VisitSequences, or the codes of their "
-            f"to_padded() alone."
+            f"{type(codes).__name__} {shape}. Pass what VisitSequenceTransformer makes, not "
+            f"counts, or the codes of to_padded() alone."
         )
     return array
 

@@ -78,7 +78,10 @@ class VisitSequences(SampleIndexing):
     array([[[5]]])
     """
 
-    _way_out = "Call to_padded() for padded arrays."
+    _way_out = (
+        "LSTM estimators read it; before any other model, put CodeCountVectorizer in the place of "
+        "VisitSequenceTransformer. to_padded() gives padded arrays."
+    )
     _folder = None
 
     def __init__(

@@ -144,6 +144,14 @@ def test_cohort_is_no_array():
         np.array(make_cohort(), dtype=float)
 
 
+def test_shape_has_no_columns_and_names_the_way_out():
+    shape = make_cohort().shape
+    assert shape == (5,)
+    assert (shape[0], shape[-1], shape[1:]) == (5, 5, ())
+    with pytest.raises(IndexError, match=r"not an array.*CodeCountVectorizer.*FeatureUnion"):
+        shape[1]
+
+
 def test_scikit_learn_indexes_a_cohort():
     cohort = make_cohort()
     assert _num_samples(cohort) == 5

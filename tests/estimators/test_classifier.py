@@ -310,7 +310,7 @@ def test_cohort_given_directly_raises_with_a_way_out(cohort, binary):
 @pytest.mark.parametrize(
     ("X", "error", "message"),
     [
-        (X[:, :, 0], ValueError, r"\(n_samples, n_visits, n_codes\)"),
+        (X[:, :, 0], ValueError, r"\(n_samples, n_visits, n_codes\).*VisitSequenceTransformer"),
         (X[0, 0], ValueError, r"\(n_samples, n_visits, n_codes\)"),
         (X.astype(float), TypeError, "integers"),
         (X > 3, TypeError, "integers"),

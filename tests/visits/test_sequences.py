@@ -145,8 +145,11 @@ def test_without_groups_times_and_vocabulary_none_are_carried():
 
 
 def test_asarray_is_a_type_error_that_names_the_way_out():
-    with pytest.raises(TypeError, match=r"VisitSequences holds .* to_padded\(\)"):
+    way_out = r"VisitSequences holds .* CodeCountVectorizer .* to_padded\(\)"
+    with pytest.raises(TypeError, match=way_out):
         np.asarray(example())
+    with pytest.raises(IndexError, match=way_out):
+        example().shape[1]
 
 
 def test_pickle_and_copy_keep_everything():
