@@ -1,6 +1,14 @@
 """Readers of the field's formats, and maps of codes: functions from dataframes to dataframes."""
 
+from ._eicu import read_eicu, read_eicu_visits
 from ._mimic import read_mimic, read_mimic_visits
 from ._omop import read_omop, read_omop_visits
 
-__all__ = ["read_mimic", "read_mimic_visits", "read_omop", "read_omop_visits"]
+__all__ = [
+    "read_eicu",
+    "read_eicu_visits",
+    "read_mimic",
+    "read_mimic_visits",
+    "read_omop",
+    "read_omop_visits",
+]
