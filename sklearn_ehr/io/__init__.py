@@ -3,6 +3,7 @@
 from ._eicu import read_eicu, read_eicu_visits
 from ._mimic import read_mimic, read_mimic_visits
 from ._omop import read_omop, read_omop_visits
+from ._synthea import read_synthea, read_synthea_visits
 
 __all__ = [
     "read_eicu",
@@ -11,4 +12,6 @@ __all__ = [
     "read_mimic_visits",
     "read_omop",
     "read_omop_visits",
+    "read_synthea",
+    "read_synthea_visits",
 ]

@@ -30,7 +30,7 @@ def as_events(rows, dtypes, *, static=False, **columns):
         )
         for name, dtype in dtypes.items()
     )
-    needed = ["patient_id", "code"] if static else ["patient_id", "code", "time", "known_time"]
+    needed = ["patient_id", "code"] if static else ["patient_id", "code", "time"]
     return events.filter(*(~nw.col(name).is_null() for name in needed))
 
 

@@ -229,17 +229,22 @@ def _refuse_unread(frame, columns, name):
             ) from None
 
 
-def choose_domains(tables, domains, table_of, key):
-    """Those of the domains whose table the source has, with a column `key`.
+def choose_domains(tables, domains, table_of, patient):
+    """Those of the domains whose table the source has, with its column of patients.
 
-    If `domains` is None, they are all that `table_of` names, and a warning names missing tables;
-    otherwise these are an error.
+    `patient` is the name of that column, or the name in each domain. If `domains` is None, they are
+    all that `table_of` names, and a warning names missing tables; otherwise these are an error.
     """
-    chosen = [d for d in domains or table_of if _has_column(tables.get(table_of[d]), key)]
-    missing = [table_of[d] for d in domains or table_of if d not in chosen]
+    keys = dict.fromkeys(table_of, patient) if isinstance(patient, str) else patient
+    wanted = list(domains or table_of)
+    chosen = [d for d in wanted if _has_column(tables.get(table_of[d]), keys[d])]
+    missing = {table_of[domain]: keys[domain] for domain in wanted if domain not in chosen}
     if not missing:
         return chosen
-    told = f"source has no table {', '.join(dict.fromkeys(missing))} with a column {key}"
+    told = (
+        f"source has no table {', '.join(missing)} with a column "
+        f"{', '.join(dict.fromkeys(missing.values()))}"
+    )
     if domains is not None or not chosen:
         raise ValueError(f"{told}, but the domains to read need it.")
     warnings.warn(

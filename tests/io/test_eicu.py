@@ -22,9 +22,9 @@ pytest.importorskip("duckdb", reason="duckdb comes with the extra store")
 EICU = {
     "patient": """
         patientunitstayid,gender,age,ethnicity,apacheadmissiondx,hospitaladmitoffset,hospitaladmitsource,hospitaldischargeoffset,hospitaldischargelocation,hospitaldischargestatus,unittype,unitadmitsource,unitdischargeoffset,unitdischargelocation,unitdischargestatus,uniquepid
-        1,Female,67,Caucasian,Sepsis,-300,Emergency Department,6000,Home,Alive,MICU,Floor,2000,Floor,Alive,002-1
-        2,Female,68,Caucasian,Sepsis,-20,,9000,Death,Expired,MICU,Floor,3000,Floor,Alive,002-1
-        3,Male,> 89,,CVA,-10,Direct Admit,2500,Death,Expired,Neuro ICU,Floor,2400,Death,Expired,003-1
+        1,Female,67,Caucasian,,-300,Emergency,6000,Home,Alive,MICU,Floor,2000,Floor,Alive,002-1
+        2,Female,68,Caucasian,,-20,,9000,Death,Expired,MICU,Floor,3000,Floor,Alive,002-1
+        3,Male,> 89,,,-10,Direct Admit,2500,Death,Expired,NICU,Floor,2400,Death,Expired,003-1
         """,
     "diagnosis": """
         diagnosisid,patientunitstayid,activeupondischarge,diagnosisoffset,diagnosisstring,icd9code,diagnosispriority
@@ -56,7 +56,7 @@ EICU = {
 
 EVENTS = by_hand(
     """
-    1 | -300 | ADMITTED_FROM//Emergency Department              |      | -300
+    1 | -300 | ADMITTED_FROM//Emergency                         |      | -300
     1 | 0    | ICU_ADMISSION//MICU                              |      | 0
     1 | 0    | ICU_ADMITTED_FROM//Floor                         |      | 0
     1 | 2000 | ICU_DISCHARGE//Floor                             |      | 2000
@@ -67,7 +67,7 @@ EVENTS = by_hand(
     2 | 3000 | ICU_DISCHARGE//Floor                             |      | 3000
     2 | 9000 | DISCHARGE//Death                                 |      | 9000
     3 | -10  | ADMITTED_FROM//Direct Admit                      |      | -10
-    3 | 0    | ICU_ADMISSION//Neuro ICU                         |      | 0
+    3 | 0    | ICU_ADMISSION//NICU                              |      | 0
     3 | 0    | ICU_ADMITTED_FROM//Floor                         |      | 0
     3 | 2400 | ICU_DISCHARGE//Death                             |      | 2400
     3 | 2500 | DISCHARGE//Death                                 |      | 2500
