@@ -2,7 +2,6 @@
 
 import narwhals.stable.v2 as nw
 
-from ..utils import import_arrow
 from ._event_rows import as_events, code_of, event_dtypes, later_of
 from ._tables import pick
 
@@ -87,7 +86,6 @@ def _explode(frame, column):
     """Give each item of a column of lists a row."""
     if not frame.implementation.is_pyarrow():
         return frame.explode(column)
-    import_arrow("A dict of Arrow tables")
     import pyarrow.compute as pc
 
     table = frame.to_native()

@@ -40,5 +40,7 @@ def code_of(prefix, *columns):
 
 
 def later_of(time, other):
-    """The later of two times; the first where the other is null."""
-    return nw.when(nw.col(other) > nw.col(time)).then(nw.col(other)).otherwise(nw.col(time))
+    """The later of two columns of times; the first where the other is null."""
+    # On Arrow tables, narwhals 2.10 gives null where the condition is null.
+    other = nw.coalesce(other, time)
+    return nw.when(other > nw.col(time)).then(other).otherwise(nw.col(time))

@@ -97,14 +97,11 @@ def _coded(table, domain):
 
 def _vocabulary_of(column, default):
     """Vocabulary that a column names, as `SNOMED-CT` or by address; the default where it is not."""
-    system = nw.col(column).str.to_lowercase()
+    system = nw.coalesce(column, nw.lit("")).str.to_lowercase()
     vocabulary = nw.lit(default)
     for name in ("SNOMED", "RxNorm"):
-        vocabulary = (
-            nw.when(system.str.contains(name.lower(), literal=True))
-            .then(nw.lit(name))
-            .otherwise(vocabulary)
-        )
+        is_named = system.str.contains(name.lower(), literal=True)
+        vocabulary = nw.when(is_named).then(nw.lit(name)).otherwise(vocabulary)
     return vocabulary
 
 
