@@ -1,7 +1,5 @@
 """Events and visits of an OMOP database."""
 
-import warnings
-
 import narwhals.stable.v2 as nw
 
 from ..utils import shown
@@ -15,7 +13,7 @@ from ._omop_events import (
     known_at_discharge,
     visits_of,
 )
-from ._tables import as_in, open_tables
+from ._tables import as_in, check_domains, choose_domains, open_tables, require_tables
 
 # Concepts of the vocabulary "Visit": 262 is an emergency room visit that ends in an admission.
 _VISIT_CONCEPTS = {"inpatient": [9201, 262], "emergency": [9203, 262], "outpatient": [9202]}
@@ -126,13 +124,10 @@ def read_omop(
     """
     _check_parameters(domains, conditions_known, ancestors)
     tables = open_tables(source, [*TABLE_OF.values(), "concept", "concept_ancestor"])
-    has = [domain for domain in domains or DOMAINS if _has_events(tables, domain)]
-    if domains is None:
-        _warn_of_missing(set(DOMAINS) - set(has))
-    else:
-        _require(tables, [TABLE_OF[domain] for domain in domains])
-    _require(tables, ["person"] * bool(person))
-    _require(tables, ["concept", "concept_ancestor"] if ancestors else [])
+    clinical = {domain: TABLE_OF[domain] for domain in DOMAINS}
+    has = choose_domains(tables, domains, clinical, "person_id")
+    require_tables(tables, ["person"] * bool(person), "person=True")
+    require_tables(tables, ["concept", "concept_ancestor"] if ancestors else [], "ancestors")
 
     parts = {domain: events_of(tables, domain, drug_ends) for domain in has}
     at_discharge = conditions_known == "discharge"
@@ -230,37 +225,6 @@ def _check_parameters(domains, conditions_known, ancestors):
             f"conditions_known={shown(conditions_known)} is not accepted; give 'discharge' or "
             f"'start'."
         )
-    for name, value in (("domains", domains), ("ancestors", ancestors)):
-        if value is not None and (isinstance(value, str) or not len(value)):
-            raise ValueError(f"{name}={shown(value)} is not accepted; give a list of strings.")
-    unknown = [domain for domain in domains or [] if domain not in DOMAINS]
-    if unknown:
-        raise ValueError(
-            f"domains has {', '.join(map(shown, unknown))}; accepted are {', '.join(DOMAINS)}."
-        )
-
-
-def _has_events(tables, domain):
-    """Whether there is such a table; some databases keep the place of one without its columns."""
-    table = tables.get(TABLE_OF[domain])
-    return table is not None and "person_id" in table.collect_schema()
-
-
-def _require(tables, names):
-    missing = [name for name in names if name not in tables]
-    if missing:
-        raise ValueError(
-            f"source has no table {', '.join(missing)}. It is needed for domains, person or "
-            f"ancestors as given."
-        )
-
-
-def _warn_of_missing(domains):
-    if domains:
-        missing = [TABLE_OF[domain] for domain in DOMAINS if domain in domains]
-        warnings.warn(
-            f"source has no table {', '.join(missing)} with a column person_id, and so no events "
-            f"of it. To expect only the others, name them with domains=.",
-            UserWarning,
-            stacklevel=3,
-        )
+    check_domains(domains, DOMAINS)
+    if ancestors is not None and (isinstance(ancestors, str) or not len(ancestors)):
+        raise ValueError(f"ancestors={shown(ancestors)} is not accepted; give a list of strings.")

@@ -1,6 +1,7 @@
 """Tables of a database, a folder or a dict, as narwhals frames of one library."""
 
 import os
+import warnings
 from collections import defaultdict
 from collections.abc import Mapping
 from os import PathLike, fspath
@@ -194,9 +195,11 @@ def pick(frame, name, columns, *, optional=()):
     def read(column, dtype):
         if column not in present:
             return nw.lit(None, dtype).cast(dtype).alias(column)
-        # Polars casts no strings to datetimes.
-        is_text = is_polars and present[column] == nw.String and dtype == nw.Datetime
-        values = nw.col(column).str.to_datetime() if is_text else nw.col(column)
+        values = nw.col(column)
+        if present[column] == nw.String and dtype == nw.Datetime:
+            # The Z of UTC is not read in a cast everywhere. Polars casts no strings to datetimes.
+            values = values.str.replace_all("Z", "", literal=True)
+            values = values.str.to_datetime() if is_polars else values
         return values.cast(dtype).alias(column)
 
     columns = {column: read(column, dtype) for column, dtype in columns.items()}
@@ -224,3 +227,52 @@ def _refuse_unread(frame, columns, name):
                 f"Column {column!r} of table {name!r} cannot be read: some of its values are not "
                 f"of the type that the data model has there. Convert it first."
             ) from None
+
+
+def choose_domains(tables, domains, table_of, patient):
+    """Those of the domains whose table the source has, with its column of patients.
+
+    `patient` is the name of that column, or the name in each domain. If `domains` is None, they are
+    all that `table_of` names, and a warning names missing tables; otherwise these are an error.
+    """
+    keys = dict.fromkeys(table_of, patient) if isinstance(patient, str) else patient
+    wanted = list(domains or table_of)
+    chosen = [d for d in wanted if _has_column(tables.get(table_of[d]), keys[d])]
+    missing = {table_of[domain]: keys[domain] for domain in wanted if domain not in chosen}
+    if not missing:
+        return chosen
+    told = (
+        f"source has no table {', '.join(missing)} with a column "
+        f"{', '.join(dict.fromkeys(missing.values()))}"
+    )
+    if domains is not None or not chosen:
+        raise ValueError(f"{told}, but the domains to read need it.")
+    warnings.warn(
+        f"{told}, and so no events of it. To expect only the others, name them with domains=.",
+        UserWarning,
+        stacklevel=3,
+    )
+    return chosen
+
+
+def _has_column(table, column):
+    """Whether there is such a table; some databases keep the place of one without its columns."""
+    return table is not None and column in table.collect_schema()
+
+
+def check_domains(domains, accepted):
+    """Raise unless `domains` is None or a list of accepted ones."""
+    if domains is None:
+        return
+    if isinstance(domains, str) or not len(domains):
+        raise ValueError(f"domains={shown(domains)} is not accepted; give a list of strings.")
+    if unknown := [domain for domain in domains if domain not in accepted]:
+        raise ValueError(
+            f"domains has {', '.join(map(shown, unknown))}; accepted are {', '.join(accepted)}."
+        )
+
+
+def require_tables(tables, names, purpose):
+    """Raise unless the source has these tables."""
+    if missing := [name for name in names if name not in tables]:
+        raise ValueError(f"source has no table {', '.join(missing)}, needed for {purpose}.")
