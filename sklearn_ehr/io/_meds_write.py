@@ -104,14 +104,10 @@ def to_meds(events, *, patient_id="patient_id", time="time", code="code", value=
             f"in MEDS. Rename or drop one of them."
         )
     pa = import_arrow("A table of MEDS")
-    from pyarrow import compute
-
     columns = read_arrow(events, "events")
     table = {meds: convert(columns[name], name) for meds, (name, convert) in table.items()}
-    table = pa.table(table | {name: columns[name] for name in others})
-    by = [("subject_id", "ascending"), ("time", "ascending")]
-    # This sort is stable.
-    return table.take(compute.sort_indices(table, sort_keys=by, null_placement="at_start"))
+    order = _order_of(table["subject_id"], table["time"])
+    return pa.table(table | {name: columns[name] for name in others}).take(order)
 
 
 def to_meds_predictions(
@@ -199,3 +195,13 @@ def to_meds_predictions(
             "predicted_boolean_probability": as_probabilities(y_proba, len(columns)),
         }
     )
+
+
+def _order_of(subject, time):
+    """Order of rows by subject, then time, nulls first; that of equal rows is kept."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    keys = {"subject": subject, "is_dated": time.is_valid().cast(pa.int8()), "time": time}
+    by = [(name, "ascending") for name in keys]
+    return compute.sort_indices(pa.table(keys), sort_keys=by)

@@ -95,7 +95,10 @@ def read_arrow(frame, name, columns=None):
     """Read columns of a frame, by default all of them, as an Arrow table."""
     require_frame(frame, name)
     pa = import_arrow(f"A frame of {type(frame).__module__.partition('.')[0]}")
-    names = list(column_names(frame) if columns is None else dict.fromkeys(columns))
+    names = column_names(frame) if columns is None else pd.Index(columns).unique()
+    if not names.is_unique:
+        raise ValueError(f"{name} has several columns of the same name; keep one of each.")
+    names = list(names)
     if isinstance(frame, pd.DataFrame):
         try:
             return pa.Table.from_pandas(frame[names], preserve_index=False)
