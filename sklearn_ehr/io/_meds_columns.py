@@ -127,13 +127,24 @@ def as_probabilities(y_proba, n_samples):
     return pa.array(y_proba.astype(np.float32))
 
 
+def without_view(column):
+    """Convert views of strings, of which Arrow cannot select rows."""
+    import pyarrow as pa
+
+    return column.cast(pa.large_string()) if column.type == pa.string_view() else column
+
+
 def _decoded(column):
     """Values of a column of categories, and others unchanged."""
     import pyarrow as pa
 
     if not pa.types.is_dictionary(column.type):
         return column
-    return column.cast(column.type.value_type)
+    if column.type.value_type != pa.string_view():
+        return column.cast(column.type.value_type)
+    # Arrow does not decode those of polars.
+    chunks = [part.dictionary.cast(pa.large_string()).take(part.indices) for part in column.chunks]
+    return pa.chunked_array(chunks, pa.large_string())
 
 
 def _as_strings(column, name, kind):

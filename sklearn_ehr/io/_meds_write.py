@@ -18,6 +18,7 @@ from ._meds_columns import (
     as_probabilities,
     as_texts,
     as_times,
+    without_view,
 )
 
 
@@ -100,14 +101,15 @@ def to_meds(events, *, patient_id="patient_id", time="time", code="code", value=
     others = [name for name in columns if name not in read]
     if taken := [name for name in others if name in table]:
         raise ValueError(
-            f"events has {', '.join(map(repr, taken))} beside the column that is to have this name "
+            f"events has {', '.join(map(repr, taken))} beside the column that gets this name "
             f"in MEDS. Rename or drop one of them."
         )
     pa = import_arrow("A table of MEDS")
     columns = read_arrow(events, "events")
     table = {meds: convert(columns[name], name) for meds, (name, convert) in table.items()}
     order = _order_of(table["subject_id"], table["time"])
-    return pa.table(table | {name: columns[name] for name in others}).take(order)
+    others = {name: without_view(columns[name]) for name in others}
+    return pa.table(table | others).take(order)
 
 
 def to_meds_predictions(
