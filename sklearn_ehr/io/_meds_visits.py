@@ -7,8 +7,10 @@ from ..utils import as_narwhals, shown
 
 _OWN = "_sklearn_ehr_"
 _START, _END, _NUMBER = f"{_OWN}start", f"{_OWN}end", f"{_OWN}number"
-_OPEN, _WAS_OPEN = f"{_OWN}open", f"{_OWN}was_open"
-_STAY, _CLOSED, _VISIT = f"{_OWN}stay", f"{_OWN}closed", f"{_OWN}visit"
+_OPENED, _CLOSED, _OPEN, _WAS_OPEN = (
+    f"{_OWN}{n}" for n in ("opened", "closed", "open", "was_open")
+)
+_STAY, _VISIT = f"{_OWN}stay", f"{_OWN}visit"
 
 
 def read_visit_codes(visit_codes):
@@ -41,17 +43,15 @@ def add_stays(events, start, end):
     if events.implementation.is_pyarrow():
         # narwhals cannot accumulate within patients there.
         events = as_narwhals(events.to_native().to_pandas(types_mapper=pd.ArrowDtype))
-    events = events.join(
-        _bounds_of_stays(events, start, end), on=["patient_id", "time"], how="left"
-    )
+    bounds = _bounds_of_stays(events, start, end)
+    events = events.join(bounds, on=["patient_id", "time"], how="left")
     # Events at the same time have the same bound, so their order does not matter.
-    events = events.with_columns(
-        _in_order(nw.col(_STAY).fill_null(0).cum_max()).alias(_NUMBER),
-        _in_order(nw.col(_CLOSED).fill_null(0).cum_max()).alias(_END),
-    )
-    between = nw.when(nw.col(_NUMBER) > nw.col(_END)).then(nw.col(_NUMBER))
+    last, closed = nw.col(_STAY).fill_null(0), nw.col(_CLOSED).fill_null(0)
+    events = events.with_columns(last.alias(_NUMBER), closed.alias(_CLOSED))
+    events = _accumulate(events, "cum_max", _NUMBER, _CLOSED)
+    between = nw.when(nw.col(_NUMBER) > nw.col(_CLOSED)).then(nw.col(_NUMBER))
     visit = nw.when(nw.col(_STAY).is_null()).then(between).otherwise(nw.col(_VISIT))
-    return events.with_columns(visit.alias("visit_id")).drop(_STAY, _CLOSED, _VISIT, _NUMBER, _END)
+    return events.with_columns(visit.alias("visit_id")).drop(_STAY, _CLOSED, _VISIT, _NUMBER)
 
 
 def _bounds_of_stays(events, start, end):
@@ -72,21 +72,27 @@ def _bounds_of_stays(events, start, end):
         .group_by("patient_id", "time")
         .agg(nw.col(_START).max(), nw.col(_END).max())
     )
-    bounds = bounds.with_columns(
-        _in_order(nw.col(_START).cum_sum()).cast(nw.Int64).alias(_STAY),
-        _in_order((nw.col(_START) + nw.col(_END)).cum_sum()).alias(_NUMBER),
-    )
+    starts, ends = nw.col(_START), nw.col(_END)
+    bounds = bounds.with_columns(starts.alias(_STAY), (starts + ends).alias(_NUMBER))
+    bounds = _accumulate(bounds, "cum_sum", _STAY, _NUMBER)
     # A start and an end at one time change nothing: a transfer if in a stay, else a day case.
-    opened = _last_number(nw.col(_START) > nw.col(_END))
-    closed = _last_number(nw.col(_START) < nw.col(_END))
-    bounds = bounds.with_columns((opened > closed).cast(nw.Int64).alias(_OPEN))
-    bounds = bounds.with_columns(_in_order(nw.col(_OPEN).shift(1)).fill_null(0).alias(_WAS_OPEN))
+    bounds = bounds.with_columns(
+        nw.when(starts > ends).then(nw.col(_NUMBER)).otherwise(0).alias(_OPENED),
+        nw.when(starts < ends).then(nw.col(_NUMBER)).otherwise(0).alias(_CLOSED),
+    )
+    bounds = _accumulate(bounds, "cum_max", _OPENED, _CLOSED)
+    is_open = nw.col(_OPENED) > nw.col(_CLOSED)
+    bounds = bounds.with_columns(is_open.cast(nw.Int64).alias(_OPEN))
+    was_open = nw.col(_OPEN).shift(1).over("patient_id", order_by="time")
+    bounds = bounds.with_columns(was_open.alias(_WAS_OPEN))
+    is_inside = starts + nw.col(_WAS_OPEN).fill_null(0) > 0
+    stay = nw.col(_STAY).cast(nw.Int64)
     return bounds.select(
         "patient_id",
         "time",
-        _STAY,
-        nw.when(nw.col(_OPEN) == 0).then(nw.col(_STAY)).alias(_CLOSED),
-        nw.when(nw.col(_START) + nw.col(_WAS_OPEN) > 0).then(nw.col(_STAY)).alias(_VISIT),
+        stay,
+        nw.when(nw.col(_OPEN) == 0).then(stay).alias(_CLOSED),
+        nw.when(is_inside).then(stay).alias(_VISIT),
     )
 
 
@@ -96,10 +102,8 @@ def _is_code(prefix):
     return (code == prefix) | code.str.starts_with(f"{prefix}//")
 
 
-def _last_number(condition):
-    """Number of the patient's last bound so far that meets a condition, 0 if none does."""
-    return _in_order(nw.when(condition).then(nw.col(_NUMBER)).fill_null(0).cum_max())
-
-
-def _in_order(expression):
-    return expression.over("patient_id", order_by="time")
+def _accumulate(frame, how, *names):
+    """Replace columns by their cumulative sum or maximum within the patient, in order of time."""
+    # pandas takes nothing but plain columns here.
+    columns = (getattr(nw.col(name), how)() for name in names)
+    return frame.with_columns(*(column.over("patient_id", order_by="time") for column in columns))
