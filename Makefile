@@ -25,7 +25,7 @@ JOBS ?= auto
 ACES_VENV ?= .venv-aces
 FLOORS_VENV ?= .venv-floors
 PART_VENV ?= .venv-floors-part
-PART = $(addprefix tests/,cohort visits labelling utils datasets test_model_selection.py \
+PART = $(addprefix tests/,cohort visits labelling utils datasets io test_model_selection.py \
     test_sklearn_conformance.py)
 
 BENCHMARKS = train transform cohort model-selection bucketing quality signals nafld saving scaling

@@ -34,7 +34,8 @@ def read_meds(data, *, visit_codes=None):
         One row per event, in no particular order where an engine holds them: `patient_id`, `time`,
         `code`, `value` if there is a ``numeric_value``, and all other columns as they are. With
         `visit_codes` also `visit_id`: the first stay of each patient is 1, the next 2. It is null
-        for events outside of a stay, of which transformers make one visit per day by default.
+        for events outside of a stay, of which transformers make one visit per day by default. Rows
+        in memory are then sorted by patient and time.
 
     Raises
     ------

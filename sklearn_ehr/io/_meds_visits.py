@@ -44,11 +44,11 @@ def add_stays(events, start, end):
         # narwhals cannot accumulate within patients there.
         events = as_narwhals(events.to_native().to_pandas(types_mapper=pd.ArrowDtype))
     bounds = _bounds_of_stays(events, start, end)
-    events = events.join(bounds, on=["patient_id", "time"], how="left")
+    events = _sorted(events).join(bounds, on=["patient_id", "time"], how="left")
     # Events at the same time have the same bound, so their order does not matter.
     last, closed = nw.col(_STAY).fill_null(0), nw.col(_CLOSED).fill_null(0)
     events = events.with_columns(last.alias(_NUMBER), closed.alias(_CLOSED))
-    events = _accumulate(events, "cum_max", _NUMBER, _CLOSED)
+    events = _by_patient(events, "cum_max", _NUMBER, _CLOSED)
     between = nw.when(nw.col(_NUMBER) > nw.col(_CLOSED)).then(nw.col(_NUMBER))
     visit = nw.when(nw.col(_STAY).is_null()).then(between).otherwise(nw.col(_VISIT))
     return events.with_columns(visit.alias("visit_id")).drop(_STAY, _CLOSED, _VISIT, _NUMBER)
@@ -72,19 +72,20 @@ def _bounds_of_stays(events, start, end):
         .group_by("patient_id", "time")
         .agg(nw.col(_START).max(), nw.col(_END).max())
     )
+    bounds = _sorted(bounds)
     starts, ends = nw.col(_START), nw.col(_END)
     bounds = bounds.with_columns(starts.alias(_STAY), (starts + ends).alias(_NUMBER))
-    bounds = _accumulate(bounds, "cum_sum", _STAY, _NUMBER)
+    bounds = _by_patient(bounds, "cum_sum", _STAY, _NUMBER)
     # A start and an end at one time change nothing: a transfer if in a stay, else a day case.
     bounds = bounds.with_columns(
         nw.when(starts > ends).then(nw.col(_NUMBER)).otherwise(0).alias(_OPENED),
         nw.when(starts < ends).then(nw.col(_NUMBER)).otherwise(0).alias(_CLOSED),
     )
-    bounds = _accumulate(bounds, "cum_max", _OPENED, _CLOSED)
+    bounds = _by_patient(bounds, "cum_max", _OPENED, _CLOSED)
     is_open = nw.col(_OPENED) > nw.col(_CLOSED)
     bounds = bounds.with_columns(is_open.cast(nw.Int64).alias(_OPEN))
-    was_open = nw.col(_OPEN).shift(1).over("patient_id", order_by="time")
-    bounds = bounds.with_columns(was_open.alias(_WAS_OPEN))
+    bounds = bounds.with_columns(nw.col(_OPEN).alias(_WAS_OPEN))
+    bounds = _by_patient(bounds, "shift", _WAS_OPEN, n=1)
     is_inside = starts + nw.col(_WAS_OPEN).fill_null(0) > 0
     stay = nw.col(_STAY).cast(nw.Int64)
     return bounds.select(
@@ -102,8 +103,14 @@ def _is_code(prefix):
     return (code == prefix) | code.str.starts_with(f"{prefix}//")
 
 
-def _accumulate(frame, how, *names):
-    """Replace columns by their cumulative sum or maximum within the patient, in order of time."""
-    # pandas takes nothing but plain columns here.
-    columns = (getattr(nw.col(name), how)() for name in names)
-    return frame.with_columns(*(column.over("patient_id", order_by="time") for column in columns))
+def _sorted(frame):
+    """Sort a frame in memory; an engine orders rows where it needs to."""
+    return frame.sort("patient_id", "time") if isinstance(frame, nw.DataFrame) else frame
+
+
+def _by_patient(frame, method, *names, **options):
+    """Replace columns by a cumulative or shifted one within each patient, in order of time."""
+    # With an order, narwhals 2.10 mixes up rows of pandas; those in memory are sorted already.
+    order = {} if isinstance(frame, nw.DataFrame) else {"order_by": "time"}
+    columns = (getattr(nw.col(name), method)(**options) for name in names)
+    return frame.with_columns(*(column.over("patient_id", **order) for column in columns))
