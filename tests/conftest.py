@@ -10,6 +10,7 @@ import pytest  # noqa: E402
 
 def pytest_addoption(parser):
     parser.addoption("--engines", action="store_true", help="run the tests marked engines")
+    parser.addoption("--aces", metavar="PATH", help="command aces-cli, of another environment")
 
 
 def pytest_collection_modifyitems(config, items):

@@ -82,21 +82,38 @@ def read_frame(frame, name, columns=None):
     require_frame(frame, name)
     if isinstance(frame, pd.DataFrame):
         return frame
-    import_arrow(f"A frame of {type(frame).__module__.partition('.')[0]}")
-    source = as_narwhals(frame)
-    names = column_names(frame) if columns is None else list(dict.fromkeys(columns))
-    schema, source = source.collect_schema(), source.select(names)
-    with errors_of_engine(name):
-        if isinstance(source, nw.LazyFrame):
-            source = source.collect("pyarrow")
-        # That of Dask may come with its index.
-        table = as_arrow(source.to_native()).select(names)
-    frame = from_arrow(table)
+    schema = as_narwhals(frame).collect_schema()
+    frame = from_arrow(read_arrow(frame, name, columns))
     for column, dtype in schema.items():
         # Arrow does not always keep that these categories have an order.
         if column in frame.columns and isinstance(dtype, nw.Enum):
             frame[column] = frame[column].cat.set_categories(dtype.categories, ordered=True)
     return frame
+
+
+def read_arrow(frame, name, columns=None):
+    """Read columns of a frame, by default all of them, as an Arrow table."""
+    require_frame(frame, name)
+    pa = import_arrow(f"A frame of {type(frame).__module__.partition('.')[0]}")
+    names = column_names(frame) if columns is None else pd.Index(columns).unique()
+    if not names.is_unique:
+        raise ValueError(f"{name} has several columns of the same name; keep one of each.")
+    names = list(names)
+    if isinstance(frame, pd.DataFrame):
+        try:
+            return pa.Table.from_pandas(frame[names], preserve_index=False)
+        except (pa.ArrowException, TypeError, ValueError):
+            # The message quotes a cell.
+            raise TypeError(
+                f"{name} has a column of mixed types, which Arrow cannot hold. Convert it to one "
+                f"type, for instance with .astype(str)."
+            ) from None
+    source = as_narwhals(frame).select(names)
+    with errors_of_engine(name):
+        if isinstance(source, nw.LazyFrame):
+            source = source.collect("pyarrow")
+        # That of Dask may come with its index.
+        return as_arrow(source.to_native()).select(names)
 
 
 def select_rows(frame, column, ids):

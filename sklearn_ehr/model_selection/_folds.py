@@ -1,9 +1,7 @@
-"""Splitters that keep all samples of a patient on one side of a split."""
+"""Splitters into folds or at random that keep a patient on one side."""
 
 import numpy as np
-import pandas as pd
 from sklearn.model_selection import (
-    BaseCrossValidator,
     GroupKFold,
     GroupShuffleSplit,
     StratifiedGroupKFold,
@@ -11,18 +9,8 @@ from sklearn.model_selection import (
 )
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.validation import check_consistent_length
 
-from .cohort import (
-    Cohort,
-    Times,
-    add_duration,
-    as_duration,
-    check_comparable,
-    day_of,
-    is_before,
-    read_time,
-)
+from ._patients import patients_of
 
 _N_UNITS = 2_000
 
@@ -53,7 +41,7 @@ class _PatientSplitter:
             If neither `groups` nor ``X.groups`` is given, there are fewer groups than the splits
             need, or `y` is required and does not hold one class per sample.
         """
-        yield from super().split(X, y, _patients_of(X, groups, type(self).__name__))
+        yield from super().split(X, y, patients_of(X, groups, type(self).__name__))
 
 
 class PatientKFold(_PatientSplitter, GroupKFold):
@@ -189,130 +177,6 @@ class PatientShuffleSplit(_PatientSplitter, GroupShuffleSplit):
     """
 
 
-class TemporalPatientSplit(BaseCrossValidator):
-    """Single split by date, with training samples before it and test samples from it on.
-
-    The date is that of the training of a model, and no label that was unknown then is used to
-    train. A sample is in the test set if its prediction time is at the date or later. It is in the
-    training set if its label was known before the date, that is, if its prediction time plus
-    `horizon` is before the date. Samples in between are in neither set.
-
-    A patient with samples in the test set has none in the training set. The test set keeps all its
-    samples, because a model in use meets returning patients as well.
-
-    Parameters
-    ----------
-    date : datetime, str or number
-        Date of the split, of the same type as the prediction times. A string is read as a datetime
-        in the time zone of the events. Under ``X.resolution == "day"`` its calendar day counts.
-    horizon : Timedelta, str or number, default=None
-        Time from the prediction until the label is known. For samples from `make_samples`, this is
-        its `gap` plus its `horizon`. A duration for datetimes; for numeric times, a number in their
-        unit. None if labels are known at once.
-
-    See Also
-    --------
-    PatientShuffleSplit : Random splits that keep patients together.
-
-    Examples
-    --------
-    >>> from sklearn_ehr import TemporalPatientSplit
-    >>> from sklearn_ehr.datasets import make_visits
-    >>> X, y = make_visits(200, random_state=0)
-    >>> splitter = TemporalPatientSplit("2003-01-01", horizon="30D")
-    >>> train, test = next(splitter.split(X))
-    >>> bool(X[train].prediction_times.max() < X[test].prediction_times.min())
-    True
-    """
-
-    def __init__(self, date, *, horizon=None):
-        self.date = date
-        self.horizon = horizon
-
-    def get_n_splits(self, X=None, y=None, groups=None):
-        """Return the number of splits, which is 1.
-
-        Parameters
-        ----------
-        X, y, groups : None
-            Ignored.
-
-        Returns
-        -------
-        int
-        """
-        return 1
-
-    def split(self, X, y=None, groups=None):
-        """Generate the positions of training and test samples, for one split.
-
-        Parameters
-        ----------
-        X : Cohort or VisitSequences of shape (n_samples,)
-            Samples with prediction times.
-        y : None
-            Ignored.
-        groups : array-like of shape (n_samples,), default=None
-            Group of each sample, usually its patient. By default, ``X.groups``.
-
-        Yields
-        ------
-        train, test : ndarrays of int
-            Positions of the training samples and of the test samples.
-
-        Raises
-        ------
-        ValueError
-            If `X` has no prediction times, there are no groups, `date` or `horizon` cannot be used,
-            or no sample is left on one side.
-        TypeError
-            If `date` or `horizon` does not match the type of the prediction times, or `date` has a
-            time zone and `X` does not keep one.
-        """
-        groups = np.asarray(_patients_of(X, groups, type(self).__name__))
-        time = getattr(X, "prediction_times", None)
-        if time is None:
-            raise ValueError(
-                "TemporalPatientSplit needs the prediction time of each sample, but X has none. "
-                "Split a Cohort with samples that have prediction times."
-            )
-        date = self._read_date(X, time)
-        if getattr(X, "resolution", None) == "day":
-            # Samples see, and labels follow, whole days: the calendar decides.
-            time, date = (
-                day_of(values, X.event_table.zone).astype("datetime64[s]")
-                for values in (time, date)
-            )
-        is_datetime = time.dtype.kind == "M"
-        settled = time
-        if self.horizon is not None:
-            horizon = as_duration(self.horizon, "horizon", is_datetime)
-            settled = add_duration(time, horizon, "horizon")
-        is_test = ~is_before(time, date)
-        is_train = is_before(settled, date) & ~np.isin(groups, groups[is_test])
-        for side, name in ((is_train, "before"), (is_test, "after")):
-            if not side.any():
-                shorter = "" if self.horizon is None else f", or a shorter horizon={self.horizon!r}"
-                raise ValueError(
-                    f"No sample is left {name} date={self.date!r}: of {len(time)} samples, "
-                    f"{np.count_nonzero(is_test)} are predicted at the date or later. Choose "
-                    f"another date{shorter}."
-                )
-        yield np.flatnonzero(is_train), np.flatnonzero(is_test)
-
-    def _read_date(self, X, time):
-        zone = X.event_table.zone if isinstance(X, Cohort) else None
-        date = read_time(self.date, "date", zone)
-        if date.zone is not None and not isinstance(X, Cohort):
-            raise TypeError(
-                f"date={self.date!r} is aware of its time zone, but {type(X).__name__} keep times "
-                f"without a zone, in UTC if they were aware. Give the date in UTC without a zone, "
-                f"or split the Cohort."
-            )
-        check_comparable(Times(time, "prediction_time", zone), date)
-        return date.values
-
-
 def split_off_patients(y, groups, fraction, random_state):
     """Positions of the samples that are kept, and of those of a share of the patients.
 
@@ -351,18 +215,3 @@ def _is_one_class_each(y):
     except TypeError:
         # A structured array, such as times to events.
         return False
-
-
-def _patients_of(X, groups, splitter):
-    if groups is not None:
-        check_consistent_length(X, groups)
-        if pd.isna(np.asarray(groups, dtype=object)).any():
-            raise ValueError("groups has nulls. Every sample needs a group.")
-    else:
-        groups = getattr(X, "groups", None)
-    if groups is None:
-        raise ValueError(
-            f"{splitter} needs the patient of each sample, but X of type {type(X).__name__} has "
-            f"no groups. Split a Cohort, or pass groups=."
-        )
-    return groups
