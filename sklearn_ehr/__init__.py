@@ -9,6 +9,7 @@ _ROOMS = {
     "model_selection": [
         "PatientKFold",
         "PatientShuffleSplit",
+        "PredefinedPatientSplit",
         "StratifiedPatientKFold",
         "TemporalPatientSplit",
     ],

@@ -149,7 +149,8 @@ def _relation_of(connection, path, name):
     pattern = fspath(path)
     try:
         if path.is_dir():
-            return connection.read_parquet(os.path.join(pattern, "**", "*.parquet"))
+            pattern = os.path.join(pattern, "**", "*.parquet")
+            return connection.read_parquet(pattern, union_by_name=True)
         if path.suffix.lower() == ".parquet":
             return connection.read_parquet(pattern)
         return connection.read_csv(pattern, header=True, all_varchar=True)

@@ -31,7 +31,8 @@ def open_files(events, name):
         )
     connection = duckdb.connect()
     try:
-        relation = connection.read_parquet(pattern)
+        # Otherwise, numbers would be rounded to the type of the first file.
+        relation = connection.read_parquet(pattern, union_by_name="://" not in pattern)
     except duckdb.Error:
         raise ValueError(
             f"{name}={shown(fspath(events))} cannot be read: a file is not of the parquet format, "

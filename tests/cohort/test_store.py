@@ -392,6 +392,15 @@ def test_files_of_several_zones_or_columns_are_refused(tmp_path):
         EventTable(tmp_path)
 
 
+@pytest.mark.parametrize("first", [1, None])
+def test_numbers_are_not_rounded_to_the_type_of_the_first_file(first, tmp_path):
+    events = EVENTS.to_pandas()
+    for number, value in enumerate((first, 1.5)):
+        events.assign(value=value).to_parquet(tmp_path / f"{number}.parquet")
+    values = EventTable(tmp_path).value
+    assert set(values[~np.isnan(values)]) == {1.5} | ({first} - {None})
+
+
 def test_stores_are_not_taken_for_events(store):
     with pytest.raises(ValueError, match=r"is a store on disk: open it with EventTable.open"):
         EventTable(store)
