@@ -53,7 +53,8 @@ def compare(
 
     * "LSTM": `LSTMVisitClassifier` or `LSTMVisitRegressor`, with default parameters;
     * "regression": logistic or ridge regression on ``log1p`` of the counts of each code, in all
-      visits and in the last one, with a penalty that is tuned on the training patients;
+      visits and in the last one, with a penalty that is tuned on the training patients, for the
+      highest ROC AUC or R²;
     * "trees": histogram-based gradient boosting on the same counts, with default parameters.
 
     Parameters
