@@ -62,13 +62,11 @@ table, risks = compare(
     verbose=1,
     return_predictions=True,
 )
-for metric in ["roc_auc", "average_precision"]:
-    print(f"\n{metric}\n{table[metric].round(3)}")
-print(f"\nSeconds of a fit\n{table['fit_time'].round()}")
+print(table.round(3).T)
 
 # %%
-# `difference` is to the LSTM, and `low` to `high` its 95 % interval if other patients were drawn to
-# test on.
+# `difference` is how far a model is ahead of the LSTM, and `low` to `high` its 95 % interval over
+# draws of the test patients.
 #
 # The curves
 # ----------

@@ -94,6 +94,8 @@ def compare(
         * "difference": how much higher the mean is than that of the first model, by default
           "LSTM", whose own is NaN;
         * "low" and "high": 95 % bootstrap interval of the difference.
+
+        If several metrics make it too wide to print, ``table.T`` and ``table["roc_auc"]`` are not.
     predictions : DataFrame
         Only if `return_predictions` is True. One row per split and test sample, indexed by "split",
         from 0 on, and "sample", the position in `X`. One column per model, with the probability of
@@ -106,10 +108,8 @@ def compare(
         If `X` is not a `Cohort`, or `models` or `scoring` is not of an accepted type.
     ValueError
         If `y` is of another length than `X`, has nulls or a single value, or is of a kind that is
-        not accepted; a split has a patient or no sample on both sides, or lacks a class on one; or
-        a metric does not apply to `y`.
-
-        What a model raises has a note with the name of the model and the split.
+        not accepted; a split has a patient on both sides, or no sample or not every class on one;
+        or a metric does not apply to `y`. What a model raises has a note that names the model.
 
     See Also
     --------
