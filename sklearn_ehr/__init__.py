@@ -21,6 +21,7 @@ _ROOMS = {
         "make_code_vectors",
     ],
     "inspection": ["make_model_card"],
+    "comparison": ["compare"],
 }
 _SUBMODULES = ("datasets", "io", "model_selection", "nn")
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}

@@ -30,6 +30,7 @@ ROOMS = {
     "estimators": {"utils", "cohort", "visits", "model_selection", "nn"},
     "inspection": {"utils", "cohort", "visits", "nn", "estimators"},
     "datasets": {"utils", "cohort"},
+    "comparison": {"utils", "cohort", "visits", "model_selection", "estimators"},
 }
 NETWORK = {"torch", "skorch"}
 FORBIDDEN_LIBRARIES = {
@@ -43,6 +44,7 @@ FORBIDDEN_LIBRARIES = {
     "estimators": {"skorch"},
     "inspection": NETWORK,
     "datasets": NETWORK,
+    "comparison": NETWORK,
 }
 TOUCHES_SKORCH = "estimators/_net.py"
 

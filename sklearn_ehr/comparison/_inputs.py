@@ -1,0 +1,134 @@
+"""Outcomes, splits and metrics, checked before any model is fitted."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import get_scorer
+from sklearn.model_selection import check_cv
+from sklearn.utils.multiclass import type_of_target
+
+from ..model_selection import PatientKFold, StratifiedPatientKFold
+from ..utils import shown
+from ._predictions import PredictedClasses, PredictedNumbers
+
+_DEFAULT_SCORING = {"binary": "roc_auc", "multiclass": "roc_auc_ovr", "continuous": "r2"}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric as it was given, and the scorer that it stands for."""
+
+    scoring: Any
+    scorer: Any
+
+
+def check_outcome(X, y):
+    """Outcomes as an array, and their kind in the words of `type_of_target`."""
+    kind, n_null = "unknown", 0
+    try:
+        y = np.asarray(y)
+        if y.ndim == 1 and y.dtype.names is None:
+            n_null = np.count_nonzero(pd.isna(y))
+            y = pd.Series(y).infer_objects().to_numpy() if y.dtype == object else y
+            kind = type_of_target(y) if not n_null else kind
+    except (TypeError, ValueError):
+        # Outcomes that numpy or scikit-learn cannot read; their messages would quote some.
+        pass
+    if n_null:
+        raise ValueError(
+            f"y has {n_null} null(s). Leave out the samples whose outcome is unknown: "
+            f"compare(X[known], y[known]) with known = y.notna()."
+        )
+    if kind not in _DEFAULT_SCORING:
+        raise ValueError(
+            "y must have one class, or one finite number, per sample. For times to events, several "
+            "outcomes per sample or labels of visits, use sklearn.model_selection.cross_validate "
+            "with LSTMVisitSurvival, LSTMVisitClassifier, LSTMVisitRegressor or LSTMVisitTagger, "
+            "and cv=PatientKFold()."
+        )
+    if len(y) != len(X):
+        raise ValueError(f"X has {len(X)} samples, but y has {len(y)}. Take y from X.samples.")
+    if len(np.unique(y)) == 1:
+        raise ValueError("y has the same value in all samples, so there is nothing to predict.")
+    return y, kind
+
+
+def draw_splits(cv, X, y, kind, random_state):
+    """Positions of the training and test samples of each split."""
+    if isinstance(cv, Integral):
+        splitter = PatientKFold if kind == "continuous" else StratifiedPatientKFold
+        cv = splitter(cv, shuffle=True, random_state=random_state)
+    position = np.arange(len(X))
+    splits = [
+        (position[train], position[test])
+        for train, test in check_cv(cv).split(X, y, groups=X.groups)
+    ]
+    for number, split in enumerate(splits, start=1):
+        _check_split(f"Split {number} of {len(splits)}", *split, X.group_positions)
+        if kind != "continuous":
+            _check_classes(f"Split {number} of {len(splits)}", *split, y)
+    return splits
+
+
+def _check_split(split, train, test, groups):
+    if not (len(train) and len(test)):
+        raise ValueError(f"{split} has no sample to train on, or none to test on.")
+    n_shared = len(np.intersect1d(groups[train], groups[test]))
+    if n_shared:
+        raise ValueError(
+            f"{split} trains and tests on samples of the same {n_shared} patient(s), so that "
+            f"scores would be too good. Use a splitter of sklearn_ehr, such as "
+            f"cv=StratifiedPatientKFold()."
+        )
+
+
+def _check_classes(split, train, test, y):
+    n_classes = len(np.unique(y))
+    for side, purpose in ((train, "train"), (test, "test")):
+        n_present = len(np.unique(y[side]))
+        if n_present < n_classes:
+            raise ValueError(
+                f"{split} has samples of only {n_present} of {n_classes} classes to {purpose} on. "
+                f"Use fewer folds, or merge rare classes. Whole numbers are read as classes: for "
+                f"counts, use sklearn.model_selection.cross_validate with LSTMVisitRegressor and "
+                f"cv=PatientKFold()."
+            )
+
+
+def read_scoring(scoring, kind, truth):
+    """Metrics by name, each tried on perfect predictions."""
+    if scoring is None:
+        scoring = _DEFAULT_SCORING[kind]
+    if isinstance(scoring, str):
+        scoring = [scoring]
+    names = list(scoring) if isinstance(scoring, list | tuple | Mapping) else []
+    if not names or not all(isinstance(name, str) for name in names):
+        raise TypeError(
+            f"scoring must be the name of a metric, a list of names, or a dict of names and "
+            f"scorers, got {shown(scoring)}."
+        )
+    if not isinstance(scoring, Mapping):
+        scoring = {name: name for name in names}
+    if kind == "continuous":
+        perfect = PredictedNumbers(truth)
+    else:
+        perfect = PredictedClasses(truth, np.eye(truth.max() + 1)[truth])
+    metrics = {name: Metric(of, get_scorer(of)) for name, of in scoring.items()}
+    for name, metric in metrics.items():
+        _try_metric(name, metric, perfect, truth, kind)
+    return metrics
+
+
+def _try_metric(name, metric, perfect, truth, kind):
+    try:
+        score = metric.scorer(perfect, np.arange(len(truth)), truth)
+        if not isinstance(score, Real):
+            raise TypeError(f"it gives {type(score).__name__}, not a number")
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"scoring={name!r} does not score {kind} outcomes by their predictions ({error})."
+        ) from error
