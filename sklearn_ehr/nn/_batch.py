@@ -139,10 +139,10 @@ class VisitBatch:
         """Lay out visits by step and sample, in stretches of steps that need little padding.
 
         A stretch holds the samples that have a visit at its first step, the longest first, and a
-        few shorter ones to make their number a multiple of 8, if the batch has as many and that
-        adds few places. It ends where the former would leave more than a few places empty; the next
-        goes on with fewer. A stretch of very many places is cut into several, one after the other.
-        The batch needs at least one visit.
+        few shorter ones to make their number a multiple of 8, if the stretch before has as many and
+        that adds few places. It ends where the former would leave more than a few places empty; the
+        next goes on with as many samples or fewer. A stretch of very many places is cut into
+        several, one after the other. The batch needs at least one visit.
 
         Parameters
         ----------
@@ -207,11 +207,14 @@ def _cut_steps(n_running):
         rest = n_running[cuts[-1] :]
         n_padding = (rest[0] - rest).cumsum(0)
         cuts.append(cuts[-1] + int(torch.searchsorted(n_padding, _MOST_PADDING, right=True)))
+    widest = None
     for start, stop in pairwise(cuts):
         width = int(n_running[start])
         n_more = -width % _WIDTH_MULTIPLE
         if n_more * (stop - start) <= _MOST_WIDENING:
             width += n_more
+        # A stretch goes on with samples of the one before, whose states it has.
+        width = widest = width if widest is None else min(width, widest)
         n_steps = max(1, _MOST_PLACES // width)
         for first in range(start, stop, n_steps):
             yield first, min(first + n_steps, stop), width

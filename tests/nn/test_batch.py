@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.utils.rnn import pack_sequence
 
@@ -127,6 +127,18 @@ def test_a_long_history_that_runs_on_alone_is_not_widened():
     assert shapes([5000, 1] + [1] * 20) == [(3, 22), (4997, 1)]
     assert shapes([2000] * 7 + [0]) == [(2000, 7)]
     assert shapes([2000] * 8 + [0]) == [(2000, 8)]
+
+
+def test_a_stretch_goes_on_with_samples_of_the_one_before():
+    # 5 places more at each of 244 steps are too many; 7 more at 56 steps would be few.
+    assert shapes([300, 220, 220, 1, 1, 1, 1, 1]) == [(10, 8), (234, 3), (56, 3)]
+
+
+@settings(deadline=None)
+@given(lengths=st.lists(st.integers(0, 5) | st.integers(100, 400), max_size=20).filter(any))
+def test_no_stretch_is_wider_than_the_one_before(lengths):
+    widths = [width for _, width in shapes(lengths)]
+    assert widths == sorted(widths, reverse=True)
 
 
 @pytest.mark.parametrize("backward", [False, True])

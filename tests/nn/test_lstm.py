@@ -79,6 +79,16 @@ def test_ragged_entry_equals_the_padded_reference(options, histories):
         torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-5)
 
 
+@EVERY_NETWORK
+def test_few_long_histories_among_short_ones_equal_the_padded_reference(options):
+    net = network(**options)
+    histories = [[[1 + i % 5]] * n for i, n in enumerate([300, 220, 220, 1, 1, 1, 1, 1])]
+    fast = logits_and_gradients(net, net(to_batch(histories)))
+    reference = logits_and_gradients(net, net.forward_padded(*to_padded(histories)))
+    for got, wanted in zip(fast, reference, strict=True):
+        torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-4)
+
+
 @EVERY_PLAIN_NETWORK
 def test_state_is_that_of_the_lstm_run_on_each_sample_alone(options):
     net = network(**options)
