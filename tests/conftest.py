@@ -7,7 +7,6 @@ for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 
 import pytest  # noqa: E402
 
-
 # Markers of tests that are skipped without an option of the same name.
 NEEDS = {
     "engines": "Spark, Dask and ibis",
