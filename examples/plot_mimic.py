@@ -33,15 +33,8 @@ stays = read_mimic_visits(folder).df()
 # their own: deaths are followed up for a year after the last discharge.
 
 observed = stays.groupby("patient_id")["end_time"].max() + pd.Timedelta("365D")
-samples, attrition = make_samples(
-    table,
-    index=stays,
-    offset="24h",
-    outcome_codes=["death"],
-    horizon="30D",
-    exclude="outcome",
-    observation_end=observed,
-)
+window = {"offset": "24h", "horizon": "30D", "exclude": "outcome", "observation_end": observed}
+samples, attrition = make_samples(table, index=stays, outcome_codes=["death"], **window)
 print(attrition)
 
 # %%

