@@ -1,6 +1,7 @@
 """Every example runs, here on few patients and in few epochs, and draws its picture."""
 
 import runpy
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 from joblib import parallel_config
 from sklearn.utils import Bunch
 
-from sklearn_ehr import Cohort, datasets
+import sklearn_ehr
+from sklearn_ehr import Cohort, compare, datasets
 
 SCRIPTS = sorted((Path(__file__).parents[1] / "examples").glob("plot_*.py"))
 
@@ -82,6 +84,7 @@ def test_example_runs_and_draws_its_picture(script, few_epochs, monkeypatch, tmp
             pytest.skip(f"needs the package {package}, which make test installs")
     matplotlib.use("Agg")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sklearn_ehr, "compare", partial(compare, cv=2))
     folder = str(mimic_folder(tmp_path / "mimic"))
     monkeypatch.setattr("sys.argv", [str(script), folder])
     monkeypatch.setattr(datasets, "load_diabetes_readmission", few_readmissions)
