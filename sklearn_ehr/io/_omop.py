@@ -63,12 +63,12 @@ def read_omop(
 
     Returns
     -------
-    events : frame of shape (n_events, 7)
+    events : frame of shape (n_events, 6)
         Columns `patient_id`, `time`, `code`, `visit_id`, `value` (of measurements and
-        observations) and, with ``conditions_known="discharge"``, `known_time`. A frame of the
-        library of a dict; for databases and folders, a relation of DuckDB, which computes when it
-        is read. The answer of an observation or measurement (`value_as_concept_id`) is appended
-        to its code, as in ``LOINC//code//SNOMED//answer``.
+        observations) and `known_time`. A frame of the library of a dict; for databases and folders,
+        a relation of DuckDB, which computes when it is read. The answer of an observation or
+        measurement (`value_as_concept_id`) is appended to its code, as in
+        ``LOINC//code//SNOMED//answer``.
 
     Raises
     ------
@@ -94,6 +94,10 @@ def read_omop(
 
     Notes
     -----
+    The type of an emergency room visit that ends in an admission (262) is known at its end. Other
+    events are known at their time: if a database records a measurement when its sample is drawn,
+    and not when its result is there, results are seen too early.
+
     Values are not converted between units: a concept that is measured in several should be
     harmonised first.
 
@@ -130,8 +134,7 @@ def read_omop(
     require_tables(tables, ["concept", "concept_ancestor"] if ancestors else [], "ancestors")
 
     parts = {domain: events_of(tables, domain, drug_ends) for domain in has}
-    at_discharge = conditions_known == "discharge"
-    if at_discharge and "condition" in parts and VISITS in tables:
+    if conditions_known == "discharge" and "condition" in parts and VISITS in tables:
         parts["condition"] = [known_at_discharge(*parts["condition"], tables[VISITS])]
     events = nw.concat([part for parts_of_one in parts.values() for part in parts_of_one])
     if person:
@@ -140,7 +143,7 @@ def read_omop(
     if ancestors:
         events = roll_up(events, tables, ancestors)
     events = with_codes(events, tables.get("concept"))
-    return as_in(source, events if at_discharge else events.drop("known_time"))
+    return as_in(source, events)
 
 
 def read_omop_visits(source, *, concept=None):
@@ -153,7 +156,8 @@ def read_omop_visits(source, *, concept=None):
     concept : {"inpatient", "emergency", "outpatient"}, int, list of int, default=None
         The type of visits: a concept id, or several of them. "inpatient" stands for 9201 and 262
         (emergency room and inpatient visit), "emergency" for 9203 and 262, and "outpatient" for
-        9202. By default, all visits.
+        9202. By default, all visits. A visit of type 262 starts before it is known that an
+        admission follows.
 
     Returns
     -------

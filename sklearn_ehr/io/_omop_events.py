@@ -4,6 +4,7 @@ from datetime import datetime
 
 import narwhals.stable.v2 as nw
 
+from ._event_rows import TIME
 from ._tables import pick
 
 VISITS = "visit_occurrence"
@@ -26,16 +27,19 @@ TABLE_OF = {domain: table for domain, (table, *_) in _CLINICAL.items()} | {
 _ADMITTED_FROM = ("admitted_from_concept_id", "admitting_source_concept_id")
 _DISCHARGED_TO = ("discharged_to_concept_id", "discharge_to_concept_id")
 
-_ID, _TIME = nw.Int64(), nw.Datetime("us")
+# An emergency room visit that became a stay in hospital.
+_EMERGENCY_AND_INPATIENT = 262
+
+_ID = nw.Int64()
 _EVENT = {
     "patient_id": _ID,
-    "time": _TIME,
+    "time": TIME,
     "concept_id": _ID,
     "answer_id": _ID,
     "suffix": nw.String(),
     "visit_id": _ID,
     "value": nw.Float64(),
-    "known_time": _TIME,
+    "known_time": TIME,
 }
 
 
@@ -70,14 +74,19 @@ def events_of(tables, domain, drug_ends):
 def _events_of_visits(table):
     """Type of each visit and place of admission, at its start, and of discharge, at its end."""
     rows = _pick_visits(table)
-    places = [("visit_start", _ADMITTED_FROM), ("visit_end", _DISCHARGED_TO)]
-    concepts = [("visit_start", nw.col("visit_concept_id"))]
-    concepts += [(time, nw.coalesce(*map(_nonzero, names))) for time, names in places]
-    visit_id = nw.col("visit_occurrence_id")
-    start, *others = (
-        _as_events(rows, time, concept_id=concept, visit_id=visit_id) for time, concept in concepts
+    kind, visit_id = nw.col("visit_concept_id"), nw.col("visit_occurrence_id")
+    # At the start of such a visit, nobody knows that an admission will follow.
+    is_later = kind == _EMERGENCY_AND_INPATIENT
+    known_time = nw.when(is_later).then(_end_or_never()).otherwise(nw.col("visit_start"))
+    start = {"concept_id": kind, "visit_id": visit_id, "known_time": known_time}
+    places = {"visit_start": _ADMITTED_FROM, "visit_end": _DISCHARGED_TO}
+    others = (
+        _as_events(
+            rows, time, concept_id=nw.coalesce(*map(_nonzero, names)), visit_id=visit_id
+        ).filter(~nw.col("time").is_null())
+        for time, names in places.items()
     )
-    return [start, *(other.filter(~nw.col("time").is_null()) for other in others)]
+    return [_as_events(rows, "visit_start", **start), *others]
 
 
 def visits_of(table):
@@ -97,12 +106,15 @@ def _pick_visits(table):
     return _pick_dated(table, VISITS, ["visit_start", "visit_end"], ids, places)
 
 
+def _end_or_never():
+    """End of a visit; without one, it has not ended."""
+    return nw.coalesce("visit_end", nw.lit(datetime(9999, 12, 31)).cast(TIME))
+
+
 def known_at_discharge(conditions, visits):
     """Conditions that are known when their visit ends, unless they start later."""
-    # A visit without an end has not ended.
-    end = nw.coalesce("visit_end", nw.lit(datetime(9999, 12, 31)).cast(_TIME))
     visits = _pick_visits(visits).select(
-        nw.col("visit_occurrence_id").alias("visit_id"), end.alias("visit_end")
+        nw.col("visit_occurrence_id").alias("visit_id"), _end_or_never().alias("visit_end")
     )
     ends = visits.group_by("visit_id").agg(nw.col("visit_end").max())
     joined = conditions.join(ends, on="visit_id", how="left")
@@ -117,15 +129,15 @@ def events_of_persons(table):
     """Birth at its date, and sex, race and ethnicity without a time."""
     facts = ["gender_concept_id", "race_concept_id", "ethnicity_concept_id"]
     integers = dict.fromkeys(["person_id", "year_of_birth", "month_of_birth", "day_of_birth"], _ID)
-    columns = {**integers, "birth_datetime": _TIME, **dict.fromkeys(facts, _ID)}
+    columns = {**integers, "birth_datetime": TIME, **dict.fromkeys(facts, _ID)}
     optional = {*columns} - {"person_id", "year_of_birth"}
     rows = pick(table, "person", columns, optional=optional)
     # The first day of the month or year, if no more is known.
     month, day = (nw.coalesce(part, nw.lit(1)) for part in ("month_of_birth", "day_of_birth"))
     number = nw.col("year_of_birth") * 10_000 + month * 100 + day
-    birth_date = number.cast(nw.String).str.to_datetime(format="%Y%m%d").cast(_TIME)
+    birth_date = number.cast(nw.String).str.to_datetime(format="%Y%m%d").cast(TIME)
     rows = rows.with_columns(
-        birth=nw.coalesce("birth_datetime", birth_date), never=nw.lit(None, _TIME)
+        birth=nw.coalesce("birth_datetime", birth_date), never=nw.lit(None, TIME)
     )
     birth = _as_events(rows, "birth", suffix=nw.lit("birth"))
     return [birth, *(_as_events(rows, "never", concept_id=_nonzero(fact)) for fact in facts)]
@@ -134,7 +146,7 @@ def events_of_persons(table):
 def _pick_dated(table, name, stems, columns=None, optional=None):
     """Select columns and times: the datetimes of these stems, or the dates where these are null."""
     optional = dict(optional or {})
-    optional |= {f"{stem}_{kind}": _TIME for stem in stems for kind in ("datetime", "date")}
+    optional |= {f"{stem}_{kind}": TIME for stem in stems for kind in ("datetime", "date")}
     present = table.collect_schema()
     for stem in stems:
         if f"{stem}_date" not in present and f"{stem}_datetime" not in present:
@@ -147,8 +159,8 @@ def _pick_dated(table, name, stems, columns=None, optional=None):
 
 def _as_events(rows, time, **columns):
     """Give rows the columns of events; those without a person or a code are left out."""
-    columns = {"patient_id": nw.col("person_id"), "time": nw.col(time), **columns}
-    columns |= {"known_time": columns["time"]}
+    always = {"patient_id": nw.col("person_id"), "time": nw.col(time), "known_time": nw.col(time)}
+    columns = {**always, **columns}
     events = rows.select(
         columns.get(name, nw.lit(None, dtype)).cast(dtype).alias(name)
         for name, dtype in _EVENT.items()

@@ -10,7 +10,7 @@ from pathlib import Path
 import narwhals.stable.v2 as nw
 import pandas as pd
 
-from ..utils import as_narwhals, from_arrow, import_arrow, is_frame, shown
+from ..utils import as_narwhals, from_arrow, import_arrow, import_duckdb, is_frame, shown
 
 _ENDINGS = (".parquet", ".csv", ".csv.gz")
 _ACCEPTED = (
@@ -81,19 +81,8 @@ def as_in(source, frame):
     return from_arrow(native) if any(isinstance(t, pd.DataFrame) for t in tables) else native
 
 
-def _import_duckdb():
-    try:
-        import duckdb
-    except ImportError as error:
-        raise ImportError(
-            "Databases and folders are read with duckdb, which is not installed: pip install "
-            "sklearn_ehr[store]."
-        ) from error
-    return duckdb
-
-
 def _connect(path):
-    duckdb = _import_duckdb()
+    duckdb = import_duckdb("A database or a folder")
     try:
         return duckdb.connect(path, read_only=True)
     except duckdb.Error as error:
@@ -125,7 +114,7 @@ def _of_database(connection, names):
 
 
 def _of_folder(folder, names):
-    duckdb = _import_duckdb()
+    duckdb = import_duckdb("A database or a folder")
     files = defaultdict(list)
     for root, folders, here in os.walk(folder):
         for entry in [*folders, *here]:
@@ -145,7 +134,7 @@ def _of_folder(folder, names):
 
 
 def _relation_of(connection, path, name):
-    duckdb = _import_duckdb()
+    duckdb = import_duckdb("A database or a folder")
     pattern = fspath(path)
     try:
         if path.is_dir():

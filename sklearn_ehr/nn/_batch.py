@@ -1,5 +1,6 @@
 """Batches of samples, as ragged visits of tokens."""
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -207,14 +208,14 @@ def _cut_steps(n_running):
         rest = n_running[cuts[-1] :]
         n_padding = (rest[0] - rest).cumsum(0)
         cuts.append(cuts[-1] + int(torch.searchsorted(n_padding, _MOST_PADDING, right=True)))
-    widest = None
+    widest = math.inf
     for start, stop in pairwise(cuts):
         width = int(n_running[start])
         n_more = -width % _WIDTH_MULTIPLE
         if n_more * (stop - start) <= _MOST_WIDENING:
             width += n_more
         # A stretch goes on with samples of the one before, whose states it has.
-        width = widest = width if widest is None else min(width, widest)
+        width = widest = min(width, widest)
         n_steps = max(1, _MOST_PLACES // width)
         for first in range(start, stop, n_steps):
             yield first, min(first + n_steps, stop), width

@@ -30,7 +30,7 @@ from ._frames import (
     refuse_nulls,
     shown,
 )
-from ._parquet_files import files_pattern, open_files
+from ._parquet_files import files_pattern, import_duckdb, open_files
 from ._ragged import (
     SampleIndexing,
     concatenate_ranges,
@@ -95,6 +95,7 @@ __all__ = [
     "from_arrow_column",
     "has_callbacks",
     "import_arrow",
+    "import_duckdb",
     "index_ranges",
     "is_ascending",
     "is_frame",

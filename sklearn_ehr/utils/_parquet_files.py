@@ -8,17 +8,22 @@ from ._arrow import import_arrow
 from ._frames import shown
 
 
-def open_files(events, name):
-    """Return a path or glob of parquet files as a DuckDB relation, anything else unchanged."""
-    if not isinstance(events, str | PathLike):
-        return events
+def import_duckdb(what):
+    """Return duckdb, which something needs, or an error that names its extra."""
     try:
         import duckdb
     except ImportError as error:
         raise ImportError(
-            f"{name} in parquet files needs duckdb, which is not installed: pip install "
-            f"sklearn_ehr[store]."
+            f"{what} needs duckdb, which is not installed: pip install sklearn_ehr[store]."
         ) from error
+    return duckdb
+
+
+def open_files(events, name):
+    """Return a path or glob of parquet files as a DuckDB relation, anything else unchanged."""
+    if not isinstance(events, str | PathLike):
+        return events
+    duckdb = import_duckdb(f"{name} in parquet files")
     pattern = files_pattern(events)
     if "://" not in pattern and not glob(pattern, recursive=True):
         if os.path.exists(os.path.join(fspath(events), "manifest.json")):

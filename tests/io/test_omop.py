@@ -171,7 +171,7 @@ def as_rows(events):
             row.code,
             None if pd.isna(row.visit_id) else int(row.visit_id),
             None if pd.isna(row.value) else float(row.value),
-            *([str(pd.Timestamp(row.known_time))] if hasattr(row, "known_time") else []),
+            str(pd.Timestamp(row.known_time)),
         )
         for row in frame.itertuples()
     ]
@@ -234,8 +234,8 @@ def test_names_of_version_5_3_are_read():
 
 def test_conditions_are_known_from_their_start_on_request():
     events = read_omop(hospital(), domains=["condition"], conditions_known="start")
-    assert list(events.columns) == COLUMNS[:-1]
-    assert as_rows(events) == [row[:-1] for row in expected(EVENTS[:4])]
+    assert list(events.columns) == COLUMNS
+    assert as_rows(events) == expected([(*row[:-1], row[1]) for row in EVENTS[:4]])
 
 
 def test_condition_of_a_stay_is_invisible_until_its_discharge():
@@ -251,6 +251,13 @@ def test_condition_of_a_stay_is_invisible_until_its_discharge():
         ["RxNorm//6809"],
         ["SNOMED//44054006", "RxNorm//6809", "SNOMED//59621000"],
     ]
+
+
+def test_admission_from_the_emergency_room_is_known_at_its_end():
+    visits = HOSPITAL["visit_occurrence"] | {"visit_concept_id": [262, 262]}
+    events = read_omop(hospital(visit_occurrence=visits), domains=["visit"])
+    known = {row[-1] for row in as_rows(events) if row[2] == "262"}
+    assert known == {"2020-03-06 00:00:00", "9999-12-31 00:00:00"}
 
 
 def test_person_adds_birth_and_static_facts_and_leaves_out_other_rows_without_a_date():
