@@ -1,6 +1,7 @@
 """Inspection of fitted models: what they are, and what they need."""
 
+from ._code_importance import code_importance
 from ._model_card import make_model_card
 from ._risk_metrics import calibration_slope, net_benefit
 
-__all__ = ["calibration_slope", "make_model_card", "net_benefit"]
+__all__ = ["calibration_slope", "code_importance", "make_model_card", "net_benefit"]

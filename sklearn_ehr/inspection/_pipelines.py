@@ -30,6 +30,14 @@ def lstm_and_sequences(estimator, X):
     TypeError
         If `estimator` is none of these.
     """
+    lstm, transformers = lstm_and_transformers(estimator)
+    for transformer in transformers:
+        X = transformer.transform(X)
+    return lstm, as_sequences(X)
+
+
+def lstm_and_transformers(estimator):
+    """The fitted LSTM estimator at the end of a model, and a list of the steps before it."""
     lstm, transformers = estimator, []
     while not isinstance(lstm, ESTIMATORS):
         if hasattr(lstm, "best_estimator_"):
@@ -40,9 +48,7 @@ def lstm_and_sequences(estimator, X):
         else:
             raise TypeError(_other_model(estimator, lstm))
     check_is_fitted(lstm)
-    for transformer in transformers:
-        X = transformer.transform(X)
-    return lstm, as_sequences(X)
+    return lstm, transformers
 
 
 def _other_model(estimator, last):
