@@ -10,6 +10,8 @@ from .displays import (
     CalibrationSlopeDisplay,
     CodeImportanceDisplay,
     DecisionCurveDisplay,
+    PatientTimelineDisplay,
+    RiskByVisitDisplay,
     TrainingHistoryDisplay,
 )
 
@@ -18,6 +20,8 @@ __all__ = [
     "CalibrationSlopeDisplay",
     "CodeImportanceDisplay",
     "DecisionCurveDisplay",
+    "PatientTimelineDisplay",
+    "RiskByVisitDisplay",
     "TrainingHistoryDisplay",
     "attention_weights",
     "calibration_slope",

@@ -97,7 +97,8 @@ def code_importance(
     score little, whatever it means for these.
 
     Only samples that a permutation changes are predicted again. Codes that are outside the
-    vocabulary are not permuted.
+    vocabulary are not permuted. `n_patients` counts patients of `X`, and may be below 10: leave out
+    such rows before you publish the table.
 
     References
     ----------

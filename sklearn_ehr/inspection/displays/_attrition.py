@@ -65,7 +65,7 @@ class AttritionDisplay:
     ...     "n_patients": [800, 750],
     ... })
     >>> display = AttritionDisplay.from_attrition(attrition)
-    >>> print(display.ax_.texts[1].get_text())
+    >>> print(display.ax_.texts[2].get_text())
     Not observed for horizon
     200 samples (50 patients)
     """
