@@ -2,6 +2,7 @@
 
 from ._classifier import LSTMVisitClassifier
 from ._code_vectors import make_code_vectors
+from ._inputs import as_sequences
 from ._regressor import LSTMVisitRegressor
 from ._summary import summarise
 from ._survival import LSTMVisitSurvival
@@ -12,6 +13,7 @@ __all__ = [
     "LSTMVisitRegressor",
     "LSTMVisitSurvival",
     "LSTMVisitTagger",
+    "as_sequences",
     "make_code_vectors",
     "summarise",
 ]

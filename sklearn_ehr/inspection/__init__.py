@@ -1,5 +1,6 @@
 """Inspection of fitted models: what they are, and what they need."""
 
 from ._model_card import make_model_card
+from ._risk_metrics import calibration_slope, net_benefit
 
-__all__ = ["make_model_card"]
+__all__ = ["calibration_slope", "make_model_card", "net_benefit"]

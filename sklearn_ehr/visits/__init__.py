@@ -11,6 +11,7 @@ from ._grouping import group_events
 from ._padded import PaddedVisits
 from ._sequences import VisitSequences
 from ._transformers import CodeCountVectorizer, VisitSequenceTransformer
+from ._visit_frame import leading_columns, with_outputs
 from ._vocabulary import N_SPECIAL, UNKNOWN, Vocabulary
 
 __all__ = [
@@ -24,7 +25,9 @@ __all__ = [
     "Vocabulary",
     "count_static",
     "group_events",
+    "leading_columns",
     "refuse_late_facts",
     "refuse_overlaps",
     "with_earlier",
+    "with_outputs",
 ]
