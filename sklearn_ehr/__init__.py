@@ -22,6 +22,7 @@ _ROOMS = {
     ],
     "inspection": ["make_model_card"],
     "comparison": ["compare"],
+    "reporting": ["report"],
 }
 _SUBMODULES = ("datasets", "inspection", "io", "model_selection", "nn")
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
