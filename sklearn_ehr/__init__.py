@@ -24,7 +24,7 @@ _ROOMS = {
     "comparison": ["compare"],
     "reporting": ["report"],
 }
-_SUBMODULES = ("datasets", "inspection", "io", "model_selection", "nn")
+_SUBMODULES = ("datasets", "inspection", "io", "model_selection", "nn", "reporting")
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = sorted(_ROOM_OF)

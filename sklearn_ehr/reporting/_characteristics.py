@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import union_categoricals
 
-from ..utils import shown
+from ..utils import readable, shown
 from ..visits import VisitSequenceTransformer
-from ._levels import MISSING, as_levels, as_number, is_number
+from ._levels import MISSING, as_levels, as_number, holds_patients, is_number
 from ._small_cells import SMALL, SMALLEST, count_distinct, pool_levels
 
 COHORTS = ("development", "test")
@@ -35,6 +35,10 @@ class Samples:
 
     def __init__(self, X, X_test, is_event, is_event_test):
         self.cohorts = (X, X_test)
+        self.frames = tuple(
+            pd.DataFrame({name: readable(column) for name, column in cohort.samples.items()})
+            for cohort in self.cohorts
+        )
         self.is_test = np.repeat([False, True], [len(X), len(X_test)])
         self.is_event = np.concatenate([is_event, is_event_test])
         development = np.unique(X.group_positions, return_inverse=True)[1]
@@ -48,7 +52,7 @@ class Samples:
 
     def column(self, name):
         """Column of the samples of both cohorts."""
-        parts = [cohort.samples[name] for cohort in self.cohorts]
+        parts = [frame[name] for frame in self.frames]
         if all(isinstance(part.dtype, pd.CategoricalDtype) for part in parts):
             dtype = union_categoricals(parts, ignore_order=True).dtype
             if parts[0].dtype.ordered and parts[0].dtype == parts[1].dtype:
@@ -97,19 +101,19 @@ def _read_names(samples, names):
             f"characteristics must be a list of columns of X.samples, got {shown(names)}."
         )
     for name in names:
-        for cohort, told in zip(samples.cohorts, ("X", "X_test"), strict=True):
-            if name not in cohort.samples:
+        for cohort, frame, of in zip(samples.cohorts, samples.frames, ("X", "X_test"), strict=True):
+            if name not in frame:
                 raise ValueError(
-                    f"characteristics names {shown(name)}, which is no column of {told}.samples."
+                    f"characteristics names {shown(name)}, which is no column of {of}.samples."
                 )
-            if _holds_groups(cohort.samples[name], cohort):
+            if holds_patients(frame[name], cohort):
                 raise ValueError(f"characteristics names {shown(name)}, which holds patients.")
     return names
 
 
 def _choose_columns(samples):
     """Columns of both cohorts that are neither ids, times nor the outcome."""
-    first, second = (cohort.samples for cohort in samples.cohorts)
+    first, second = samples.frames
     return [
         name
         for name in first
@@ -120,17 +124,19 @@ def _choose_columns(samples):
 
 
 def _is_identifier(name, column, cohort):
+    """Whether a column seems to hold ids or times."""
     if column.dtype.kind in "mM" or isinstance(column.dtype, pd.DatetimeTZDtype):
         return True
-    if name == "prediction_time" or re.search(r"(^|_)id$", str(name).lower()):
+    if re.search(r"(^|_)id$", str(name).lower()) or holds_patients(column, cohort):
         return True
-    is_float = pd.api.types.is_float_dtype(column.dtype)
-    return _holds_groups(column, cohort) or (not is_float and column.is_unique)
-
-
-def _holds_groups(column, cohort):
-    values = column.to_numpy()
-    return np.array_equal(values, cohort.groups) or np.array_equal(values, cohort.patients)
+    times, values = cohort.prediction_times, column.to_numpy()
+    if times is not None and not column.isna().any() and np.array_equal(values, times):
+        return True
+    try:
+        return column.is_unique and not pd.api.types.is_float_dtype(column.dtype)
+    except TypeError:
+        # Lists and the like tell nobody apart.
+        return True
 
 
 def _is_outcome(column, is_event):
@@ -183,10 +189,8 @@ def _count_history(X, transformer):
     n_samples, (_, sample_of_event) = len(X), X.visible_positions()
     sequences = transformer.transform(X)
     n_tokens = np.diff(sequences.visit_offsets[sequences.sample_offsets])
-    sample, n_codes = (
-        np.repeat(np.arange(n_samples), n_tokens),
-        int(sequences.tokens.max(initial=0)) + 1,
-    )
+    sample = np.repeat(np.arange(n_samples), n_tokens)
+    n_codes = int(sequences.tokens.max(initial=0)) + 1
     different = np.unique(sample * n_codes + sequences.tokens) // n_codes
     return pd.DataFrame(
         {
@@ -207,9 +211,8 @@ def _number_rows(name, values, samples):
     """Mean and quartiles of a number, and how often it is missing."""
     known = ~np.isnan(values)
     kept = {key: values[mask & known] for key, mask in samples.masks.items()}
-    is_large = {
-        key: samples.n_patients(mask & known) >= SMALLEST for key, mask in samples.masks.items()
-    }
+    n_patients = {key: samples.n_patients(mask & known) for key, mask in samples.masks.items()}
+    is_large = {key: number >= SMALLEST for key, number in n_patients.items()}
     for first, second in _PAIRS[:2]:
         # One of the two could be worked out from the other and all samples.
         is_large[first] = is_large[second] = is_large[first] and is_large[second]
@@ -256,10 +259,8 @@ def _level_rows(name, level, names, samples):
     groups = [key for key in GROUPS if by_outcome or key[1] == "all"]
     rows = [(names[i], level == i) for i in np.flatnonzero(~is_pooled)]
     if is_pooled.any():
-        other = (
-            "other values or missing" if MISSING in np.array(names)[is_pooled] else "other values"
-        )
-        rows.append((other, is_pooled[level]))
+        has_missing = MISSING in np.array(names)[is_pooled]
+        rows.append((f"other values{' or missing' * has_missing}", is_pooled[level]))
     shares = {key: [has[samples.masks[key]].mean() for _, has in rows] for key in groups}
     differences = {
         column: _difference_of_shares(shares[first], shares[second])
@@ -284,9 +285,9 @@ def _difference_of_numbers(one, other):
     """Standardised difference of means, without its sign."""
     variance = (one.var(ddof=1) + other.var(ddof=1)) / 2
     distance = abs(one.mean() - other.mean())
-    return (
-        float(distance / np.sqrt(variance)) if variance > 0 else (0.0 if not distance else np.nan)
-    )
+    if variance == 0:
+        return np.nan if distance else 0.0
+    return float(distance / np.sqrt(variance))
 
 
 def _difference_of_shares(one, other):

@@ -99,24 +99,24 @@ def _fit_lines(is_event, log_odds, weight, line, is_free):
     """
     line = line.copy()
     for _ in range(_MOST_STEPS):
-        eta = line[0][:, np.newaxis] + line[1][:, np.newaxis] * log_odds
-        with np.errstate(over="ignore"):
-            risk = 1 / (1 + np.exp(-eta))
-        residual = weight * (is_event - risk)
-        spread = weight * risk * (1 - risk)
-        gradient = np.array([residual.sum(axis=1), residual @ log_odds])
-        a, b, c = spread.sum(axis=1), spread @ log_odds, spread @ log_odds**2
-        with np.errstate(invalid="ignore", divide="ignore"):
-            if all(is_free):
-                step = np.array(
-                    [c * gradient[0] - b * gradient[1], a * gradient[1] - b * gradient[0]]
-                )
-                step /= a * c - b**2
-            else:
-                step = np.array([gradient[0] / a, np.zeros_like(a)])
-        line += step
+        # Weights of one outcome alone have no finite answer, and end in NaN.
+        with np.errstate(all="ignore"):
+            step = _newton_step(is_event, log_odds, weight, line, is_free)
+            line += step
         size = np.abs(step).max(axis=0)
-        if np.nanmax(size, initial=0) < 1e-9:
+        if not (size > 1e-9).any():
             break
     line[:, ~(size < 1e-6)] = np.nan
     return line
+
+
+def _newton_step(is_event, log_odds, weight, line, is_free):
+    risk = 1 / (1 + np.exp(-line[0][:, np.newaxis] - line[1][:, np.newaxis] * log_odds))
+    residual, spread = weight * (is_event - risk), weight * risk * (1 - risk)
+    gradient = residual.sum(axis=1), residual @ log_odds
+    a = spread.sum(axis=1)
+    if not all(is_free):
+        return np.array([gradient[0] / a, np.zeros_like(a)])
+    b, c = spread @ log_odds, spread @ log_odds**2
+    step = [c * gradient[0] - b * gradient[1], a * gradient[1] - b * gradient[0]]
+    return np.array(step) / (a * c - b**2)

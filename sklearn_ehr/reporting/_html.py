@@ -10,7 +10,7 @@ from ._characteristics import COLUMNS
 from ._figures import draw_calibration, draw_net_benefit, draw_subgroups
 from ._small_cells import SMALL, SMALLEST
 
-MINUS = "\N{MINUS SIGN}"
+MINUS, UNDEFINED = "\N{MINUS SIGN}", "\N{EN DASH}"
 NAMES = {
     "roc_auc": "ROC AUC",
     "average_precision": "average precision",
@@ -176,20 +176,20 @@ def _model(report):
 
 def _performance(report):
     rows = [
-        _row([NAMES[name], *_estimate_and_interval(row)])
+        _row([NAMES[name], *_estimate_and_interval(row, UNDEFINED)])
         for name, row in report.performance.iterrows()
     ]
     table = _table([["", "estimate", "95 % interval"]], rows, "Performance in the test cohort")
-    calibration = report.calibration
-    rows = [
-        _row(
-            [str(i), f"{row.n_samples:,.0f}", _number(row.mean_risk), *_estimate_and_interval(row)]
-        )
-        for i, row in calibration.rename(columns={"observed": "estimate"}).iterrows()
-    ]
+    calibration = report.calibration.rename(columns={"observed": "estimate"})
+    rows = []
+    for number, row in calibration.iterrows():
+        cells = [f"{row['n_samples']:,.0f}", _number(row["mean_risk"])]
+        rows.append(_row([number, *cells, *_estimate_and_interval(row, UNDEFINED)]))
     head = ["bin", "samples", "mean predicted risk", "observed share", "95 % interval"]
     bins = _table([head], rows, "Calibration curve")
-    return f"{table}<div class='figures'>{draw_calibration(calibration)}<div>{bins}</div></div>"
+    return (
+        f"{table}<div class='figures'>{draw_calibration(report.calibration)}<div>{bins}</div></div>"
+    )
 
 
 def _net_benefit(report):
@@ -199,8 +199,8 @@ def _net_benefit(report):
     rows = []
     for threshold, row in frame.iterrows():
         others = ("treat_all", "comparison") if has_other else ("treat_all",)
-        cells = [_number_or_small(row[name], 4) for name in others]
-        rows.append(_row([f"{threshold:g}", *_estimate_and_interval(row, 4), *cells]))
+        cells = [_number_or(SMALL, row[name], 4) for name in others]
+        rows.append(_row([f"{threshold:g}", *_estimate_and_interval(row, SMALL, 4), *cells]))
     table = _table([head], rows, "Net benefit per sample; that of treating none is 0")
     note = (
         f"“{SMALL}”: fewer than {SMALLEST} patients with or without the outcome are at or above "
@@ -220,7 +220,8 @@ def _subgroups(report):
     for name, group in frame.groupby(level=0, sort=False):
         rows.append(_group_row(name, len(head)))
         for (_, level), row in group.iterrows():
-            cells = [_with_interval(row[metric]) for metric in NAMES]
+            missing = SMALL if isinstance(row["n", "events"], str) else UNDEFINED
+            cells = [_with_interval(row[metric], missing) for metric in NAMES]
             rows.append(_row([level, *map(_count, row["n"]), *cells], "i"))
     table = _table([head], rows, "Performance in subgroups, with 95 % intervals")
     figures = "".join(
@@ -242,7 +243,9 @@ def _net_benefit_of_subgroups(frame):
     for name, group in frame.groupby(level=0, sort=False):
         rows.append(_group_row(name, len(thresholds) + 1))
         for level, part in group.groupby(level=1, sort=False):
-            rows.append(_row([level, *(_with_interval(row, 4) for _, row in part.iterrows())], "i"))
+            rows.append(
+                _row([level, *(_with_interval(row, SMALL, 4) for _, row in part.iterrows())], "i")
+            )
     head = ["threshold", *(f"{threshold:g}" for threshold in thresholds)]
     return _table([head], rows, "Net benefit in subgroups, with 95 % intervals")
 
@@ -254,10 +257,10 @@ def _comparison(report):
     head = ["", "model", "comparison", "difference", "95 % interval"]
     rows = []
     for name, row in frame.iterrows():
-        label, digits = NAMES.get(name) or name.replace("_", " "), 3 if name in NAMES else 4
-        cells = [
-            _number_or_small(row[key], digits) for key in ("model", "comparison", "difference")
-        ]
+        label, missing, digits = NAMES.get(name), UNDEFINED, 3
+        if label is None:
+            label, missing, digits = name.replace("_", " "), SMALL, 4
+        cells = [_number_or(missing, row[key], digits) for key in head[1:4]]
         rows.append(_row([label, *cells, _range(row["low"], row["high"], digits)]))
     text = _markdown(report.comparison_description)
     table = _table([head], rows, "Paired differences: model less comparison, on the same draws")
@@ -332,12 +335,12 @@ def _number(value, digits=3):
     return f"{abs(value):.{digits}f}" if float(text) == 0 else text.replace("-", MINUS)
 
 
-def _number_or_small(value, digits=3):
-    return SMALL if pd.isna(value) else _number(value, digits)
+def _number_or(missing, value, digits=3):
+    return missing if pd.isna(value) else _number(value, digits)
 
 
-def _estimate_and_interval(row, digits=3):
-    return [_number_or_small(row["estimate"], digits), _range(row["low"], row["high"], digits)]
+def _estimate_and_interval(row, missing, digits=3):
+    return [_number_or(missing, row["estimate"], digits), _range(row["low"], row["high"], digits)]
 
 
 def _range(low, high, digits=3):
@@ -346,11 +349,9 @@ def _range(low, high, digits=3):
     return f"{_number(low, digits)} to {_number(high, digits)}"
 
 
-def _with_interval(row, digits=3):
-    if pd.isna(row["estimate"]):
-        return SMALL
-    estimate, interval = _estimate_and_interval(row, digits)
-    return f"{estimate} ({interval})"
+def _with_interval(row, missing, digits=3):
+    estimate, interval = _estimate_and_interval(row, missing, digits)
+    return f"{estimate} ({interval})" if interval else estimate
 
 
 def _count(value):

@@ -90,14 +90,17 @@ def read_outcome(y, X, classes, name, cohort_name):
 
 def predict(estimator, X, is_event, name="estimator"):
     """Predicted risks of the test samples, checked."""
-    risk = np.asarray(estimator.predict_proba(X))
-    is_valid = risk.shape == (len(X), 2) and bool(((risk >= 0) & (risk <= 1)).all())
-    if not is_valid:
+    try:
+        risk = np.asarray(estimator.predict_proba(X), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        error.add_note(f"Raised in report by {name}.")
+        raise
+    if risk.shape != (len(X), 2) or not ((risk >= 0) & (risk <= 1)).all():
         raise ValueError(
             f"predict_proba of {name} must return a probability of each of two classes per sample."
         )
     patient = np.unique(X.group_positions, return_inverse=True)[1]
-    return Predicted(is_event, risk[:, 1].astype(np.float64), patient)
+    return Predicted(is_event, risk[:, 1], patient)
 
 
 def read_thresholds(thresholds):

@@ -5,10 +5,16 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from ..utils import readable
-
 MISSING = "missing"
 _MOST_DIGITS = 3
+
+
+def holds_patients(column, cohort):
+    """Whether a column has the patient, or the group, of each sample of a cohort."""
+    if column.isna().any():
+        return False
+    values = column.to_numpy()
+    return np.array_equal(values, cohort.groups) or np.array_equal(values, cohort.patients)
 
 
 def is_number(column):
@@ -26,7 +32,6 @@ def as_number(column):
 
 def as_levels(column):
     """Position of each sample among the levels of a column, and their names, missing last."""
-    column = readable(column)
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.cat.remove_unused_categories()
         level, values = column.cat.codes.to_numpy(dtype=np.int64, copy=True), column.cat.categories

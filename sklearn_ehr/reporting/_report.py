@@ -8,7 +8,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from ..comparison import make_regression
-from ..utils import Interval, validate_params
+from ..utils import Interval, shown, validate_params
 from ._attrition import pool_rules, read_attrition
 from ._characteristics import Samples, describe_samples
 from ._checklist import make_checklist
@@ -147,7 +147,7 @@ def report(
     ...     model, X[train], y[train], X[test], y[test], comparison=None, n_bootstrap=200
     ... )
     >>> result.performance.loc["roc_auc"].round(2).tolist()
-    [0.74, 0.68, 0.8]
+    [0.71, 0.65, 0.76]
     >>> result.save("report.html")  # doctest: +SKIP
     """
     check_estimator(estimator)
@@ -162,7 +162,7 @@ def report(
     table, left_out = describe_samples(Samples(X, X_test, is_event, is_event_test), characteristics)
 
     predicted = predict(estimator, X_test, is_event_test)
-    other = _fit_comparison(comparison, X, y, random_state)
+    other = _fit_comparison(comparison, X, is_event, estimator.classes_, random_state)
     compared = None if other is None else predict(other, X_test, is_event_test, "comparison")
     subgroups = find_subgroups(levels, predicted)
     figures = tabulate_scores(predicted, compared, subgroups, thresholds, n_bootstrap, random_state)
@@ -193,13 +193,14 @@ def _name_of(y):
 
 
 def _check_comparison(comparison):
-    is_model = hasattr(comparison, "fit") and not isinstance(comparison, type)
-    if not (comparison is None or is_model or comparison == "regression"):
+    if comparison is None or (isinstance(comparison, str) and comparison == "regression"):
+        return
+    if not hasattr(comparison, "fit") or isinstance(comparison, type):
         raise TypeError(
-            "comparison must be 'regression', a classifier, fitted or not, or None for no "
-            "comparison."
+            f"comparison must be 'regression', a classifier, fitted or not, or None for no "
+            f"comparison, got {shown(comparison)}."
         )
-    if is_model and _is_fitted(comparison):
+    if _is_fitted(comparison):
         check_estimator(comparison, "comparison")
 
 
@@ -211,13 +212,18 @@ def _is_fitted(model):
     return True
 
 
-def _fit_comparison(comparison, X, y, random_state):
+def _fit_comparison(comparison, X, is_event, classes, random_state):
     """The model to compare with, fitted; None if there is none."""
     if comparison is None:
         return None
     if isinstance(comparison, str):
         comparison = make_regression("binary", random_state)
     if not _is_fitted(comparison):
-        comparison = clone(comparison).fit(X, np.asarray(y))
+        comparison = clone(comparison).fit(X, classes[is_event.astype(np.int64)])
     check_estimator(comparison, "comparison")
+    if not np.array_equal(comparison.classes_, classes):
+        raise ValueError(
+            "comparison was fitted with other classes than estimator. Fit both with the same "
+            "outcomes."
+        )
     return comparison

@@ -8,9 +8,9 @@ from numbers import Real
 import numpy as np
 import pandas as pd
 
-from ..utils import is_frame, read_frame, shown
+from ..utils import is_frame, read_frame, readable, shown
 from ._draws import interval
-from ._levels import as_levels, as_number, cut, is_number
+from ._levels import as_levels, as_number, cut, holds_patients, is_number
 from ._performance import METRICS, estimate, is_told
 from ._small_cells import SMALL, SMALLEST, hide_complements
 
@@ -39,6 +39,9 @@ def read_groups(groups, bins, X):
         raise TypeError(f"bins must be a dict of names and edges, got {type(bins).__name__}.")
     if unknown := [name for name in bins if name not in columns]:
         raise ValueError(f"bins has {', '.join(map(repr, unknown))}, which groups does not name.")
+    for name, column in columns.items():
+        if holds_patients(column, X):
+            raise ValueError(f"groups[{name!r}] has the patients, each of whom is no subgroup.")
     return {name: _levels_of(name, column, bins.get(name)) for name, column in columns.items()}
 
 
@@ -64,7 +67,7 @@ def _columns_of(groups, X):
 
 
 def _as_column(name, values, n_samples):
-    column = pd.Series(values).reset_index(drop=True)
+    column = readable(pd.Series(values).reset_index(drop=True))
     if len(column) != n_samples:
         raise ValueError(
             f"groups[{name!r}] has {len(column)} values, but X_test has {n_samples} samples. Give "
@@ -80,7 +83,7 @@ def _column_of_samples(name, X):
             f"groups names {shown(name)}, which is no column of X_test.samples. Add the column to "
             f"samples before the Cohort is made, or pass a dict of names and values."
         )
-    return samples[name].reset_index(drop=True)
+    return readable(samples[name].reset_index(drop=True))
 
 
 def _levels_of(name, column, edges):
@@ -158,15 +161,16 @@ def tabulate_subgroups(subgroups, draws, thresholds):
     parts = ("estimate", "low", "high")
     columns = [("n", "samples"), ("n", "events")]
     columns += [(metric, part) for metric in METRICS for part in parts]
-    keys = [(subgroup.group, subgroup.level) for subgroup in subgroups]
+    names = [[subgroup.group for subgroup in subgroups], [subgroup.level for subgroup in subgroups]]
     table = pd.DataFrame(
         rows,
-        index=pd.MultiIndex.from_tuples(keys, names=["group", "level"]),
+        index=pd.MultiIndex.from_arrays(names, names=["group", "level"]),
         columns=pd.MultiIndex.from_tuples(columns),
     )
-    keys = [(*key, threshold) for key in keys for threshold in thresholds]
-    index = pd.MultiIndex.from_tuples(keys, names=["group", "level", "threshold"])
-    return table, pd.DataFrame(np.concatenate(benefits), index=index, columns=parts)
+    repeated = [np.repeat(np.array(of, dtype=object), len(thresholds)) for of in names]
+    repeated.append(np.tile(thresholds, len(subgroups)))
+    index = pd.MultiIndex.from_arrays(repeated, names=["group", "level", "threshold"])
+    return table, pd.DataFrame(np.reshape(benefits, (-1, 3)), index=index, columns=parts)
 
 
 def _is_hidden(subgroup, thresholds):
