@@ -249,18 +249,17 @@ def _missing(is_missing, samples):
 def _level_rows(name, level, names, samples):
     """Rows of a variable with levels; none if too few patients have any of them."""
     cell = 2 * samples.is_test + samples.is_event
-    by_outcome = True
-    is_pooled = pool_levels(level, len(names), cell, 4, samples.patient)
-    if is_pooled is None:
-        by_outcome = False
-        is_pooled = pool_levels(level, len(names), samples.is_test.astype(int), 2, samples.patient)
-    if is_pooled is None:
+    pooled = pool_levels(level, len(names), cell, 4, samples.patient)
+    groups = GROUPS
+    if pooled is None:
+        pooled = pool_levels(level, len(names), samples.is_test.astype(int), 2, samples.patient)
+        groups = [key for key in GROUPS if key[1] == "all"]
+    if pooled is None:
         return
-    groups = [key for key in GROUPS if by_outcome or key[1] == "all"]
+    is_pooled, _ = pooled
     rows = [(names[i], level == i) for i in np.flatnonzero(~is_pooled)]
     if is_pooled.any():
-        has_missing = MISSING in np.array(names)[is_pooled]
-        rows.append((f"other values{' or missing' * has_missing}", is_pooled[level]))
+        rows.append((_name_pooled(np.array(names), *pooled), is_pooled[level]))
     shares = {key: [has[samples.masks[key]].mean() for _, has in rows] for key in groups}
     differences = {
         column: _difference_of_shares(shares[first], shares[second])
@@ -272,6 +271,14 @@ def _level_rows(name, level, names, samples):
         cells |= {key: _share(has[samples.masks[key]]) for key in groups}
         yield name, label, cells | differences
         differences = {}
+
+
+def _name_pooled(names, is_pooled, is_rare):
+    """Name of merged levels, without the names of those that few patients have."""
+    rare = set(names[is_rare])
+    parts = [*names[is_pooled & ~is_rare]]
+    parts += ["other values"] * bool(rare - {MISSING}) + [MISSING] * (MISSING in rare)
+    return " or ".join(parts)
 
 
 def _without_no(rows, names):

@@ -32,22 +32,23 @@ def pool_levels(level, n_levels, column, n_columns, patient):
 
     Returns
     -------
-    ndarray of shape (n_levels,), bool, or None
-        Whether each level is merged with the others of which this is true, as all but the 12 most
-        frequent ones are. None if fewer than two rows would be left.
+    is_pooled, is_rare : ndarray of shape (n_levels,), bool
+        Whether each level is merged with the others of which this is true, and whether that is for
+        its own sake: as it has a small cell, or is not one of the 12 most frequent ones. If fewer
+        than two rows would be left, None is returned instead.
     """
     counts = count_patients(patient, level, column, (n_levels, n_columns))
-    is_pooled = counts.min(axis=1) < SMALLEST
     order = np.argsort(counts.sum(axis=1), kind="stable")
-    is_pooled[order[:-_MOST_LEVELS]] = True
-    while is_pooled.any():
-        if n_levels - is_pooled.sum() < 1:
-            return None
+    is_rare = counts.min(axis=1) < SMALLEST
+    is_rare[order[:-_MOST_LEVELS]] = True
+    is_pooled = is_rare.copy()
+    while is_pooled.any() and not is_pooled.all():
         row = np.where(is_pooled[level], 0, 1)
         if count_patients(patient, row, column, (2, n_columns))[0].min() >= SMALLEST:
             break
         is_pooled[order[~is_pooled[order]][0]] = True
-    return is_pooled if n_levels - is_pooled.sum() + is_pooled.any() >= 2 else None
+    n_rows = n_levels - is_pooled.sum() + is_pooled.any()
+    return (is_pooled, is_rare) if n_rows >= 2 else None
 
 
 def hide_complements(is_hidden, *counts):

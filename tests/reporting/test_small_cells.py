@@ -74,9 +74,11 @@ def test_pooled_table_has_no_small_cell(counts, columns, data):
         return
     column = rng.integers(0, columns, len(level))
     patient = rng.integers(0, len(level), len(level))
-    is_pooled = pool_levels(level, len(counts), column, columns, patient)
-    if is_pooled is None:
+    pooled = pool_levels(level, len(counts), column, columns, patient)
+    if pooled is None:
         return
+    is_pooled, is_rare = pooled
+    assert (is_pooled | ~is_rare).all()
     row = np.where(is_pooled[level], len(counts), level)
     rows = np.unique(row)
     assert len(rows) >= 2
@@ -133,7 +135,29 @@ def test_table_one_has_no_small_count_nor_a_complement_of_one(made):
 
 def test_rare_value_of_table_one_is_merged(made):
     assert "tiny" in made.subgroups.loc["site"].index
-    assert made.characteristics.loc["site"].index.tolist() == ["north", "other values"]
+    assert made.characteristics.loc["site"].index.tolist() == ["north", "south or other values"]
+
+
+def test_only_the_most_frequent_values_are_told_apart():
+    # 15 values, the later the more frequent, each in enough patients of both columns.
+    level = np.repeat(np.arange(15), 2 * np.arange(20, 35))
+    column, patient = np.arange(len(level)) % 2, np.arange(len(level))
+    is_pooled, is_rare = pool_levels(level, 15, column, 2, patient)
+    assert np.flatnonzero(is_pooled).tolist() == np.flatnonzero(is_rare).tolist() == [0, 1, 2]
+
+
+def test_values_that_few_have_are_not_named(data, model):
+    X, y, X_test, y_test = data
+    sex = X.samples["sex"].to_numpy(dtype=object, copy=True)
+    sex[:5] = "SECRET"
+    test = X_test.samples["sex"].to_numpy(dtype=object, copy=True)
+    test[:3] = None
+    X, X_test = with_column(X, "sex", sex), with_column(X_test, "sex", test)
+    made = report(model, X, y, X_test, y_test, comparison=None, n_bootstrap=2)
+    (first, second) = made.characteristics.loc["sex"].index
+    assert {first, second.split(" or ")[0]} == {"female", "male"}
+    assert second.endswith(" or other values or missing")
+    assert "SECRET" not in made._repr_html_()
 
 
 def test_variable_with_a_small_cell_by_outcome_is_shown_without_outcome(data, model):
