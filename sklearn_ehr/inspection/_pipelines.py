@@ -3,7 +3,7 @@
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from ..estimators import as_sequences
+from ..estimators import as_sequences, is_explainable
 from ._steps import ESTIMATORS
 
 
@@ -30,6 +30,14 @@ def lstm_and_sequences(estimator, X):
     TypeError
         If `estimator` is none of these.
     """
+    lstm, transformers = lstm_and_transformers(estimator)
+    for transformer in transformers:
+        X = transformer.transform(X)
+    return lstm, as_sequences(X)
+
+
+def lstm_and_transformers(estimator):
+    """The fitted LSTM estimator at the end of a model, and a list of the steps before it."""
     lstm, transformers = estimator, []
     while not isinstance(lstm, ESTIMATORS):
         if hasattr(lstm, "best_estimator_"):
@@ -40,9 +48,20 @@ def lstm_and_sequences(estimator, X):
         else:
             raise TypeError(_other_model(estimator, lstm))
     check_is_fitted(lstm)
-    for transformer in transformers:
-        X = transformer.transform(X)
-    return lstm, as_sequences(X)
+    return lstm, transformers
+
+
+def explained_and_sequences(estimator, X, function):
+    """The same for a function that explains the outputs of a classifier or a regressor alone."""
+    lstm, sequences = lstm_and_sequences(estimator, X)
+    if not is_explainable(lstm):
+        raise TypeError(
+            f"{function} explains the predictions of an LSTMVisitClassifier or LSTMVisitRegressor, "
+            f"which are one number per sample and output; {type(lstm).__name__} predicts one for "
+            f"each time. Fit a classifier of the outcome within a horizon, for instance with "
+            f"make_samples(..., horizon=...)."
+        )
+    return lstm, sequences
 
 
 def _other_model(estimator, last):

@@ -30,10 +30,9 @@ def smooth(x, y, at, span=0.75):
 
 def _fit_line(x, y, at, width):
     """Value at a point of a line that is fitted to its neighbours."""
-    weight = np.ones(len(x))
-    if width > 0:
-        weight -= np.minimum(np.abs(x - at) / width, 1) ** 3
-        weight **= 3
+    if width == 0:
+        return y.mean()
+    weight = (1 - np.minimum(np.abs(x - at) / width, 1) ** 3) ** 3
     weight /= weight.sum()
     centre, level = weight @ x, weight @ y
     spread = weight @ (x - centre) ** 2

@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from ._vocabulary import UNKNOWN
+
 
 def leading_columns(sequences):
     """Columns that say which visit a row is about, one row per visit of the sequences.
@@ -30,6 +32,30 @@ def leading_columns(sequences):
     if sequences.visit_times is not None:
         columns["time"] = sequences.visit_times[:, 1]
     return pd.DataFrame(columns)
+
+
+def code_columns(sequences):
+    """Columns that say which code of which visit a row is about, one row per token.
+
+    Parameters
+    ----------
+    sequences : VisitSequences
+
+    Returns
+    -------
+    DataFrame
+        The `leading_columns` of the visit, and `code`: null for the unknown code, and a token id if
+        the sequences have no vocabulary.
+    """
+    visit = np.repeat(np.arange(len(sequences.is_static)), np.diff(sequences.visit_offsets))
+    frame = leading_columns(sequences).iloc[visit].reset_index(drop=True)
+    tokens, vocabulary = sequences.tokens, sequences.vocabulary
+    if vocabulary is None:
+        return frame.assign(code=tokens)
+    codes = np.full(len(tokens), None, dtype=object)
+    is_known = tokens != UNKNOWN
+    codes[is_known] = vocabulary.decode(tokens[is_known])
+    return frame.assign(code=pd.Series(codes).infer_objects())
 
 
 def with_outputs(leading, outputs, **columns):
