@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from ._draws import PatientSums, interval
+from ._draws import interval
+from ._patient_sums import PatientSums
 from ._small_cells import SMALLEST
 
 _N_BINS = 10

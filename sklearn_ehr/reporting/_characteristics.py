@@ -84,14 +84,14 @@ def describe_samples(samples, names=None):
         rows += found
         if not found:
             left_out.append(str(name))
-    index = [(name, value) for name, value, _ in rows]
+    empty = dict.fromkeys(COLUMNS, "") | dict.fromkeys(DIFFERENCES, np.nan)
     frame = pd.DataFrame(
-        [[cells.get(column, "") for column in COLUMNS] for _, _, cells in rows],
-        index=pd.MultiIndex.from_tuples(index, names=["characteristic", "value"]),
+        [list((empty | cells).values()) for _, _, cells in rows],
+        index=pd.MultiIndex.from_tuples(
+            [(name, value) for name, value, _ in rows], names=["characteristic", "value"]
+        ),
         columns=pd.MultiIndex.from_tuples(COLUMNS),
     )
-    for column in DIFFERENCES:
-        frame[column] = pd.to_numeric(frame[column].replace("", np.nan))
     return frame, left_out
 
 

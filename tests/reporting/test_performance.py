@@ -10,6 +10,7 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 
 from sklearn_ehr import report
 from sklearn_ehr.reporting import _draws
+from sklearn_ehr.reporting._calibration_lines import CalibrationLines
 from sklearn_ehr.reporting._performance import Predicted, estimate
 
 THRESHOLDS = [0.1, 0.3, 0.5]
@@ -134,14 +135,21 @@ def test_constant_risks_have_no_slope_and_the_figures_of_chance(data):
 
 
 def test_separable_draws_have_no_slope_and_are_left_out():
-    is_event = np.array([False, False, True, True])
     log_odds = np.array([-1.0, 1.0, 0.0, 2.0])
-    weight = np.array([[1.0, 1, 1, 1], [1, 0, 0, 1], [0, 1, 0, 0]])
-    start = np.array([[0.0], [1.0]]).repeat(3, 1)
-    line = _draws._fit_lines(is_event, log_odds, weight, start, (True, True))
-    fitted = LogisticRegression(C=np.inf, tol=1e-9).fit(log_odds[:, None], is_event)
-    assert line[1, 0] == pytest.approx(fitted.coef_[0, 0], abs=1e-5)
-    assert np.isnan(line[:, 1:]).all()
+    is_event = np.array([False, False, True, True])
+    predicted = Predicted(is_event, 1 / (1 + np.exp(-log_odds)), np.arange(4))
+    counts = np.array([[1, 1, 1, 1], [1, 2, 1, 1], [1, 0, 0, 1], [0, 1, 0, 0], [0, 0, 0, 0]])
+    _, slope = CalibrationLines(predicted, 4, has_slope=True)(counts, counts.astype(float))
+    for weight, found in zip(counts[:2], slope, strict=False):
+        fitted = LogisticRegression(C=np.inf, tol=1e-9).fit(
+            log_odds[:, None], is_event, sample_weight=weight
+        )
+        assert found == pytest.approx(fitted.coef_[0, 0], abs=1e-5)
+    assert np.isnan(slope[2:]).all()
+    shift, one = CalibrationLines(predicted, 4, has_slope=False)(counts, counts.astype(float))
+    assert np.isfinite(shift[:3]).all()
+    assert np.isnan(shift[3:]).all()
+    assert (one[:3] == 1).all()
 
 
 def test_calibration_curve_is_the_share_by_tenths_of_the_risk(data, model, made):
