@@ -54,6 +54,28 @@ class Report:
         "open") and `where` the report fills it.
     n_bootstrap : int
         Number of draws that the intervals are over.
+
+    See Also
+    --------
+    report : Makes a report.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn_ehr import CodeCountVectorizer, report
+    >>> from sklearn_ehr.datasets import make_visits
+    >>> X, y = make_visits(400, random_state=0)
+    >>> model = make_pipeline(CodeCountVectorizer(), LogisticRegression(max_iter=1000))
+    >>> model.fit(X[:200], y[:200])
+    Pipeline(...)
+    >>> result = report(
+    ...     model, X[:200], y[:200], X[200:], y[200:], comparison=None, n_bootstrap=10
+    ... )
+    >>> result.characteristics.loc[("samples", "n"), ("test", "outcome")]
+    '49'
+    >>> result.checklist.loc["20c", ["status", "where"]].tolist()
+    ['filled', 'Section 2: standardised differences']
     """
 
     title: str
