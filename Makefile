@@ -29,7 +29,7 @@ ACES_VENV ?= .venv-aces
 TOOLS_VENV ?= .venv-tools
 FLOORS_VENV ?= .venv-floors
 PART_VENV ?= .venv-floors-part
-PART = $(addprefix tests/,cohort visits labelling utils io datasets test_model_selection.py \
+PART = $(addprefix tests/,cohort visits labelling utils io datasets model_selection \
     test_sklearn_conformance.py)
 
 BENCHMARKS = train transform cohort model-selection bucketing quality signals nafld saving scaling omop
