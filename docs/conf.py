@@ -57,7 +57,7 @@ shutil.copytree(HERE.parent / "examples", EXAMPLES, dirs_exist_ok=True)
 sphinx_gallery_conf = {
     "examples_dirs": str(EXAMPLES.relative_to(HERE)),
     "gallery_dirs": "auto_examples",
-    # The files of MIMIC-IV are not for everyone: that example is shown without its output.
+    # The files of MIMIC-IV are given to few: that example says so, and is shown without output.
     "filename_pattern": r"/plot_(?!mimic\.py)",
     "within_subsection_order": "NumberOfCodeLinesSortKey",
     "doc_module": ("sklearn_ehr",),

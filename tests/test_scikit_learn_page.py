@@ -388,9 +388,17 @@ def test_memory_fits_the_transformer_once_a_fold(model, tmp_path, monkeypatch):
 def page_names():
     """What the python blocks of the page define."""
     names = {}
-    for block in python_blocks(PAGE):
-        exec(compile(block, PAGE, "exec"), names)
+    with sklearn.config_context():
+        for block in python_blocks(PAGE):
+            exec(compile(block, PAGE, "exec"), names)
     return names
+
+
+def test_validation_set_of_the_page_reaches_the_network_transformed():
+    model = page_names()["validated"].set_params(lstmvisitclassifier__max_epochs=2)
+    with sklearn.config_context(enable_metadata_routing=True):
+        model.fit(X[:100], Y[:100], X_val=X[100:], y_val=Y[100:])
+    assert model[-1].history_["valid_loss"].notna().all()
 
 
 @line("FeatureUnion", "FunctionTransformer")
