@@ -4,7 +4,6 @@ import ast
 import doctest
 import importlib
 import re
-import sys
 
 import pytest
 from pages import DOCS, ROOT, blocks_of, pages, python_blocks, read
@@ -22,15 +21,15 @@ OTHER_LANGUAGES = {"bash", "console", "ini", "json", "none", "pycon", "sql", "te
 PAGES = pages()
 
 
-@pytest.fixture(scope="module")
-def check_links():
-    sys.path.insert(0, str(DOCS))
-    yield importlib.import_module("check_links")
-    sys.path.remove(str(DOCS))
+@pytest.fixture
+def check_links(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS))
+    return importlib.import_module("check_links")
 
 
 @pytest.fixture
 def extensions(monkeypatch):
+    pytest.importorskip("sphinx", reason="sphinx comes with the extra docs")
     monkeypatch.syspath_prepend(str(DOCS / "_ext"))
 
 
@@ -136,7 +135,8 @@ def test_single_backticks_link_the_names_of_the_reference(extensions):
 
 def build(folder, conf, **texts):
     """HTML of a small site, by page."""
-    build_main = pytest.importorskip("sphinx.cmd.build").build_main
+    from sphinx.cmd.build import build_main
+
     folder.mkdir()
     (folder / "conf.py").write_text(conf, encoding="utf-8")
     for name, text in texts.items():
