@@ -2,7 +2,7 @@
 From the files of MIMIC-IV to a comparison
 ==========================================
 
-Who dies within 30 days, as foreseen a day after admission? The files of MIMIC-IV, as downloaded
+Who dies within 30 days? We predict it a day after admission. The files of MIMIC-IV, as downloaded
 from PhysioNet, are read from their folder: ``python plot_mimic.py mimic-iv-3.1``. Credentialed
 researchers alone may have them, so the page of this example in the documentation shows no output.
 """
@@ -12,7 +12,7 @@ researchers alone may have them, so the page of this example in the documentatio
 # ------------------------
 #
 # Diagnoses, procedures and DRG are coded at discharge. `read_mimic` says so in a column of known
-# times, and no model sees them before.
+# times, and no model sees them before. Stays that have ended by the prediction are left out.
 
 import sys
 
@@ -25,17 +25,19 @@ from sklearn_ehr.io import read_mimic, read_mimic_visits
 folder = sys.argv[1]
 table = EventTable(read_mimic(folder))
 stays = read_mimic_visits(folder).df()
+stays = stays[stays["end_time"] - stays["time"] > pd.Timedelta("24h")]
 
 # %%
 # The samples
 # -----------
 #
-# The dates of each patient are shifted by another length, so that each has an end of observation of
-# their own: deaths are followed up for a year after the last discharge.
+# Dates are shifted by a different length for each patient, so each patient has their own end of
+# observation: deaths are followed up for a year after the last discharge.
 
-observed = stays.groupby("patient_id")["end_time"].max() + pd.Timedelta("365D")
-window = {"offset": "24h", "horizon": "30D", "exclude": "outcome", "observation_end": observed}
-samples, attrition = make_samples(table, index=stays, outcome_codes=["death"], **window)
+end = stays.groupby("patient_id")["end_time"].max() + pd.Timedelta("365D")
+samples, attrition = make_samples(
+    table, index=stays, offset="24h", outcome_codes=["death"], horizon="30D", observation_end=end
+)
 print(attrition)
 
 # %%

@@ -55,6 +55,6 @@ auc = scores["roc_auc"].iloc[1:]
 arms = [auc["difference"] - auc["low"], auc["high"] - auc["difference"]]
 ax = auc["difference"].plot.barh(xerr=arms, color="tab:blue", figsize=(6, 2.5))
 ax.axvline(0, color="black", linestyle=":")
-ax.set(xlabel="ROC AUC, difference to the LSTM, 95 % interval", ylabel="")
+ax.set(xlabel="ROC AUC, difference from the LSTM, 95 % interval", ylabel="")
 plt.tight_layout()
 plt.savefig("omop_files.png")

@@ -10,8 +10,11 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import (
     average_precision_score,
+    f1_score,
     make_scorer,
+    precision_score,
     r2_score,
+    recall_score,
     roc_auc_score,
 )
 from sklearn.model_selection import GridSearchCV, KFold, cross_validate
@@ -29,7 +32,7 @@ from sklearn_ehr import (
     VisitSequenceTransformer,
     compare,
 )
-from sklearn_ehr.comparison import _bootstrap
+from sklearn_ehr.comparison import _bootstrap, _compare
 from sklearn_ehr.datasets import make_visits
 
 ONLY_CHANCE = {"LSTM": None, "regression": None, "trees": None, "chance": DummyClassifier()}
@@ -88,18 +91,23 @@ class Broken(ClassifierMixin, BaseEstimator):
         raise RuntimeError("out of order")
 
 
+class BrokenInFit(Broken):
+    def predict_proba(self, X):
+        raise AssertionError
+
+
 def the_three_by_hand(kind):
     counts = CodeCountVectorizer(encoding="log1p", last_visits=(1,))
     dense = CodeCountVectorizer(encoding="log1p", last_visits=(1,), sparse_output=False)
     if kind == "number":
         network = LSTMVisitRegressor(random_state=0)
-        trees = HistGradientBoostingRegressor(max_bins=32, random_state=0)
+        trees = HistGradientBoostingRegressor(random_state=0)
         grid = {"ridge__alpha": [1, 10, 100, 1000, 10000]}
         inner = PatientKFold(3, shuffle=True, random_state=0)
         search = GridSearchCV(make_pipeline(counts, Ridge()), grid, cv=inner, scoring="r2")
     else:
         network = LSTMVisitClassifier(random_state=0)
-        trees = HistGradientBoostingClassifier(max_bins=32, random_state=0)
+        trees = HistGradientBoostingClassifier(random_state=0)
         grid = {"logisticregression__C": [1e-4, 1e-3, 1e-2, 1e-1, 1]}
         inner = StratifiedPatientKFold(3, shuffle=True, random_state=0)
         linear = make_pipeline(counts, LogisticRegression(max_iter=1000))
@@ -200,13 +208,49 @@ def test_fast_metrics_have_the_intervals_of_any_scorer(data, few_draws, n_classe
         np.testing.assert_allclose(table[f"fast {metric}"], table[metric], rtol=0, atol=1e-12)
 
 
-def test_draws_without_a_class_are_left_out(data):
+def test_interval_is_not_given_if_many_draws_lack_a_class(data):
     X, y = data
     positives = np.flatnonzero(y)
-    # Three positives, so that some draws have none of them in a fold.
+    # Three positives, so that most draws have none of them in a fold.
     rows = np.sort(np.concatenate([positives[[0, 40, 80]], np.flatnonzero(y == 0)[:60]]))
-    interval = compare(X[rows], y.iloc[rows], RISKS, cv=3).loc["more noise", "roc_auc"]
-    assert -1 <= interval["low"] < interval["high"] <= 1
+    with pytest.warns(UserWarning, match=r"roc_auc is undefined in \d+ of 1000 draws") as warned:
+        interval = compare(X[rows], y.iloc[rows], RISKS, cv=3).loc["more noise", "roc_auc"]
+    assert "Its interval is not given" in str(warned[0].message)
+    assert interval[["low", "high"]].isna().all()
+    assert np.isfinite(interval["difference"])
+
+
+def test_score_that_is_missing_in_a_split_leaves_no_mean(data, few_draws):
+    X, y = data
+    precise = make_scorer(precision_score, zero_division=np.nan)
+    models = ONLY_CHANCE | {
+        "chance": DummyClassifier(strategy="constant", constant=1),
+        "noise": Risk(),
+    }
+    models["none"] = DummyClassifier(strategy="constant", constant=0)
+    table = compare(X, y, models, cv=3, scoring={"precision": precise})["precision"]
+    assert table.loc["none"].isna().all()
+    assert np.isfinite(table.loc["chance", "mean"])
+
+
+def test_few_draws_without_a_class_are_left_out(data, monkeypatch):
+    X, y = data
+    positives = np.flatnonzero(y)
+    rows = np.sort(np.concatenate([positives[::5][:12], np.flatnonzero(y == 0)[:60]]))
+    seen = []
+    score = _bootstrap.score_draws
+
+    def spy(*args):
+        seen.append(score(*args))
+        return seen[0]
+
+    monkeypatch.setattr(_compare, "score_draws", spy)
+    with pytest.warns(UserWarning, match="They are left out"):
+        interval = compare(X[rows], y.iloc[rows], RISKS, cv=3).loc["more noise", "roc_auc"]
+    (of_one, of_other), *_ = seen[0]
+    assert 0 < np.isnan(of_one).sum() <= 50
+    expected = np.nanquantile(of_other - of_one, [0.025, 0.975])
+    np.testing.assert_array_equal(interval[["low", "high"]], expected)
 
 
 def test_interval_of_a_number_is_that_of_its_metric(data, few_draws):
@@ -329,9 +373,8 @@ def test_table_is_printed_whole_in_80_columns(data, few_draws):
     lambda y: y.astype(bool),
     lambda y: y.astype("Int64"),
     lambda y: y.astype(float),
-    lambda y: y.map({0: "no", 1: "yes"}),
-    lambda y: y.map({0: "no", 1: "yes"}).astype("category"),
     lambda y: y.astype(object),
+    lambda y: y.replace(0, -1),
 ])  # fmt: skip
 def test_outcomes_may_be_of_any_type(data, few_draws, convert):
     X, y = data
@@ -339,6 +382,42 @@ def test_outcomes_may_be_of_any_type(data, few_draws, convert):
     expected = compare(X, y, RISKS, cv=2, scoring=scoring)
     table = compare(X, convert(y), RISKS, cv=2, scoring=scoring)
     pd.testing.assert_frame_equal(table[scoring], expected[scoring])
+
+
+@pytest.mark.parametrize("dtype", [str, "category"])
+def test_outcomes_may_be_texts(data, few_draws, dtype):
+    X, y = data
+    texts = y.map({0: "no", 1: "yes"}).astype(dtype)
+    yes = {
+        "roc_auc": "roc_auc",
+        "average_precision": make_scorer(
+            average_precision_score, response_method="predict_proba", pos_label="yes"
+        ),
+        "f1": make_scorer(f1_score, pos_label="yes"),
+    }
+    expected = compare(X, y, RISKS, cv=2, scoring=list(yes))
+    table = compare(X, texts, RISKS, cv=2, scoring=yes)
+    pd.testing.assert_frame_equal(table[list(yes)], expected[list(yes)])
+
+
+def test_scorers_get_the_labels_as_they_are(data, few_draws):
+    X, y = data
+    y = y + 1
+    scoring = {
+        "f1": "f1",
+        "average_precision": "average_precision",
+        "first": make_scorer(recall_score, pos_label=1),
+        "second": make_scorer(recall_score, pos_label=2),
+        "only": make_scorer(recall_score, labels=[2], average="macro"),
+    }
+    table = compare(X, y, RISKS, cv=StratifiedPatientKFold(2), scoring=scoring)
+    cv = StratifiedPatientKFold(2)
+    by_hand = cross_validate(RISKS["some noise"], X, y, cv=cv, scoring=scoring)
+    for metric in scoring:
+        mean = by_hand[f"test_{metric}"].mean()
+        assert table.loc["some noise", (metric, "mean")] == pytest.approx(mean, abs=1e-12)
+    low, high = table.loc["more noise", ("average_precision", ["low", "high"])]
+    assert low < table.loc["more noise", ("average_precision", "difference")] < high
 
 
 def test_verbose_prints_a_line_a_fit(data, few_draws, capsys):
@@ -354,7 +433,7 @@ def test_verbose_prints_a_line_a_fit(data, few_draws, capsys):
 def test_what_a_model_raises_names_the_model(data):
     X, y = data
     with pytest.raises(RuntimeError, match="out of order") as info:
-        compare(X, y, ONLY_CHANCE | {"mine": Broken()}, cv=2)
+        compare(X, y, ONLY_CHANCE | {"mine": BrokenInFit()}, cv=2)
     assert "mine, split 1 of 2" in info.value.__notes__[0]
 
 
@@ -374,8 +453,17 @@ WRONG = [
     (lambda X, y: (X, np.minimum(y.index, 3)), {"cv": 3}, ValueError, "Whole numbers are read as"),
     (lambda X, y: (X, y), {"cv": KFold(5)}, ValueError, r"the same \d+ patient"),
     (lambda X, y: (X, y), {"cv": 1}, ValueError, "n_splits=1"),
+    (lambda X, y: (X, y), {"cv": []}, ValueError, "cv gives no split"),
+    (lambda X, y: (X, y), {"random_state": 2**33}, ValueError, "random_state"),
+    (
+        lambda X, y: (X, np.arange(len(y)) % 120 == 0),
+        {"cv": 2, "models": {"LSTM": None, "trees": None}},
+        ValueError,
+        r"class with \d patient\(s\) to train on, too few to tune",
+    ),
     (lambda X, y: (X, y), {"cv": [([0], [])]}, ValueError, "Split 1 of 1 has no sample"),
     (lambda X, y: (X, y), {"cv": [([0], [9])]}, ValueError, "only 1 of 2 classes to train on"),
+    (lambda X, y: (X, y), {"models": {"a": Broken()}}, TypeError, r"models\['a'\].*predict_proba"),
     (lambda X, y: (X, y), {"scoring": "rok_auc"}, ValueError, "rok_auc"),
     (lambda X, y: (X, y + 0.5), {"scoring": "roc_auc"}, ValueError, "'roc_auc' does not score"),
     (lambda X, y: (X, y), {"scoring": {"own": len}}, ValueError, "'own' does not score binary"),
@@ -402,7 +490,7 @@ WRONG = [
 @pytest.mark.parametrize(("change", "options", "error", "message"), WRONG)
 def test_wrong_input_is_refused_before_any_fit(data, change, options, error, message):
     X, y = change(*data)
-    options = {"models": ONLY_CHANCE | {"broken": Broken()}} | options
+    options = {"models": ONLY_CHANCE | {"broken": BrokenInFit()}} | options
     with pytest.raises(error, match=message) as info:
         compare(X, y, **options)
     assert "SECRET" not in str(info.value)

@@ -253,7 +253,9 @@ def test_other_zone_than_that_of_the_predictions_is_told(tmp_path):
     berlin = samples.assign(prediction_time=times.dt.tz_localize("Europe/Berlin"))
     connection = pytest.importorskip("duckdb").connect()
     connection.execute("SET TimeZone = 'Etc/UTC'")
-    with pytest.warns(UserWarning, match="time zone Etc/UTC, and the prediction times of Europe"):
+    with pytest.warns(
+        UserWarning, match="time zone Etc/UTC, and prediction or index times of Europe"
+    ):
         Cohort(connection.from_df(events), berlin)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)

@@ -38,8 +38,11 @@ def few_readmissions(*, return_X_y=False):
 
 
 def mimic_folder(folder):
-    """Tables of MIMIC-IV for 120 patients with a stay each, of whom every fourth dies at home."""
-    number = np.arange(120)
+    """Tables of MIMIC-IV for 140 patients with a stay each, of whom every fourth dies at home.
+
+    The last 20 stay for a few hours only.
+    """
+    number = np.arange(140)
     admitted = pd.Timestamp("2150-01-01 10:00") + pd.to_timedelta(number, "D")
     ids = {"subject_id": 1000 + number, "hadm_id": 5000 + number}
     died = number % 4 == 0
@@ -47,7 +50,7 @@ def mimic_folder(folder):
         "admissions": {
             **ids,
             "admittime": admitted,
-            "dischtime": admitted + pd.Timedelta("5D"),
+            "dischtime": admitted + pd.to_timedelta(np.where(number < 120, 120, 10), "h"),
             "deathtime": pd.NaT,
             "admission_type": np.where(number % 3 == 0, "URGENT", "EW EMER."),
             "discharge_location": "HOME",

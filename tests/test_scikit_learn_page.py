@@ -616,10 +616,22 @@ def test_weights_are_routed(routing):
         assert SEEN
         assert all(set(weight) <= set(WEIGHT) for weight in SEEN)
     SEEN.clear()
-    cross_validate(model, X, Y, cv=CV, scoring=scorer, params={"sample_weight": WEIGHT})
-    trains = [train for train, _ in CV.split(X, Y)]
-    for weight, train in zip(SEEN, trains, strict=True):
-        np.testing.assert_array_equal(weight, WEIGHT[train])
+    scores = cross_validate(
+        model,
+        X,
+        Y,
+        cv=CV,
+        scoring=scorer,
+        params={"sample_weight": WEIGHT},
+        return_estimator=True,
+        return_indices=True,
+    )
+    folds = zip(scores["indices"]["train"], scores["indices"]["test"], strict=True)
+    for i, (train, test) in enumerate(folds):
+        np.testing.assert_array_equal(SEEN[i], WEIGHT[train])
+        predicted = scores["estimator"][i].predict(X[test])
+        expected = accuracy_score(np.asarray(Y)[test], predicted, sample_weight=WEIGHT[test])
+        assert scores["test_score"][i] == expected
     lstm = make_lstm()
     lstm[-1].set_fit_request(sample_weight=True)
     routed = FixedThresholdClassifier(lstm).fit(X, Y, sample_weight=WEIGHT)

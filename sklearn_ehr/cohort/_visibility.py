@@ -114,10 +114,11 @@ def _warn_of_other_zone(zone, events_zone):
     zones = [str(events_zone), str(zone)]
     if len({"UTC" if name in _UTC else name for name in zones}) > 1:
         warnings.warn(
-            f"The events are of the time zone {zones[0]}, and the prediction times of {zones[1]}. "
-            f"Calendar days and midnights are those of the events, so a date of another zone is "
-            f"not taken for one. If that is not meant, convert the events first; an engine may "
-            f"give all times the zone of its session, such as DuckDB's SET TimeZone.",
+            f"The events are of the time zone {zones[0]}, and prediction or index times of "
+            f"{zones[1]}. Calendar days and midnights are those of the events, so a date of "
+            f"another zone is not taken for one. If that is not meant, convert the events first; "
+            f"an engine may give all times the zone of its session, such as DuckDB's SET "
+            f"TimeZone.",
             UserWarning,
             stacklevel=4,
         )

@@ -12,20 +12,20 @@ N_DRAWS = 1000
 _N_DRAWS_OF_BLOCK = 20
 
 
-def score_draws(fits, truth, tests, groups, metrics, random_state):
+def score_draws(fits, y, tests, groups, metrics, random_state):
     """Scores of each model in draws of patients with replacement, means over splits.
 
     The array has the shape (n_metrics, n_models, N_DRAWS).
     """
     tested, patient = np.unique(groups[np.concatenate(tests)], return_inverse=True)
     patients = np.split(patient, np.cumsum([len(test) for test in tests])[:-1])
-    redraws = [_redraw_of(metric) for metric in metrics.values()]
+    redraws = [_redraw_of(metric, y) for metric in metrics.values()]
     rng = np.random.default_rng(random_state)
     blocks = []
     for block in gen_batches(N_DRAWS, _N_DRAWS_OF_BLOCK):
         counts = _draw_patients(rng, len(tested), block.stop - block.start)
         scores = [
-            redraw(fit.predicted, truth[tests[split]], patients[split], counts)
+            redraw(fit.predicted, y[tests[split]], patients[split], counts)
             for (split, _), fit in fits.items()
             for redraw in redraws
         ]
@@ -42,11 +42,13 @@ def _draw_patients(rng, n_patients, n_draws):
     return counts.astype(np.int32).reshape(drawn.shape)
 
 
-def _redraw_of(metric):
+def _redraw_of(metric, y):
     """Function that scores draws by a metric, fast if the metric is an area under a curve."""
-    if isinstance(metric.scoring, str) and metric.scoring in _AREAS:
-        return partial(_score_ranks, _AREAS[metric.scoring])
-    return partial(_score_repeated, metric.scorer)
+    area = _AREAS.get(metric.scoring) if isinstance(metric.scoring, str) else None
+    # scikit-learn's average precision is that of class 1, here that of the second class.
+    if area is None or (area is _average_precision and len(np.unique(y)) == 2 and y.max() != 1):
+        return partial(_score_repeated, metric.scorer)
+    return partial(_score_ranks, area)
 
 
 def _score_repeated(scorer, predicted, truth, patient, counts):
@@ -67,7 +69,7 @@ def _score_ranks(area, predicted, truth, patient, counts):
     proba = predicted.proba
     areas = []
     for k in [1] if proba.shape[1] == 2 else range(proba.shape[1]):
-        is_positive, rank = truth == k, -proba[:, k]
+        is_positive, rank = truth == predicted.classes_[k], -proba[:, k]
         places = np.unique(rank[is_positive])
         positives = _count_drawn(rank[is_positive], places, patient[is_positive], counts)
         areas.append(area(positives, _count_drawn(rank, places, patient, counts)))

@@ -10,11 +10,14 @@ from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 
 from ..cohort import Cohort
-from ..utils import Interval, validate_params
+from ..utils import Interval, validate_params, warn_user
 from ._bootstrap import score_draws
-from ._inputs import check_outcome, draw_splits, read_scoring
+from ._inputs import check_inner_folds, check_outcome, draw_splits, read_scoring
 from ._models import choose_models
 from ._predictions import PredictedClasses, PredictedNumbers
+
+# Share of draws, beyond which those that are left are no longer a bootstrap.
+_MOST_UNDEFINED = 0.05
 
 
 class _Fit(NamedTuple):
@@ -28,7 +31,7 @@ class _Fit(NamedTuple):
 @validate_params(
     {
         "n_jobs": [Integral, None],
-        "random_state": [Interval(Integral, 0, None, closed="left"), None],
+        "random_state": [Interval(Integral, 0, 2**32 - 1, closed="both"), None],
         "verbose": ["verbose"],
         "return_predictions": ["boolean"],
     },
@@ -52,10 +55,13 @@ def compare(
     patient on one side. By default, the models are
 
     * "LSTM": `LSTMVisitClassifier` or `LSTMVisitRegressor`, with default parameters;
-    * "regression": logistic or ridge regression on ``log1p`` of the counts of each code, in all
+    * "regression": logistic or ridge regression on
+      ``CodeCountVectorizer(encoding="log1p", last_visits=(1,))``, the counts of each code in all
       visits and in the last one, with a penalty that is tuned on the training patients, for the
       highest ROC AUC or R²;
     * "trees": histogram-based gradient boosting on the same counts, with default parameters.
+
+    They read codes, but no values. For those, give models with `value_bins`.
 
     Parameters
     ----------
@@ -95,7 +101,8 @@ def compare(
           "LSTM", whose own is NaN;
         * "low" and "high": 95 % bootstrap interval of the difference.
 
-        If several metrics make it too wide to print, ``table.T`` and ``table["roc_auc"]`` are not.
+        With several metrics, the table may be too wide to print. Print ``table.T`` or
+        ``table["roc_auc"]`` instead.
     predictions : DataFrame
         Only if `return_predictions` is True. One row per split and test sample, indexed by "split",
         from 0 on, and "sample", the position in `X`. One column per model, with the probability of
@@ -107,9 +114,14 @@ def compare(
     TypeError
         If `X` is not a `Cohort`, or `models` or `scoring` is not of an accepted type.
     ValueError
-        If `y` is of another length than `X`, has nulls or a single value, or is of a kind that is
-        not accepted; a split has a patient on both sides, or no sample or not every class on one;
-        or a metric does not apply to `y`. What a model raises has a note that names the model.
+        If `y` and `X` differ in length, or `y` has nulls, a single value or an unsupported kind; if
+        a split has a patient on both sides, an empty side, or a side that lacks a class; or if a
+        metric does not apply to `y`. An error raised by a model has a note that names the model.
+
+    Warns
+    -----
+    UserWarning
+        If a metric is undefined in some draws of the bootstrap.
 
     See Also
     --------
@@ -118,16 +130,17 @@ def compare(
     Notes
     -----
     The intervals are percentile intervals [1]_ from 1,000 draws of the test patients with
-    replacement, each patient with all their samples [2]_. The differences are paired: a draw is the
-    same for all models. No model is fitted again, so the intervals show what depends on the choice
-    of test patients, but not what depends on that of training patients, or on the seed. A draw in
-    which a metric is undefined, such as a ROC AUC where a class is missing, is left out.
+    replacement, each patient with all their samples [2]_. Every model is scored on the same draws,
+    so the differences are paired. Models are not refitted: the intervals reflect the choice of test
+    patients, but not that of training patients or of the seed. Draws in which a metric is
+    undefined, such as a ROC AUC where a class is missing, are left out; if they are more than 5 %,
+    the interval is NaN.
 
     The intervals of "roc_auc", "roc_auc_ovr" and "average_precision" take seconds for 70,000
     samples. Those of other metrics take longer, as a scorer is called for each draw.
 
-    With more than 10,000 training samples, the trees stop early by samples that scikit-learn splits
-    off at random; patients with several samples can be on both sides of that inner split.
+    With more than 10,000 training samples, the trees stop early, on a validation set that
+    scikit-learn draws by sample; a patient with several samples may be on both sides of it.
 
     References
     ----------
@@ -155,14 +168,17 @@ def compare(
     """
     if not isinstance(X, Cohort):
         raise TypeError(
-            f"X must be a Cohort, got {type(X).__name__}. Each model starts with a transformer, "
-            f"which learns its vocabulary from the training samples alone."
+            f"X must be a Cohort, got {type(X).__name__}. Pass the cohort itself: each model has a "
+            f"transformer, which learns its vocabulary from the training samples."
         )
     y, kind = check_outcome(X, y)
+    is_tuned = kind != "continuous" and "regression" not in (models or {})
     models = choose_models(models, kind, random_state)
-    classes, truth = (None, y) if kind == "continuous" else np.unique(y, return_inverse=True)
-    metrics = read_scoring(scoring, kind, truth)
+    classes = None if kind == "continuous" else np.unique(y)
     splits = draw_splits(cv, X, y, kind, random_state)
+    if is_tuned:
+        check_inner_folds(splits, y, X.group_positions)
+    metrics = read_scoring(scoring, kind, y)
     keys = [(split, name) for split in range(len(splits)) for name in models]
     fits = Parallel(n_jobs)(
         delayed(_fit_and_score)(
@@ -179,7 +195,7 @@ def compare(
     )
     fits = dict(zip(keys, fits, strict=True))
     tests = [test for _, test in splits]
-    draws = score_draws(fits, truth, tests, X.group_positions, metrics, random_state)
+    draws = score_draws(fits, y, tests, X.group_positions, metrics, random_state)
     table = _tabulate(fits, draws, list(models), list(metrics))
     if return_predictions:
         return table, _join_predictions(fits, list(models), tests, classes)
@@ -192,25 +208,24 @@ def _fit_and_score(model, X, y, classes, split, metrics, label, verbose):
         start = perf_counter()
         model.fit(X[train], y[train])
         seconds = perf_counter() - start
-        predicted, truth = PredictedNumbers(model.predict(X[test])), y[test]
-        if classes is not None:
-            predicted = PredictedClasses(
-                np.searchsorted(classes, predicted.predicted), model.predict_proba(X[test])
-            )
-            truth = np.searchsorted(classes, truth)
+        predicted = model.predict(X[test])
+        if classes is None:
+            predicted = PredictedNumbers(predicted)
+        else:
+            predicted = PredictedClasses(classes, predicted, model.predict_proba(X[test]))
         position = np.arange(len(test))
-        scores = [metric.scorer(predicted, position, truth) for metric in metrics.values()]
+        scores = [metric.scorer(predicted, position, y[test]) for metric in metrics.values()]
     except Exception as error:
         error.add_note(f"Raised in compare by {label}.")
         raise
     if verbose:
-        told = ", ".join(f"{name} {score:.3f}" for name, score in zip(metrics, scores, strict=True))
-        print(f"{label}: {told}, {seconds:.0f} s", flush=True)
+        text = ", ".join(f"{name} {score:.3f}" for name, score in zip(metrics, scores, strict=True))
+        print(f"{label}: {text}, {seconds:.0f} s", flush=True)
     return _Fit(seconds, scores, predicted)
 
 
 def _tabulate(fits, draws, models, metrics):
-    """One row per model, with its scores and their differences to those of the first."""
+    """One row per model, with its scores and their differences from those of the first."""
     shape = (-1, len(models))
     seconds = np.reshape([fit.seconds for fit in fits.values()], shape)
     scores = np.reshape([fit.scores for fit in fits.values()], (*shape, len(metrics)))
@@ -219,16 +234,33 @@ def _tabulate(fits, draws, models, metrics):
     is_other = np.arange(len(models)) > 0
     for i, metric in enumerate(metrics):
         by_split = pd.DataFrame(scores[:, :, i])
-        mean = by_split.mean()
-        paired = pd.DataFrame((draws[i] - draws[i, :1]).T)
+        mean = by_split.mean(skipna=False)
+        low, high = _interval_of(draws[i] - draws[i, :1], metric)
         columns |= {
             (metric, "mean"): mean,
-            (metric, "std"): by_split.std(),
+            (metric, "std"): by_split.std(skipna=False),
             (metric, "difference"): (mean - mean[0]).where(is_other),
-            (metric, "low"): paired.quantile(0.025).where(is_other),
-            (metric, "high"): paired.quantile(0.975).where(is_other),
+            (metric, "low"): pd.Series(low).where(is_other),
+            (metric, "high"): pd.Series(high).where(is_other),
         }
     return pd.DataFrame(columns).set_axis(pd.Index(models, name="model"))
+
+
+def _interval_of(differences, metric):
+    """Percentile interval of each model's difference, NaN if too many draws are undefined."""
+    is_defined = ~np.isnan(differences).any(axis=0)
+    n_undefined = np.count_nonzero(~is_defined)
+    if not n_undefined:
+        return np.quantile(differences, [0.025, 0.975], axis=1)
+    is_given = n_undefined <= _MOST_UNDEFINED * len(is_defined)
+    warn_user(
+        f"{metric} is undefined in {n_undefined} of {len(is_defined)} draws of the bootstrap, as a "
+        f"split has few patients of a class. "
+        + ("They are left out." if is_given else "Its interval is not given. Use fewer folds.")
+    )
+    if not is_given:
+        return np.full((2, len(differences)), np.nan)
+    return np.quantile(differences[:, is_defined], [0.025, 0.975], axis=1)
 
 
 def _join_predictions(fits, models, tests, classes):
@@ -237,12 +269,13 @@ def _join_predictions(fits, models, tests, classes):
     index = pd.MultiIndex.from_arrays([split, np.concatenate(tests)], names=["split", "sample"])
     columns = {}
     for name in models:
-        told = [fits[key].predicted for key in fits if key[1] == name]
+        predictions = [fit.predicted for (_, of), fit in fits.items() if of == name]
         if classes is None:
-            columns[name] = np.concatenate([of.predicted for of in told])
-        elif len(classes) == 2:
-            columns[name] = np.concatenate([of.proba[:, 1] for of in told])
+            columns[name] = np.concatenate([each.predicted for each in predictions])
+            continue
+        proba = np.concatenate([each.proba for each in predictions])
+        if len(classes) == 2:
+            columns[name] = proba[:, 1]
         else:
-            proba = np.concatenate([of.proba for of in told])
-            columns |= {(name, of): proba[:, i] for i, of in enumerate(classes)}
+            columns |= {(name, label): proba[:, k] for k, label in enumerate(classes)}
     return pd.DataFrame(columns, index=index)

@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import type_of_target
 
 from ..model_selection import PatientKFold, StratifiedPatientKFold
 from ..utils import shown
+from ._models import N_INNER_FOLDS
 from ._predictions import PredictedClasses, PredictedNumbers
 
 _DEFAULT_SCORING = {"binary": "roc_auc", "multiclass": "roc_auc_ovr", "continuous": "r2"}
@@ -67,6 +68,8 @@ def draw_splits(cv, X, y, kind, random_state):
         (position[train], position[test])
         for train, test in check_cv(cv).split(X, y, groups=X.groups)
     ]
+    if not splits:
+        raise ValueError("cv gives no split. Give a number of folds, or a splitter.")
     for number, split in enumerate(splits, start=1):
         _check_split(f"Split {number} of {len(splits)}", *split, X.group_positions)
         if kind != "continuous":
@@ -91,15 +94,31 @@ def _check_classes(split, train, test, y):
     for side, purpose in ((train, "train"), (test, "test")):
         n_present = len(np.unique(y[side]))
         if n_present < n_classes:
+            of_counts = (
+                " Whole numbers are read as classes: for counts, use "
+                "sklearn.model_selection.cross_validate with LSTMVisitRegressor and "
+                "cv=PatientKFold()."
+            )
             raise ValueError(
                 f"{split} has samples of only {n_present} of {n_classes} classes to {purpose} on. "
-                f"Use fewer folds, or merge rare classes. Whole numbers are read as classes: for "
-                f"counts, use sklearn.model_selection.cross_validate with LSTMVisitRegressor and "
-                f"cv=PatientKFold()."
+                f"Use fewer folds, or merge rare classes.{of_counts if n_classes > 2 else ''}"
             )
 
 
-def read_scoring(scoring, kind, truth):
+def check_inner_folds(splits, y, groups):
+    """Raise unless the penalty of the default regression can be tuned in each split."""
+    for number, (train, _) in enumerate(splits, start=1):
+        n_patients = min(len(np.unique(groups[train][y[train] == label])) for label in np.unique(y))
+        if n_patients < N_INNER_FOLDS:
+            raise ValueError(
+                f"Split {number} of {len(splits)} has a class with {n_patients} patient(s) to "
+                f"train on, too few to tune the regression in {N_INNER_FOLDS} folds. Merge rare "
+                f"classes, or replace the regression or leave it out, with "
+                f"models={{'regression': None}}."
+            )
+
+
+def read_scoring(scoring, kind, y):
     """Metrics by name, each tried on perfect predictions."""
     if scoring is None:
         scoring = _DEFAULT_SCORING[kind]
@@ -114,18 +133,19 @@ def read_scoring(scoring, kind, truth):
     if not isinstance(scoring, Mapping):
         scoring = {name: name for name in names}
     if kind == "continuous":
-        perfect = PredictedNumbers(truth)
+        perfect = PredictedNumbers(y)
     else:
-        perfect = PredictedClasses(truth, np.eye(truth.max() + 1)[truth])
+        classes = np.unique(y)
+        perfect = PredictedClasses(classes, y, (y[:, np.newaxis] == classes).astype(float))
     metrics = {name: Metric(of, get_scorer(of)) for name, of in scoring.items()}
     for name, metric in metrics.items():
-        _try_metric(name, metric, perfect, truth, kind)
+        _try_metric(name, metric, perfect, y, kind)
     return metrics
 
 
-def _try_metric(name, metric, perfect, truth, kind):
+def _try_metric(name, metric, perfect, y, kind):
     try:
-        score = metric.scorer(perfect, np.arange(len(truth)), truth)
+        score = metric.scorer(perfect, np.arange(len(y)), y)
         if not isinstance(score, Real):
             raise TypeError(f"it gives {type(score).__name__}, not a number")
     except (AttributeError, TypeError, ValueError) as error:

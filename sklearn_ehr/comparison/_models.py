@@ -12,6 +12,8 @@ from ..estimators import LSTMVisitClassifier, LSTMVisitRegressor
 from ..model_selection import PatientKFold, StratifiedPatientKFold
 from ..visits import CodeCountVectorizer, VisitSequenceTransformer
 
+N_INNER_FOLDS = 3
+
 
 def choose_models(models, kind, random_state):
     """The default models by name, changed by those that are given."""
@@ -33,6 +35,11 @@ def choose_models(models, kind, random_state):
                 f"models[{name!r}] must be an estimator, such as a pipeline, or None, got "
                 f"{model.__name__ if isinstance(model, type) else type(model).__name__}."
             )
+        if model is not None and kind != "continuous" and not hasattr(model, "predict_proba"):
+            raise TypeError(
+                f"models[{name!r}] has no predict_proba, which compare needs of a classifier. Give "
+                f"one that has it, such as within CalibratedClassifierCV."
+            )
         chosen[name] = model
     chosen = {name: model for name, model in chosen.items() if model is not None}
     if not chosen:
@@ -44,23 +51,19 @@ def _make_default_models(kind, random_state):
     if kind == "continuous":
         lstm = LSTMVisitRegressor(random_state=random_state)
         linear, grid = Ridge(), {"ridge__alpha": [1, 10, 100, 1000, 10000]}
-        cv = PatientKFold(3, shuffle=True, random_state=random_state)
+        cv = PatientKFold(N_INNER_FOLDS, shuffle=True, random_state=random_state)
         trees = HistGradientBoostingRegressor(random_state=random_state)
         scoring = "r2"
     else:
         lstm = LSTMVisitClassifier(random_state=random_state)
         linear = LogisticRegression(max_iter=1000)
         grid = {"logisticregression__C": [1e-4, 1e-3, 1e-2, 1e-1, 1]}
-        cv = StratifiedPatientKFold(3, shuffle=True, random_state=random_state)
+        cv = StratifiedPatientKFold(N_INNER_FOLDS, shuffle=True, random_state=random_state)
         trees = HistGradientBoostingClassifier(random_state=random_state)
         scoring = "roc_auc" if kind == "binary" else "roc_auc_ovr"
     counts = CodeCountVectorizer(encoding="log1p", last_visits=(1,))
     return {
         "LSTM": make_pipeline(VisitSequenceTransformer(), lstm),
         "regression": GridSearchCV(make_pipeline(counts, linear), grid, cv=cv, scoring=scoring),
-        "trees": make_pipeline(
-            clone(counts).set_params(sparse_output=False),
-            # A count takes few values: the same trees as with 255 bins, grown faster.
-            trees.set_params(max_bins=32),
-        ),
+        "trees": make_pipeline(clone(counts).set_params(sparse_output=False), trees),
     }

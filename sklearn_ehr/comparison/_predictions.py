@@ -1,11 +1,10 @@
-"""Predictions of a fitted model, in the place of it."""
+"""Stored predictions that stand in for a fitted model."""
 
-import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
 
 class PredictedNumbers(RegressorMixin, BaseEstimator):
-    """Predictions of a regressor, which a scorer gets by the positions of samples."""
+    """Predictions of a regressor, looked up by the position of the sample."""
 
     def __init__(self, predicted):
         self.predicted = predicted
@@ -16,19 +15,17 @@ class PredictedNumbers(RegressorMixin, BaseEstimator):
 
 
 class PredictedClasses(ClassifierMixin, BaseEstimator):
-    """Predictions of a classifier, which a scorer gets by the positions of samples.
+    """Predictions of a classifier, looked up by the position of the sample."""
 
-    Classes are given by their position.
-    """
-
-    def __init__(self, predicted, proba):
+    def __init__(self, classes, predicted, proba):
+        self.classes = classes
         self.predicted = predicted
         self.proba = proba
 
     @property
     def classes_(self):
-        """Position of each class."""
-        return np.arange(self.proba.shape[1])
+        """The classes, in the order of the columns of `proba`."""
+        return self.classes
 
     def predict(self, X):
         """Predicted class at each position."""

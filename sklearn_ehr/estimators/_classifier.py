@@ -90,9 +90,10 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         Torch device. "auto" is CUDA if available, else the CPU. On a CPU, each fit and each
         prediction uses one thread; use `n_jobs` to run several in parallel.
     callbacks : list, default=None
-        Callbacks of skorch, or tuples of a name and a callback. They are cloned before use, with
-        what they hold; `__sklearn_clone__` can return the callback itself, such as one that reports
-        to a study. They are also called during the refit, which has no validation loss.
+        Callbacks of skorch, or tuples of a name and a callback. They are cloned before use,
+        including the objects they hold; one that must be shared, such as one that reports to a
+        study, can return itself from `__sklearn_clone__`. They are also called during the refit,
+        which has no validation loss.
     checkpoint : str or path-like, default=None
         Directory in which `fit` writes a checkpoint after each epoch; needs the extra `checkpoint`.
         A fit that was interrupted or killed is resumed by the same call, and ends in the same model

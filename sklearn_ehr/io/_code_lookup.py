@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from ..utils import column_names, column_of, is_frame, key_kind, read_frame
+from ..utils import column_names, column_of, is_frame, key_kind, read_frame, warn_user
 from ._named_maps import MAP_NAMES, load_map
 
 
@@ -94,6 +94,14 @@ class CodeLookup:
         """Frame of the position and the mapped code of each pair, by ascending position."""
         if callable(self.mapping):
             mapped = self.mapping(bare)
+            if isinstance(mapped, Mapping | set | frozenset) or is_frame(mapped):
+                raise TypeError(
+                    f"mapping returned {type(mapped).__name__}. Let it return a Series or a list "
+                    f"with one value for each of the codes that it is given."
+                )
+            if isinstance(mapped, pd.Series) and set(mapped.index) == set(bare.index):
+                # In another order, such as after a sort.
+                mapped = mapped.reindex(bare.index) if mapped.index.is_unique else mapped
             mapped = list(mapped) if pd.api.types.is_list_like(mapped) else [mapped]
             if len(mapped) != len(bare):
                 raise ValueError(
@@ -145,6 +153,13 @@ class FoundCodes:
                 f"mapping has no code for {total[0] - mapped[0]} event(s), with "
                 f"{total[1] - mapped[1]} distinct code(s) in column {column!r}. Complete it, or "
                 f"give unmapped='keep' or 'drop'."
+            )
+        if len(self.codes) and not total[1]:
+            warn_user(f"No code in column {column!r} begins with prefix={lookup.prefix!r}.")
+        elif len(self.codes) and not mapped[1]:
+            warn_user(
+                f"mapping has none of the {total[1]} distinct code(s) in column {column!r}. Check "
+                f"its vocabulary, and prefix."
             )
         shares = pd.DataFrame({"total": total, "mapped": mapped}, index=["events", "codes"])
         return shares.assign(share=shares["mapped"] / shares["total"])

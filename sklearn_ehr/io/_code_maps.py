@@ -59,10 +59,10 @@ def map_codes(events, mapping, *, code="code", prefix="", new_prefix=None, unmap
         ``"icd10-category"``        ICD-10 or ICD-10-CM to its category, the first 3
                                     characters: E11.9 becomes E11
         ``"icd10-chapter"``         ICD-10 or ICD-10-CM to its chapter, such as E00-E90
-        ``"atc-1"`` to ``"atc-5"``  ATC to a level: the first 1, 3, 4, 5 or 7 characters
+        ``"atc-1"`` to ``"atc-5"``  ATC to a level [3]_: the first 1, 3, 4, 5 or 7 characters
         ``"icd9-to-icd10"``         ICD-9-CM diagnosis to all counterparts in ICD-10-CM
         ``"icd10-to-icd9"``         ICD-10-CM to all counterparts in ICD-9-CM
-        ``"ccs"``                   ICD-9-CM diagnosis to its CCS category, such as 49
+        ``"ccs"``                   ICD-9-CM diagnosis to its CCS category [2]_, such as 49
         ``"ccsr"``                  ICD-10-CM to its first CCSR category, such as END002
         =========================== ============================================================
 
@@ -98,6 +98,11 @@ def map_codes(events, mapping, *, code="code", prefix="", new_prefix=None, unmap
         another number of values, or a code is unmapped and ``unmapped="error"``.
     ImportError
         If the mapping, or the library of `events`, needs an extra that is not installed.
+
+    Warns
+    -----
+    UserWarning
+        If no code is mapped, as under a wrong `prefix`.
 
     See Also
     --------
@@ -173,7 +178,9 @@ def map_codes(events, mapping, *, code="code", prefix="", new_prefix=None, unmap
     events = open_files(events, "events")
     require_frame(events, "events")
     code = find_column(column_names(events), code, "events", fixed="code")
-    return (_map_in_engine if is_lazy(events) else _map_in_memory)(events, code, lookup)
+    if is_lazy(events):
+        return _map_in_engine(events, code, lookup)
+    return _map_in_memory(events, code, lookup)
 
 
 def _check_options(prefix, new_prefix, unmapped):
@@ -209,7 +216,11 @@ def _map_in_memory(events, code, lookup):
         n_rows = lengths[position]
         entry = concatenate_ranges(starts[position], starts[position] + n_rows)
         source = source[np.repeat(np.arange(len(position)), n_rows)]
-    return source.with_columns(new[entry].alias(code)).to_native(), shares
+    mapped = source.with_columns(new[entry].alias(code)).to_native()
+    if source.implementation.is_pyarrow():
+        # Those of pandas may name another type of codes.
+        mapped = mapped.replace_schema_metadata()
+    return mapped, shares
 
 
 def _series_like(column, values):
@@ -218,6 +229,8 @@ def _series_like(column, values):
         return column.head(0)
     native = column.to_native()
     if not isinstance(native, pd.Series):
+        if any(isinstance(value, float) for value in values):
+            values = [None if value is None else float(value) for value in values]
         new = nw.new_series(column.name, values, backend=column.implementation)
         if column.dtype not in _CATEGORIES or new.dtype != nw.String:
             return new

@@ -9,16 +9,16 @@ from ._tables import as_in, check_domains, choose_domains, open_tables, require_
 def read_eicu(source, *, domains=None, person=False):
     """Read the events of the eICU Collaborative Research Database, version 2.0.
 
-    A patient of the events is a stay in a unit (patientunitstayid), as dates are not known: times
-    are minutes since admission to the unit, negative before it. A person may have several stays,
-    which `read_eicu_visits` tells.
+    Each stay in a unit (patientunitstayid) is a patient of its own, because eICU has no dates:
+    times are minutes since admission to the unit, and negative before it. `read_eicu_visits` says
+    which stays belong to one person.
 
     Parameters
     ----------
     source : path, DuckDB connection or dict of dataframes
         A folder of files named like the tables (CSV, gzipped or not, or parquet), which may lie in
         subfolders; a DuckDB database; or a dict of such tables, all of one library. Names of tables
-        and columns are found in any case.
+        and columns are matched regardless of case.
     domains : list of str, default=None
         The domains to read. By default, all that the source has; a warning names the others.
 
@@ -42,10 +42,9 @@ def read_eicu(source, *, domains=None, person=False):
     -------
     events : frame of shape (n_events, 5)
         Columns `patient_id` (patientunitstayid), `time` (int, in minutes), `code`, `value` (of
-        laboratory tests and age) and `known_time`. A frame of the library of a dict; for databases
-        and folders, a relation of DuckDB, which computes when it is read. There is no visit id:
-        group events into visits by time, as with ``VisitSequenceTransformer(visits=60)`` for
-        gaps of an hour.
+        laboratory tests and age) and `known_time`. For a dict, a frame of the same library as its
+        tables; for a database or folder, a lazy DuckDB relation. There is no visit id: group events
+        into visits by time, as with ``VisitSequenceTransformer(visits=60)`` for gaps of an hour.
 
     Raises
     ------
@@ -54,7 +53,7 @@ def read_eicu(source, *, domains=None, person=False):
     FileNotFoundError
         If the source is a path that does not exist.
     TypeError
-        If the source is of another type, or has tables of several libraries.
+        If the source is of another type, or has tables of several libraries or of Dask.
     ValueError
         If a parameter has a value that is not accepted, a table or a column that is needed is
         missing, or a column holds values of another type.
@@ -107,7 +106,8 @@ def read_eicu(source, *, domains=None, person=False):
     check_domains(domains, TABLE_OF)
     tables = open_tables(source, list(dict.fromkeys(TABLE_OF.values())))
     chosen = choose_domains(tables, domains, TABLE_OF, STAY)
-    require_tables(tables, ["patient"] * bool(person), "person=True")
+    if person:
+        require_tables(tables, ["patient"], "person=True")
 
     parts = [part for domain in chosen for part in events_of(tables, domain)]
     if person:
@@ -127,8 +127,9 @@ def read_eicu_visits(source):
     -------
     visits : frame of shape (n_visits, 4)
         Columns `patient_id` (patientunitstayid), `time` (0, the admission to the unit), `end_time`
-        (minutes until discharge from it) and `person_id` (uniquepid), in a frame of the library of
-        a dict, or a relation of DuckDB. It is an `index` for `make_samples`.
+        (minutes until discharge from it) and `person_id` (uniquepid). For a dict, a frame of the
+        same library as its tables; for a database or folder, a lazy DuckDB relation. It is an
+        `index` for `make_samples`.
 
     Raises
     ------
@@ -137,7 +138,8 @@ def read_eicu_visits(source):
     FileNotFoundError
         If the source is a path that does not exist.
     TypeError
-        If the source is of another type.
+        If the source is of another type or has tables of Dask, or dates are written as numbers or
+        have a time zone.
     ValueError
         If the table patient, or a column of it, is missing.
 
@@ -148,8 +150,8 @@ def read_eicu_visits(source):
 
     Notes
     -----
-    To keep a person on one side of every split, add `person_id` to the samples, such as by a merge
-    on `patient_id`, and give ``group="person_id"`` to `Cohort`.
+    `make_samples` passes `person_id` on to the samples. To keep a person on one side of every
+    split, give ``group="person_id"`` to `Cohort`.
 
     Examples
     --------

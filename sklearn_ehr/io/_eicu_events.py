@@ -70,15 +70,15 @@ def _conditions(table):
     """Each code of a list; where there is none, the text of the diagnosis."""
     texts = ["icd9code", "diagnosisstring"]
     rows = _pick(table, "diagnosis", "diagnosisoffset", *texts)
-    coded = rows.filter(nw.col("icd9code").str.len_chars() > 0)
+    has_code = nw.coalesce("icd9code", nw.lit("")).str.contains("[0-9A-Za-z]")
+    coded = rows.filter(has_code)
     coded = _explode(coded.with_columns(nw.col("icd9code").str.split(",")), "icd9code")
     icd = nw.col("icd9code").str.strip_chars()
     nine, ten = code_of("ICD9CM", icd), code_of("ICD10CM", icd)
     code = nw.when(icd.str.contains(_ICD9)).then(nine).otherwise(ten)
-    others = rows.filter(nw.coalesce("icd9code", nw.lit("")) == "")
     return [
         _events(coded.filter(icd.str.len_chars() > 0), "diagnosisoffset", code),
-        _events(others, "diagnosisoffset", code_of("DIAGNOSIS", "diagnosisstring")),
+        _events(rows.filter(~has_code), "diagnosisoffset", code_of("DIAGNOSIS", "diagnosisstring")),
     ]
 
 
@@ -141,7 +141,7 @@ def events_of_persons(table):
     )
     age = nw.when(nw.col("age") == _AGE_OVER_89).then(nw.lit("90")).otherwise(nw.col("age"))
     person = {"patient_id": nw.col(STAY), "static": True}
-    has_age = rows.filter(nw.col("age").str.len_chars() > 0)
+    has_age = rows.filter(~nw.col("age").is_null())
     return [
         as_events(rows, _EVENT, code=code_of("GENDER", "gender"), **person),
         as_events(rows, _EVENT, code=code_of("ETHNICITY", "ethnicity"), **person),

@@ -3,7 +3,7 @@
 import os
 from os import PathLike, fspath
 
-from ..utils import as_narwhals, column_names, open_files, read_frame, require_frame
+from ..utils import as_narwhals, column_names, open_files, read_frame, require_frame, shown
 from ._meds_visits import add_stays, read_visit_codes
 
 _EVENT = {"subject_id": "patient_id", "time": "time", "code": "code", "numeric_value": "value"}
@@ -12,15 +12,15 @@ _EVENT = {"subject_id": "patient_id", "time": "time", "code": "code", "numeric_v
 def read_meds(data, *, visit_codes=None):
     """Read the events of a MEDS dataset.
 
-    Files are not read here, but by what uses the events: from the folder of a dataset comes a
-    relation of DuckDB, and from a frame one of its own library.
+    Files are not read yet: of the folder of a dataset, the events are a lazy DuckDB relation, and
+    of a frame, one of the same library.
 
     Parameters
     ----------
     data : str, path or DataFrame
         Folder of a dataset, whose shards are in ``data/``; or a folder, file or pattern of shards;
         or their rows in a frame of any library that `EventTable` accepts. It needs the columns
-        ``subject_id``, ``time`` and ``code``.
+        ``subject_id``, ``time`` and ``code``. All shards must have the same columns.
     visit_codes : tuple of two str, default=None
         Code that starts a hospital stay and code that ends it, such as
         ``("ENCOUNTER_START", "ENCOUNTER_END")``. Those below it, which go on with ``//``, are
@@ -93,8 +93,8 @@ def read_meds(data, *, visit_codes=None):
     3 2020-03-01                I10       NaN
     """
     codes = None if visit_codes is None else read_visit_codes(visit_codes)
-    data = open_files(_inside(data, "data"), "data")
-    names = _require_columns(data, "data", ["subject_id", "time", "code"])
+    data = open_files(_shards_of(data), "data")
+    names = _require_columns(data, ["subject_id", "time", "code"])
     renamed = {name: ours for name, ours in _EVENT.items() if name in names}
     ours = [*renamed.values(), *([] if codes is None else ["visit_id"])]
     others = [name for name in names if name not in renamed]
@@ -187,26 +187,30 @@ def read_meds_splits(data):
 
 
 def _read_metadata(data, file, required):
-    data = open_files(_inside(data, "metadata", file), "data")
-    _require_columns(data, "data", required)
+    if isinstance(data, str | PathLike) and os.path.isdir(data):
+        folder, data = data, os.path.join(fspath(data), "metadata", file)
+        if not os.path.exists(data):
+            raise FileNotFoundError(f"data={shown(fspath(folder))} has no file metadata/{file}.")
+    data = open_files(data, "data")
+    _require_columns(data, required)
     return read_frame(data, "data")
 
 
-def _inside(data, *parts):
-    """Path of a part of a dataset, if this is the folder of one; anything else unchanged."""
+def _shards_of(data):
+    """Folder of the shards of a dataset, if this is the folder of one; anything else unchanged."""
     if not isinstance(data, str | PathLike):
         return data
-    part = os.path.join(fspath(data), *parts)
-    return part if os.path.exists(part) else data
+    shards = os.path.join(fspath(data), "data")
+    return shards if os.path.isdir(shards) else data
 
 
-def _require_columns(frame, name, required):
+def _require_columns(data, required):
     """Names of the columns of a frame, which must include these."""
-    require_frame(frame, name)
-    names = list(column_names(frame))
+    require_frame(data, "data")
+    names = list(column_names(data))
     if missing := [column for column in required if column not in names]:
         raise ValueError(
-            f"{name} has no column {', '.join(map(repr, missing))} among its {len(names)}. "
+            f"data has no column {', '.join(map(repr, missing))} among its {len(names)}. "
             f"MEDS 0.4 requires {', '.join(map(repr, required))}."
         )
     return names

@@ -22,6 +22,7 @@ def as_ids(column, name):
 def as_times(column, name):
     """Convert to timestamps in microseconds without a zone, which are in UTC if they had one."""
     import pyarrow as pa
+    import pyarrow.compute
 
     column, types = _decoded(column), pa.types
     kind = column.type
@@ -30,6 +31,9 @@ def as_times(column, name):
             f"Column {name!r} holds {kind}, but times of MEDS are datetimes. Convert them, for "
             f"instance with pandas.to_datetime."
         )
+    if types.is_timestamp(kind) and kind.unit == "ns":
+        # A cast would round times before 1970 up.
+        column = pa.compute.floor_temporal(column, unit="microsecond")
     return _cast(column, name, pa.timestamp("us"), safe=False)
 
 
@@ -52,6 +56,7 @@ def as_texts(column, name):
 def as_floats(column, name):
     """Convert to 32-bit floats."""
     import pyarrow as pa
+    import pyarrow.compute
 
     column, types = _decoded(column), pa.types
     kind = column.type

@@ -3,14 +3,19 @@
 import narwhals.stable.v2 as nw
 import pandas as pd
 
-from ..utils import as_narwhals, shown
+from ..utils import as_narwhals, import_arrow, shown
 
 _OWN = "_sklearn_ehr_"
-_START, _END, _NUMBER = f"{_OWN}start", f"{_OWN}end", f"{_OWN}number"
-_OPENED, _CLOSED, _OPEN, _WAS_OPEN = (
-    f"{_OWN}{n}" for n in ("opened", "closed", "open", "was_open")
-)
-_STAY, _VISIT = f"{_OWN}stay", f"{_OWN}visit"
+_START = f"{_OWN}start"
+_END = f"{_OWN}end"
+_STAY = f"{_OWN}stay"
+_LATEST = f"{_OWN}latest"
+_N_BOUNDS = f"{_OWN}n_bounds"
+_OPENED = f"{_OWN}opened"
+_CLOSED = f"{_OWN}closed"
+_OPEN = f"{_OWN}open"
+_WAS_OPEN = f"{_OWN}was_open"
+_VISIT = f"{_OWN}visit"
 
 
 def read_visit_codes(visit_codes):
@@ -42,16 +47,19 @@ def add_stays(events, start, end):
         )
     if events.implementation.is_pyarrow():
         # narwhals cannot accumulate within patients there.
-        events = as_narwhals(events.to_native().to_pandas(types_mapper=pd.ArrowDtype))
+        in_pandas = as_narwhals(events.to_native().to_pandas(types_mapper=pd.ArrowDtype))
+        with_stays = add_stays(in_pandas, start, end).to_native()
+        table = import_arrow("A table of Arrow").Table.from_pandas(with_stays, preserve_index=False)
+        return as_narwhals(table)
     bounds = _bounds_of_stays(events, start, end)
     events = _sorted(events).join(bounds, on=["patient_id", "time"], how="left")
     # Events at the same time have the same bound, so their order does not matter.
     last, closed = nw.col(_STAY).fill_null(0), nw.col(_CLOSED).fill_null(0)
-    events = events.with_columns(last.alias(_NUMBER), closed.alias(_CLOSED))
-    events = _by_patient(events, "cum_max", _NUMBER, _CLOSED)
-    between = nw.when(nw.col(_NUMBER) > nw.col(_CLOSED)).then(nw.col(_NUMBER))
+    events = events.with_columns(last.alias(_LATEST), closed.alias(_CLOSED))
+    events = _by_patient(events, "cum_max", _LATEST, _CLOSED)
+    between = nw.when(nw.col(_LATEST) > nw.col(_CLOSED)).then(nw.col(_LATEST))
     visit = nw.when(nw.col(_STAY).is_null()).then(between).otherwise(nw.col(_VISIT))
-    return events.with_columns(visit.alias("visit_id")).drop(_STAY, _CLOSED, _VISIT, _NUMBER)
+    return events.with_columns(visit.alias("visit_id")).drop(_STAY, _CLOSED, _VISIT, _LATEST)
 
 
 def _bounds_of_stays(events, start, end):
@@ -74,12 +82,12 @@ def _bounds_of_stays(events, start, end):
     )
     bounds = _sorted(bounds)
     starts, ends = nw.col(_START), nw.col(_END)
-    bounds = bounds.with_columns(starts.alias(_STAY), (starts + ends).alias(_NUMBER))
-    bounds = _by_patient(bounds, "cum_sum", _STAY, _NUMBER)
+    bounds = bounds.with_columns(starts.alias(_STAY), (starts + ends).alias(_N_BOUNDS))
+    bounds = _by_patient(bounds, "cum_sum", _STAY, _N_BOUNDS)
     # A start and an end at one time change nothing: a transfer if in a stay, else a day case.
     bounds = bounds.with_columns(
-        nw.when(starts > ends).then(nw.col(_NUMBER)).otherwise(0).alias(_OPENED),
-        nw.when(starts < ends).then(nw.col(_NUMBER)).otherwise(0).alias(_CLOSED),
+        nw.when(starts > ends).then(nw.col(_N_BOUNDS)).otherwise(0).alias(_OPENED),
+        nw.when(starts < ends).then(nw.col(_N_BOUNDS)).otherwise(0).alias(_CLOSED),
     )
     bounds = _by_patient(bounds, "cum_max", _OPENED, _CLOSED)
     is_open = nw.col(_OPENED) > nw.col(_CLOSED)

@@ -12,7 +12,7 @@ _DRUG_CODES = ("name", "ndc")
 def read_mimic(source, *, domains=None, person=False, drug_codes="name"):
     """Read the events of MIMIC-IV or MIMIC-III.
 
-    The columns tell which of the two it is. What is coded or decided at discharge is known only
+    The version is recognised from the columns. What is coded or decided at discharge is known only
     then: diagnoses, procedures, diagnosis-related groups (DRG) and the place of discharge.
 
     Parameters
@@ -20,8 +20,8 @@ def read_mimic(source, *, domains=None, person=False, drug_codes="name"):
     source : path, DuckDB connection or dict of dataframes
         A folder of files named like the tables (CSV, gzipped or not, or parquet), which may lie in
         subfolders such as ``hosp`` and ``icu``; a DuckDB database; or a dict of such tables, all of
-        one library. Names of tables and columns are found in any case. In a dict, codes must be
-        strings: as numbers, ICD codes and NDC lose their leading zeros.
+        one library. Names of tables and columns are matched regardless of case. In a dict, codes
+        must be strings: as numbers, ICD codes and NDC lose their leading zeros.
     domains : list of str, default=None
         The domains to read. By default, all that the source has; a warning names the others.
 
@@ -48,8 +48,8 @@ def read_mimic(source, *, domains=None, person=False, drug_codes="name"):
     -------
     events : frame of shape (n_events, 6)
         Columns `patient_id` (subject_id), `time`, `code`, `visit_id` (hadm_id; null outside of
-        stays), `value` (of laboratory tests) and `known_time`. A frame of the library of a dict;
-        for databases and folders, a relation of DuckDB, which computes when it is read.
+        stays), `value` (of laboratory tests) and `known_time`. For a dict, a frame of the
+        same library as its tables; for a database or folder, a lazy DuckDB relation.
 
     Raises
     ------
@@ -58,7 +58,8 @@ def read_mimic(source, *, domains=None, person=False, drug_codes="name"):
     FileNotFoundError
         If the source is a path that does not exist.
     TypeError
-        If the source is of another type, or has tables of several libraries.
+        If the source is of another type, or has tables of several libraries or of Dask; or dates
+        are written as numbers or have a time zone.
     ValueError
         If a parameter has a value that is not accepted, a table or a column that is needed is
         missing, or a column holds values of another type.
@@ -131,7 +132,8 @@ def read_mimic(source, *, domains=None, person=False, drug_codes="name"):
     chosen = choose_domains(tables, domains, TABLE_OF, "subject_id")
     if billed := [domain for domain in chosen if domain in BILLED]:
         require_tables(tables, ["admissions"], f"the time of discharge in {', '.join(billed)}")
-    require_tables(tables, ["patients", "admissions"] * bool(person), "person=True")
+    if person:
+        require_tables(tables, ["patients", "admissions"], "person=True")
 
     parts = [part for domain in chosen for part in events_of(tables, domain, drug_codes)]
     if person:
@@ -153,8 +155,8 @@ def read_mimic_visits(source, *, icu=False):
     -------
     visits : frame of shape (n_visits, 4)
         Columns `patient_id`, `time` (the start), `end_time` and `visit_id` (hadm_id, the stay in
-        the hospital), in a frame of the library of a dict, or a relation of DuckDB. It is an
-        `index` for `make_samples`.
+        the hospital). For a dict, a frame of the same library as its tables; for a database or
+        folder, a lazy DuckDB relation. It is an `index` for `make_samples`.
 
     Raises
     ------
@@ -163,7 +165,8 @@ def read_mimic_visits(source, *, icu=False):
     FileNotFoundError
         If the source is a path that does not exist.
     TypeError
-        If the source is of another type.
+        If the source is of another type or has tables of Dask, or dates are written as numbers or
+        have a time zone.
     ValueError
         If the table admissions or icustays, or a column of it, is missing.
 

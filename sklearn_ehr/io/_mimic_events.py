@@ -31,7 +31,7 @@ def events_of(tables, domain, drug_codes):
     """Events of a domain, a list of frames with the same columns."""
     table = tables[TABLE_OF[domain]]
     if domain in BILLED:
-        return [_BILLED_ROWS[domain](table, discharges_of(tables))]
+        return [_BILLED_ROWS[domain](table, _discharges_of(tables))]
     if domain == "drug":
         return [_drugs(table, drug_codes)]
     if domain == "death":
@@ -50,7 +50,7 @@ def visits_of(table, name, start, end):
     ).filter(~nw.col("time").is_null())
 
 
-def discharges_of(tables):
+def _discharges_of(tables):
     """Time of discharge of each stay that has ended."""
     stays = pick(tables["admissions"], "admissions", {"hadm_id": _ID, "dischtime": TIME})
     return stays.filter(~nw.col("dischtime").is_null())
@@ -124,14 +124,15 @@ def _drugs(table, drug_codes):
 def _measurements(table):
     columns = {
         **_IDS,
-        "itemid": _TEXT,
+        "itemid": _ID,
         "charttime": TIME,
         "storetime": TIME,
         "valuenum": nw.Float64(),
         "valueuom": _TEXT,
     }
     rows = pick(table, "labevents", columns, optional=["storetime", "valueuom"])
-    code = nw.coalesce(code_of("LAB", "itemid", "valueuom"), code_of("LAB", "itemid"))
+    item = nw.col("itemid").cast(_TEXT)
+    code = nw.coalesce(code_of("LAB", item, "valueuom"), code_of("LAB", item))
     known = later_of("charttime", "storetime")
     return [_events(rows, "charttime", code, value=nw.col("valuenum"), known_time=known)]
 

@@ -1,4 +1,4 @@
-"""Maps of codes by name: categories and chapters of ICD, levels of ATC, CCS, counterparts."""
+"""Named code maps: ICD categories and chapters, ATC levels, CCS, and counterparts."""
 
 from functools import partial
 from importlib.resources import files

@@ -1,5 +1,7 @@
 """Events and visits of an OMOP database."""
 
+from numbers import Integral
+
 import narwhals.stable.v2 as nw
 
 from ..utils import shown
@@ -39,7 +41,8 @@ def read_omop(
     ----------
     source : path, DuckDB connection or dict of dataframes
         A DuckDB database, a folder of files named like the tables (parquet or CSV), or a dict of
-        such tables, all of one library. Names of tables and columns are found in any case.
+        such tables, all of one library. Names of tables and columns are matched regardless of
+        case.
     domains : list of str, default=None
         The domains to read, of "condition", "procedure", "drug", "measurement", "observation",
         "device", "visit" and "death". By default, all that the source has; a warning names the
@@ -48,11 +51,13 @@ def read_omop(
     person : bool, default=False
         Whether to add the sex, race and ethnicity of each person as static events, without a time,
         and "birth" at the date of birth. Build the table with ``EventTable(events,
-        null_time="static")`` then. Other events without a date are left out.
+        null_time="static")`` then. Other events without a date are left out then; otherwise,
+        `EventTable` decides on them by its `null_time`.
     conditions_known : {"discharge", "start"}, default="discharge"
         When a condition is known. Diagnoses of a stay are usually coded after it: with "discharge",
         a condition with a visit is known at the end of that visit, or later if it starts later;
-        never, if the visit has no end. With "start", it is known from its start.
+        never, if the visit has no end, or no row in visit_occurrence. With "start", it is known
+        from its start.
     drug_ends : bool, default=False
         Whether the end of each drug exposure is an event too, whose code ends in ``//end``. An end
         may be planned: do not use it if orders are recorded with their intended end.
@@ -65,8 +70,8 @@ def read_omop(
     -------
     events : frame of shape (n_events, 6)
         Columns `patient_id`, `time`, `code`, `visit_id`, `value` (of measurements and
-        observations) and `known_time`. A frame of the library of a dict; for databases and folders,
-        a relation of DuckDB, which computes when it is read. The answer of an observation or
+        observations) and `known_time`. For a dict, a frame of the same library as its tables; for a
+        database or folder, a lazy DuckDB relation. The answer of an observation or
         measurement (`value_as_concept_id`) is appended to its code, as in
         ``LOINC//code//SNOMED//answer``.
 
@@ -77,10 +82,11 @@ def read_omop(
     FileNotFoundError
         If the source is a path that does not exist.
     TypeError
-        If the source is of another type, or has tables of several libraries.
+        If the source is of another type, or has tables of several libraries or of Dask; or dates
+        are written as numbers or have a time zone.
     ValueError
-        If a parameter has a value that is not accepted, or a table or a column that is needed is
-        missing.
+        If a parameter has a value that is not accepted, a table or a column that is needed is
+        missing, or a column holds values of another type.
 
     Warns
     -----
@@ -100,6 +106,9 @@ def read_omop(
 
     Values are not converted between units: a concept that is measured in several should be
     harmonised first.
+
+    Concepts are the standard ones. For the codes of the source, such as ICD-10-CM, rename the
+    column ``condition_source_concept_id`` to ``condition_concept_id``.
 
     References
     ----------
@@ -129,14 +138,16 @@ def read_omop(
     _check_parameters(domains, conditions_known, ancestors)
     tables = open_tables(source, [*TABLE_OF.values(), "concept", "concept_ancestor"])
     clinical = {domain: TABLE_OF[domain] for domain in DOMAINS}
-    has = choose_domains(tables, domains, clinical, "person_id")
-    require_tables(tables, ["person"] * bool(person), "person=True")
-    require_tables(tables, ["concept", "concept_ancestor"] if ancestors else [], "ancestors")
+    chosen = choose_domains(tables, domains, clinical, "person_id")
+    if person:
+        require_tables(tables, ["person"], "person=True")
+    if ancestors:
+        require_tables(tables, ["concept", "concept_ancestor"], "ancestors")
 
-    parts = {domain: events_of(tables, domain, drug_ends) for domain in has}
-    if conditions_known == "discharge" and "condition" in parts and VISITS in tables:
-        parts["condition"] = [known_at_discharge(*parts["condition"], tables[VISITS])]
-    events = nw.concat([part for parts_of_one in parts.values() for part in parts_of_one])
+    parts = {domain: events_of(tables, domain, drug_ends) for domain in chosen}
+    if "condition" in parts and conditions_known == "discharge":
+        parts["condition"] = [known_at_discharge(*parts["condition"], tables)]
+    events = nw.concat([part for frames in parts.values() for part in frames])
     if person:
         dated = events.filter(~nw.col("time").is_null())
         events = nw.concat([dated, *events_of_persons(tables["person"])])
@@ -157,13 +168,14 @@ def read_omop_visits(source, *, concept=None):
         The type of visits: a concept id, or several of them. "inpatient" stands for 9201 and 262
         (emergency room and inpatient visit), "emergency" for 9203 and 262, and "outpatient" for
         9202. By default, all visits. A visit of type 262 starts before it is known that an
-        admission follows.
+        admission follows. Among the events, 9201 is ``Visit//IP`` and 262 ``Visit//ERIP``.
 
     Returns
     -------
     visits : frame of shape (n_visits, 4)
-        Columns `patient_id`, `time` (the start), `end_time` and `visit_id`, in a frame of the
-        library of a dict, or a relation of DuckDB. It is an `index` for `make_samples`.
+        Columns `patient_id`, `time` (the start), `end_time` and `visit_id`. For a dict, a frame of
+        the same library as its tables; for a database or folder, a lazy DuckDB relation. It is an
+        `index` for `make_samples`.
 
     Raises
     ------
@@ -172,7 +184,8 @@ def read_omop_visits(source, *, concept=None):
     FileNotFoundError
         If the source is a path that does not exist.
     TypeError
-        If the source is of another type.
+        If the source is of another type, has tables of Dask, or dates are written as numbers or
+        have a time zone.
     ValueError
         If `concept` has a value that is not accepted, or the table visit_occurrence, or a column
         of it, is missing.
@@ -181,6 +194,15 @@ def read_omop_visits(source, *, concept=None):
     --------
     read_omop : The events.
     sklearn_ehr.make_samples : Draws samples from events, with an index such as these visits.
+
+    Notes
+    -----
+    To predict at the end of visits, pass `make_samples` their end as the time. Visits without an
+    end have not ended.
+
+    Persons may leave a database before its last event. Pass ``observation_period_end_date`` of the
+    table ``observation_period`` to `make_samples`, as `observation_end`, a Series by person; else a
+    person who left counts as one without an outcome.
 
     Examples
     --------
@@ -216,7 +238,7 @@ def _read_concept(concept):
             )
         return _VISIT_CONCEPTS[concept]
     concepts = list(concept) if isinstance(concept, list | tuple) else [concept]
-    if not concepts or not all(isinstance(c, int) and not isinstance(c, bool) for c in concepts):
+    if not concepts or not all(isinstance(c, Integral) and c is not True for c in concepts):
         raise ValueError(
             f"concept={shown(concept)} is not accepted; give concept ids, as integers."
         )
@@ -230,5 +252,5 @@ def _check_parameters(domains, conditions_known, ancestors):
             f"'start'."
         )
     check_domains(domains, DOMAINS)
-    if ancestors is not None and (isinstance(ancestors, str) or not len(ancestors)):
+    if ancestors is not None and (not isinstance(ancestors, list | tuple) or not ancestors):
         raise ValueError(f"ancestors={shown(ancestors)} is not accepted; give a list of strings.")

@@ -5,7 +5,7 @@ from datetime import datetime
 import narwhals.stable.v2 as nw
 
 from ._event_rows import TIME
-from ._tables import pick
+from ._tables import pick, require_tables
 
 VISITS = "visit_occurrence"
 # Table, column of the concept, and the beginning of the names of its columns of times.
@@ -111,15 +111,22 @@ def _end_or_never():
     return nw.coalesce("visit_end", nw.lit(datetime(9999, 12, 31)).cast(TIME))
 
 
-def known_at_discharge(conditions, visits):
+def known_at_discharge(conditions, tables):
     """Conditions that are known when their visit ends, unless they start later."""
-    visits = _pick_visits(visits).select(
+    purpose = "conditions_known='discharge'; or set conditions_known='start'"
+    require_tables(tables, [VISITS], purpose)
+    if "visit_occurrence_id" not in tables[TABLE_OF["condition"]].collect_schema():
+        raise ValueError(
+            f"Table 'condition_occurrence' has no column visit_occurrence_id, needed for {purpose}."
+        )
+    visits = _pick_visits(tables[VISITS]).select(
         nw.col("visit_occurrence_id").alias("visit_id"), _end_or_never().alias("visit_end")
     )
     ends = visits.group_by("visit_id").agg(nw.col("visit_end").max())
     joined = conditions.join(ends, on="visit_id", how="left")
+    # A visit without a row of its own is as one without an end.
+    end = nw.when(nw.col("visit_id").is_null()).then("time").otherwise(_end_or_never())
     # An end at midnight is a date, and so lies after all times of that day.
-    end = nw.coalesce("visit_end", "time")
     is_later = (end > nw.col("time")) | (end == nw.col("time").dt.truncate("1d"))
     known_time = nw.when(is_later).then(end).otherwise(nw.col("time"))
     return joined.with_columns(known_time.alias("known_time")).select(*_EVENT)

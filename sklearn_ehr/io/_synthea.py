@@ -15,7 +15,7 @@ def read_synthea(source, *, domains=None, person=False):
     source : path, DuckDB connection or dict of dataframes
         A folder of files named like the tables (CSV, gzipped or not, or parquet); a DuckDB
         database; or a dict of such tables, all of one library. Names of tables and columns are
-        found in any case.
+        matched regardless of case.
     domains : list of str, default=None
         The domains to read. By default, all that the source has; a warning names the others.
 
@@ -38,9 +38,9 @@ def read_synthea(source, *, domains=None, person=False):
     -------
     events : frame of shape (n_events, 5)
         Columns `patient_id`, `time` (the start, in UTC), `code`, `visit_id` (of the encounter) and
-        `value` (of numeric observations). A frame of the library of a dict; for databases and
-        folders, a relation of DuckDB, which computes when it is read. There is no known time:
-        Synthea records everything when it happens.
+        `value` (of numeric observations). For a dict, a frame of the same library as its tables;
+        for a database or folder, a lazy DuckDB relation. There is no known time: Synthea records
+        everything when it happens.
 
     Raises
     ------
@@ -49,7 +49,8 @@ def read_synthea(source, *, domains=None, person=False):
     FileNotFoundError
         If the source is a path that does not exist.
     TypeError
-        If the source is of another type, or has tables of several libraries.
+        If the source is of another type, or has tables of several libraries or of Dask; or dates
+        are written as numbers.
     ValueError
         If a parameter has a value that is not accepted, a table or a column that is needed is
         missing, or a column holds values of another type.
@@ -92,7 +93,8 @@ def read_synthea(source, *, domains=None, person=False):
     check_domains(domains, TABLE_OF)
     tables = open_tables(source, list(TABLE_OF.values()))
     chosen = choose_domains(tables, domains, TABLE_OF, KEY_OF)
-    require_tables(tables, ["patients"] * bool(person), "person=True")
+    if person:
+        require_tables(tables, ["patients"], "person=True")
 
     parts = [part for domain in chosen for part in events_of(tables, domain)]
     if person:
@@ -114,8 +116,9 @@ def read_synthea_visits(source, *, encounter_class=None):
     Returns
     -------
     visits : frame of shape (n_visits, 4)
-        Columns `patient_id`, `time` (the start, in UTC), `end_time` and `visit_id`, in a frame of
-        the library of a dict, or a relation of DuckDB. It is an `index` for `make_samples`.
+        Columns `patient_id`, `time` (the start, in UTC), `end_time` and `visit_id`. For a dict, a
+        frame of the same library as its tables; for a database or folder, a lazy DuckDB relation.
+        It is an `index` for `make_samples`.
 
     Raises
     ------
@@ -124,7 +127,8 @@ def read_synthea_visits(source, *, encounter_class=None):
     FileNotFoundError
         If the source is a path that does not exist.
     TypeError
-        If the source is of another type.
+        If the source is of another type or has tables of Dask, or dates are written as numbers or
+        have a time zone.
     ValueError
         If `encounter_class` is empty or no string, or the table encounters, or a column of it, is
         missing.
@@ -150,7 +154,8 @@ def read_synthea_visits(source, *, encounter_class=None):
     0          a 2020-05-01 08:30:00 2020-05-04 10:00:00        e
     """
     classes = [encounter_class] if isinstance(encounter_class, str) else encounter_class
-    if classes is not None and not (len(classes) and all(isinstance(c, str) for c in classes)):
+    is_list = isinstance(classes, list | tuple) and len(classes) > 0
+    if classes is not None and not (is_list and all(isinstance(c, str) for c in classes)):
         raise ValueError(
             f"encounter_class={shown(encounter_class)} is not accepted; give a string such as "
             f"'inpatient', or a list of them."

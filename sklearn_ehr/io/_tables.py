@@ -1,9 +1,11 @@
 """Tables of a database, a folder or a dict, as narwhals frames of one library."""
 
+import gzip
 import os
 import warnings
 from collections import defaultdict
 from collections.abc import Mapping
+from glob import escape
 from os import PathLike, fspath
 from pathlib import Path
 
@@ -12,6 +14,11 @@ import pandas as pd
 
 from ..utils import as_narwhals, from_arrow, import_arrow, import_duckdb, is_frame, shown
 
+_DATABASE = "A database or a folder"
+# Rows of a lazy table that are read at once, to tell of columns that cannot be.
+_N_TRIED = 1000
+# At the end of a text of a time.
+_OFFSET = r":\d\d(\.\d*)? ?[+-]\d\d(:?\d\d)?$"
 _ENDINGS = (".parquet", ".csv", ".csv.gz")
 _ACCEPTED = (
     "a DuckDB database (a path or a connection), a folder of parquet or CSV files, or a dict of "
@@ -22,9 +29,9 @@ _ACCEPTED = (
 def open_tables(source, names):
     """Tables of these names that a source has, as a dict of narwhals frames.
 
-    Names of tables and columns are found in any case, and returned in lower case. Tables of files
-    and databases are relations of DuckDB: nothing is read. The columns of CSV files are strings,
-    which `pick` casts.
+    Names of tables and columns are matched regardless of case, and returned in lower case. Tables
+    of files and databases are relations of DuckDB: nothing is read. The columns of CSV files are
+    strings, which `pick` casts.
     """
     if isinstance(source, Mapping):
         found = _of_dict(source, names)
@@ -38,7 +45,11 @@ def open_tables(source, names):
     else:
         raise TypeError(f"source must be {_ACCEPTED}, got {type(source).__name__}.")
     if not found:
-        raise ValueError(f"source has none of the tables {', '.join(names)}.")
+        files = ", as files named like them (.parquet, .csv or .csv.gz)"
+        raise ValueError(
+            f"source has none of the tables {', '.join(names)}"
+            f"{files if isinstance(source, str | PathLike) else ''}."
+        )
     return {name: _with_lower_names(table, name) for name, table in found.items()}
 
 
@@ -49,8 +60,10 @@ def _of_dict(source, names):
             raise TypeError(
                 f"source[{name!r}] must be a dataframe, got {type(source[name]).__name__}."
             )
-    found = {str(name).lower(): _in_arrow(source[name]) for name in wanted}
-    kinds = {as_narwhals(table).implementation for table in found.values()}
+    found = {str(name).lower(): _in_arrow(source[name], name) for name in wanted}
+    if len(found) < len(wanted):
+        raise ValueError("source has tables whose names differ only in case. Keep one of each.")
+    kinds = {as_narwhals(source[name]).implementation for name in wanted}
     if len(kinds) > 1:
         names_of_kinds = ", ".join(sorted(kind.value for kind in kinds))
         raise TypeError(
@@ -65,13 +78,22 @@ def _of_dict(source, names):
     return found
 
 
-def _in_arrow(table):
+def _in_arrow(table, name):
     """A pandas frame as an Arrow table, whose integers and strings may be null."""
     if not isinstance(table, pd.DataFrame):
         return table
-    return import_arrow("A dict of pandas DataFrames").Table.from_pandas(
-        table, preserve_index=False
-    )
+    pa = import_arrow("A dict of pandas DataFrames")
+    if not table.columns.is_unique:
+        raise ValueError(f"Table {name!r} has several columns of the same name. Keep one of each.")
+
+    def convert(column):
+        try:
+            return pa.array(column, from_pandas=True)
+        except (pa.ArrowException, TypeError, ValueError):
+            # Of mixed types, such as columns of which pandas guesses the type in parts.
+            return pa.array(column.astype("string"), pa.string(), from_pandas=True)
+
+    return pa.table({str(label): convert(column) for label, column in table.items()})
 
 
 def as_in(source, frame):
@@ -82,7 +104,7 @@ def as_in(source, frame):
 
 
 def _connect(path):
-    duckdb = import_duckdb("A database or a folder")
+    duckdb = import_duckdb(_DATABASE)
     try:
         return duckdb.connect(path, read_only=True)
     except duckdb.Error as error:
@@ -94,17 +116,20 @@ def _connect(path):
 
 
 def _of_database(connection, names):
-    rows = connection.execute("SELECT table_schema, table_name FROM information_schema.tables")
-    schemas = defaultdict(list)
-    for schema, name in rows.fetchall():
-        schemas[name.lower()].append((schema, name))
-    found = {name: schemas[name] for name in names if name in schemas}
+    rows = connection.execute(
+        "SELECT table_catalog, table_schema, table_name FROM information_schema.tables"
+    )
+    places_of = defaultdict(list)
+    for place in rows.fetchall():
+        places_of[place[-1].lower()].append(place)
+    found = {name: places_of[name] for name in names if name in places_of}
     for name, places in found.items():
         if len(places) > 1:
+            schemas = [".".join(place[:-1]) for place in places]
             raise ValueError(
-                f"The database has a table {name!r} in several schemas "
-                f"({', '.join(schema for schema, _ in places)}). Give a dict of those to read, "
-                f"such as {{{name!r}: connection.table('{places[0][0]}.{name}')}}."
+                f"The database has a table {name!r} in several schemas ({', '.join(schemas)}). "
+                f"Give a dict of those to read, such as "
+                f"{{{name!r}: connection.table('{schemas[0]}.{name}')}}."
             )
     quoted = {
         name: ".".join('"{}"'.format(part.replace('"', '""')) for part in place)
@@ -114,41 +139,71 @@ def _of_database(connection, names):
 
 
 def _of_folder(folder, names):
-    duckdb = import_duckdb("A database or a folder")
-    files = defaultdict(list)
-    for root, folders, here in os.walk(folder):
-        for entry in [*folders, *here]:
+    connection = import_duckdb(_DATABASE).connect()
+    return {
+        name: _relation_of(connection, path, name) for name, path in _find(folder, names).items()
+    }
+
+
+def _find(folder, names):
+    """Path of the file or folder of each table, anywhere within a folder."""
+    found = defaultdict(list)
+    for root, folders, files in os.walk(folder):
+        for entry in [*folders, *files]:
             name, _, ending = entry.lower().partition(".")
             if name in names and (entry in folders or f".{ending}" in _ENDINGS):
-                files[name].append(Path(root, entry))
-    connection = duckdb.connect()
-    found = {}
-    for name, paths in files.items():
+                found[name].append(Path(root, entry))
+        # The files in the folder of a table are its parts, whatever their names.
+        folders[:] = [entry for entry in folders if entry.lower() not in names]
+    for name, paths in found.items():
         if len(paths) > 1:
             raise ValueError(
                 f"source={shown(str(folder))} has {len(paths)} files or folders of table "
                 f"{name!r}. Keep one, or give a dict of dataframes."
             )
-        found[name] = _relation_of(connection, paths[0], name)
-    return found
+    return {name: paths[0] for name, paths in found.items()}
 
 
 def _relation_of(connection, path, name):
-    duckdb = import_duckdb("A database or a folder")
-    pattern = fspath(path)
+    paths = [path]
+    if path.is_dir():
+        paths = sorted(file for file in path.rglob("*") if file.name.lower().endswith(_ENDINGS))
+    are_parquet = [file.suffix.lower() == ".parquet" for file in paths]
+    if not paths or any(are_parquet) != all(are_parquet):
+        raise ValueError(
+            f"The folder of table {name!r} must hold parquet files, or CSV files, and not both."
+        )
+    # DuckDB takes each for a pattern.
+    patterns = [escape(fspath(file)) for file in paths]
     try:
-        if path.is_dir():
-            pattern = os.path.join(pattern, "**", "*.parquet")
-            return connection.read_parquet(pattern, union_by_name=True)
-        if path.suffix.lower() == ".parquet":
-            return connection.read_parquet(pattern)
-        return connection.read_csv(pattern, header=True, all_varchar=True)
-    except duckdb.Error as error:
+        if are_parquet[0]:
+            return connection.read_parquet(patterns, union_by_name=True)
+        return connection.read_csv(patterns, **_dialect(paths[0]))
+    except (import_duckdb(_DATABASE).Error, UnicodeError):
         # The message quotes lines of the file.
         raise ValueError(
-            f"The file or folder of table {name!r} cannot be read ({type(error).__name__}): it is "
-            f"not of the format that its name says."
+            f"The file or folder of table {name!r} cannot be read: it is not of the format that "
+            f"its name says. A CSV file must be in UTF-8, with a header, and with a value for each "
+            f"column in every line."
         ) from None
+
+
+def _dialect(path):
+    """How a CSV file is to be read, by its header; a guess by its first lines may be wrong."""
+    opened = gzip.open if path.suffix.lower() == ".gz" else open
+    with opened(path, "rt", encoding="utf-8") as file:
+        header = file.readline()
+    separator = max(",\t;|", key=header.count)
+    # The vocabularies of OMOP come with tabs, and with quotes that are part of names.
+    quote = "" if separator == "\t" else '"'
+    return {
+        "header": True,
+        "all_varchar": True,
+        "sep": separator,
+        "quotechar": quote,
+        "escapechar": quote,
+        "comment": "",
+    }
 
 
 def _with_lower_names(table, name):
@@ -162,13 +217,14 @@ def _with_lower_names(table, name):
     return frame.rename(dict(zip(columns, lower, strict=True)))
 
 
-def pick(frame, name, columns, *, optional=()):
+def pick(frame, name, dtypes, *, optional=()):
     """Select columns of a table, cast as a dict of names and dtypes says.
 
-    Of those in `optional`, one that the table lacks is null; another one is an error.
+    Of those in `optional`, one that the table lacks is null; another one is an error. Texts that
+    are blank are null.
     """
     present = frame.collect_schema()
-    missing = [c for c in columns if c not in present and c not in optional]
+    missing = [c for c in dtypes if c not in present and c not in optional]
     if missing:
         raise ValueError(
             f"Table {name!r} has no column {', '.join(missing)} among its {len(present)}. Rename "
@@ -177,30 +233,41 @@ def pick(frame, name, columns, *, optional=()):
     if isinstance(frame, nw.DataFrame):
         # A column without values may be of any type.
         present = {c: dtype for c, dtype in present.items() if frame[c].null_count() < len(frame)}
-    for column, dtype in columns.items():
+    for column, dtype in dtypes.items():
         if column in present and dtype == nw.Datetime:
-            _refuse_other_times(present[column], column, name)
+            _refuse_other_times(frame, column, name)
     is_polars = frame.implementation.is_polars()
 
     def read(column, dtype):
         if column not in present:
             return nw.lit(None, dtype).cast(dtype).alias(column)
         values = nw.col(column)
+        if present[column] == nw.String:
+            values = nw.when(values.str.strip_chars() != "").then(values)
         if present[column] == nw.String and dtype == nw.Datetime:
             # The Z of UTC is not read in a cast everywhere. Polars casts no strings to datetimes.
             values = values.str.replace_all("Z", "", literal=True)
             values = values.str.to_datetime() if is_polars else values
         return values.cast(dtype).alias(column)
 
-    columns = {column: read(column, dtype) for column, dtype in columns.items()}
+    columns = {column: read(column, dtype) for column, dtype in dtypes.items()}
     if isinstance(frame, nw.DataFrame):
         _refuse_unread(frame, columns, name)
+    elif frame.implementation.is_duckdb():
+        # The rest is read later, when an error can no longer name the column.
+        _refuse_unread(frame.head(_N_TRIED), columns, name)
     return frame.select(*columns.values())
 
 
-def _refuse_other_times(dtype, column, name):
+def _refuse_other_times(frame, column, name):
     """Raise for dates written as numbers, and for a time zone, in which a day may be another."""
-    if dtype.is_numeric() or getattr(dtype, "time_zone", None) is not None:
+    dtype = frame.collect_schema()[column]
+    has_zone = getattr(dtype, "time_zone", None) is not None
+    if dtype == nw.String and frame.implementation.is_duckdb():
+        # In a cast, DuckDB ignores the offset of a text.
+        first = frame.select(column).head(_N_TRIED).filter(nw.col(column).str.contains(_OFFSET))
+        has_zone = len(first.collect("pyarrow")) > 0
+    if dtype.is_numeric() or has_zone:
         raise TypeError(
             f"Column {column!r} of table {name!r} has dtype {dtype}, but must hold dates, or "
             f"datetimes in local time without a time zone. Convert it first."
@@ -211,7 +278,7 @@ def _refuse_unread(frame, columns, name):
     """Raise for a column that cannot be cast, without the message, which quotes a cell."""
     for column, values in columns.items():
         try:
-            frame.select(values)
+            frame.lazy().select(values).collect("pyarrow")
         except Exception:
             raise ValueError(
                 f"Column {column!r} of table {name!r} cannot be read: some of its values are not "
@@ -226,19 +293,20 @@ def choose_domains(tables, domains, table_of, patient):
     all that `table_of` names, and a warning names missing tables; otherwise these are an error.
     """
     keys = dict.fromkeys(table_of, patient) if isinstance(patient, str) else patient
-    wanted = list(domains or table_of)
+    wanted = list(dict.fromkeys(domains or table_of))
     chosen = [d for d in wanted if _has_column(tables.get(table_of[d]), keys[d])]
     missing = {table_of[domain]: keys[domain] for domain in wanted if domain not in chosen}
     if not missing:
         return chosen
-    told = (
-        f"source has no table {', '.join(missing)} with a column "
-        f"{', '.join(dict.fromkeys(missing.values()))}"
-    )
+    absent = ", ".join(name for name in missing if name not in tables)
+    lacks = [f"no table {absent}"] if absent else []
+    lacks += [f"no column {key} in table {name}" for name, key in missing.items() if name in tables]
+    lacks = f"source has {', '.join(lacks)}"
     if domains is not None or not chosen:
-        raise ValueError(f"{told}, but the domains to read need it.")
+        raise ValueError(f"{lacks}, but the domains to read need it.")
     warnings.warn(
-        f"{told}, and so no events of it. To expect only the others, name them with domains=.",
+        f"{lacks}, so it has no such events. To silence this warning, name the domains you want "
+        f"with domains=.",
         UserWarning,
         stacklevel=3,
     )
@@ -254,9 +322,9 @@ def check_domains(domains, accepted):
     """Raise unless `domains` is None or a list of accepted ones."""
     if domains is None:
         return
-    if isinstance(domains, str) or not len(domains):
+    if not isinstance(domains, list | tuple) or not domains:
         raise ValueError(f"domains={shown(domains)} is not accepted; give a list of strings.")
-    if unknown := [domain for domain in domains if domain not in accepted]:
+    if unknown := [domain for domain in domains if domain not in list(accepted)]:
         raise ValueError(
             f"domains has {', '.join(map(shown, unknown))}; accepted are {', '.join(accepted)}."
         )

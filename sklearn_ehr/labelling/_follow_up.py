@@ -49,7 +49,7 @@ class FollowUp:
         return FollowUp(*(getattr(self, field.name)[samples] for field in fields(self)))
 
 
-def follow(patient, at, outcomes, competing, end, *, gap, horizon):
+def follow(patient, at, end, outcomes, competing, *, gap, horizon):
     """Follow samples from their prediction times to the end of the horizon or of observation.
 
     `at` has the prediction times, and `end` the end of observation of each sample.

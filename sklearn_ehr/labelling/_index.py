@@ -58,31 +58,30 @@ def read_index(index, table, every):
     return read
 
 
-def find_samples(index, table, *, offset, resolution):
+def find_samples(index, table, offset, resolution):
     """Find the distinct pairs of patient and prediction time, sorted by both.
 
     Returns the clock, the positions of the patients in the table, the prediction times in times of
-    the clock, and the rules of attrition so far, each with the patients of the samples left after
-    it.
+    the clock, the positions of the samples in the index, and the rules of attrition so far, each
+    with the patients of the samples left after it.
     """
     clock = Clock(table, _choose_resolution(index, table, offset, resolution))
     patient, at = index.find(clock)
     at = clock.whole_days(later(at, offset, "offset"))
     order = order_by(patient, at)
+    order = order[run_starts(patient[order], at[order])]
     patient, at = patient[order], at[order]
-    is_distinct = run_starts(patient, at)
-    patient, at = patient[is_distinct], at[is_distinct]
     rules = [(index.rule, patient)]
     if index.is_by_patient:
         has_events = patient < len(table.patients)
-        patient, at = patient[has_events], at[has_events]
+        patient, at, order = patient[has_events], at[has_events], order[has_events]
         rules.append(("patient has events", patient))
     if not len(patient):
         raise ValueError(
             "No event fits index. Give codes exactly as in events, times after the first event (as "
             "datetimes or numbers: strings are codes), or visits with ids and times."
         )
-    return clock, patient, at, rules
+    return clock, patient, at, order, rules
 
 
 def _choose_resolution(index, table, offset, resolution):
@@ -101,10 +100,12 @@ class Index:
 
     `rule` is the rule of attrition that the index times satisfy. If times are given by patient,
     `is_by_patient`, patients may lack events, and these have the positions after all others.
+    `others` are further columns of the index, a frame or None.
     """
 
     rule = "index event"
     is_by_patient = False
+    others = None
 
     @property
     def moments(self):
@@ -171,6 +172,7 @@ class _IndexPairs(Index):
     patient: np.ndarray
     given: Times
     n_patients: int
+    others: pd.DataFrame | None
     rule = "index time"
     is_by_patient = True
 
@@ -218,11 +220,13 @@ def _read_pairs(index, table):
             column_of(index, name, "index", fixed=role, way_out=_RENAME)
             for name, role in ((table.columns["patient_id"], "patient_id"), (time_column, "time"))
         )
-        name = times.name
+        name, others = times.name, index.drop(columns=[patient.name, times.name])
     else:
         patient, times, name = read_patients(index, table, "index"), index, "index"
+        others = None
     position = match_with_events(patient, table, "index")
-    return _IndexPairs(position, _read_times_of(times, name, table), len(table.patients))
+    times = _read_times_of(times, name, table)
+    return _IndexPairs(position, times, len(table.patients), others)
 
 
 def _read_times_of(column, name, table):

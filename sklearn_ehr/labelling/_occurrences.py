@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ..cohort import as_keys, last_key_by
-from ..utils import key_kind, order_by, search_ranges
+from ..utils import key_kind, order_by, search_ranges, shown, warn_user
 from ._clock import is_by
 
 
@@ -23,7 +23,9 @@ def find_events(table, codes, name):
         codes = list(dict.fromkeys(codes))
         if any(isinstance(code, complex) for code in codes):
             raise TypeError
-        is_one = pd.Index(table.codes).isin(codes)
+        known = pd.Index(table.codes)
+        is_one = known.isin(codes)
+        absent = [code for code in codes if code not in known]
     except MemoryError:
         raise
     except Exception:
@@ -33,6 +35,12 @@ def find_events(table, codes, name):
         ) from None
     position = np.flatnonzero(is_one[table.code])
     position = position[~table.is_static(position)]
+    if absent and len(position):
+        warn_user(
+            f"No event has {len(absent)} of the {len(codes)} codes of {name}: "
+            f"{', '.join(map(shown, absent[:5]))}{', ...' if len(absent) > 5 else ''}. Check how "
+            f"they are written."
+        )
     if not len(position):
         raise ValueError(
             f"No event with a time has a code of {name}. Give whole codes exactly as in events, of "

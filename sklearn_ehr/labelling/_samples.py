@@ -1,5 +1,7 @@
 """Samples drawn from events, with outcomes and a table of attrition."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 
@@ -18,6 +20,18 @@ from ._index import find_samples, read_index
 from ._occurrences import Occurrences, find_events
 
 _COLUMNS = ("prediction_time", "outcome", "event", "duration", "complete")
+
+
+class _Drawn(NamedTuple):
+    """Patient, prediction time, end of observation and row in the index of each sample."""
+
+    patient: np.ndarray
+    at: np.ndarray
+    end: np.ndarray
+    row: np.ndarray
+
+    def take(self, kept):
+        return _Drawn(*(column[kept] for column in self))
 
 
 def make_samples(
@@ -63,9 +77,10 @@ def make_samples(
         * a time or a list of times: each of them, for every patient with an event at or before it.
         * a Series of times: its index holds patient ids, which may repeat.
         * a DataFrame: one row per sample, with the patient and the time in columns with the same
-          names as in `events`, of any library. Other columns are ignored.
+          names as in `events`, of any library. Its other columns are passed on to the samples,
+          unless they have the name of a column below.
 
-        Equal prediction times of a patient make one sample.
+        Equal prediction times of a patient make one sample, that of the first row.
     outcome_codes : list
         Codes of the outcome, exactly as in `events`.
     horizon : Timedelta, str or number
@@ -74,8 +89,8 @@ def make_samples(
         Delay before the window opens.
     offset : Timedelta, str or number, default=None
         Delay of the prediction after the index time, such as "24h" after admission. Events in
-        between do not remove a sample: use `competing_codes` or `exclude` to leave out patients who
-        have died or gone home before the prediction.
+        between do not remove a sample. To leave out stays that have ended by the prediction, keep
+        only the others in `index`: ``stays[stays["end_time"] > stays["time"] + offset]``.
     every : bool, default=False
         Whether every event with an index code makes a sample, rather than the first per patient.
     competing_codes : list, default=None
@@ -122,6 +137,7 @@ def make_samples(
         * `duration`: time from the prediction to the event, or else to the end of the horizon or of
           observation; in days, or in the unit of numeric times
         * `complete`, with ``incomplete="mark"``: whether the whole horizon was observed
+        * other columns of an `index` that is a DataFrame, such as the id of a stay
     attrition : DataFrame of shape (n_rules, 4)
         `rule`, `n_samples` and `n_patients` left after it, and the `resolution` that was used.
 
@@ -204,38 +220,36 @@ def make_samples(
     outcomes, competing, excluded = _find_codes(table, outcome_codes, competing_codes, exclude)
 
     index = read_index(index, table, every)
-    clock, patient, at, rules = find_samples(index, table, offset=offset, resolution=resolution)
+    clock, patient, at, row, rules = find_samples(index, table, offset, resolution)
     outcomes, competing, excluded = (
         None if events is None else Occurrences.of(table, events, clock.of_facts(events))
         for events in (outcomes, competing, excluded)
     )
-    end = read_end(observation_end, clock, patient)
+    drawn = _Drawn(patient, at, read_end(observation_end, clock, patient), row)
     for rule, known in (
         ("no excluded code before prediction", excluded),
         ("no competing event before prediction", competing),
     ):
         if known is not None:
-            kept = ~known.any_by(patient, at)
-            patient, at, end = patient[kept], at[kept], end[kept]
-            rules.append((rule, patient))
-    found = follow(patient, at, outcomes, competing, end, gap=gap, horizon=horizon)
-    kept = is_by(at, end) if incomplete == "mark" else found.is_complete
-    patient, at, found = patient[kept], at[kept], found.take(kept)
-    rules.append((_rule_of_observation(incomplete, gap, competing), patient))
+            drawn = drawn.take(~known.any_by(drawn.patient, drawn.at))
+            rules.append((rule, drawn.patient))
+    found = follow(*drawn[:3], outcomes, competing, gap=gap, horizon=horizon)
+    kept = is_by(drawn.at, drawn.end) if incomplete == "mark" else found.is_complete
+    drawn, found = drawn.take(kept), found.take(kept)
+    rules.append((_rule_of_observation(incomplete, gap, competing), drawn.patient))
     _check_some_are_left(rules)
 
-    moments = clock.as_times(at)
+    moments = clock.as_times(drawn.at)
     if resolution == "auto":
         _check_resolution_of_cohort(clock, moments)
-    samples = pd.DataFrame(
-        {
-            table.columns["patient_id"]: table.patients[patient],
-            "prediction_time": moments.as_series(),
-        }
-    )
+    patients = table.patients[drawn.patient]
+    samples = pd.DataFrame({table.columns["patient_id"]: patients})
+    samples["prediction_time"] = moments.as_series()
+    samples = _add_follow_up(samples, found, drawn.at, incomplete)
+    samples = _add_others(samples, index.others, drawn.row)
     # A Cohort of these samples, or of some of them, takes the same resolution.
     samples.attrs[RESOLUTION_KEY] = clock.resolution
-    return _add_follow_up(samples, found, at, incomplete), _attrition(rules, clock.resolution)
+    return samples, _attrition(rules, clock.resolution)
 
 
 def _check_options(incomplete, every, resolution):
@@ -330,6 +344,14 @@ def _add_follow_up(samples, found, at, incomplete):
         samples["complete"] = found.is_complete
         samples["outcome"] = samples["outcome"].where(samples["complete"] | has_outcome)
     return samples
+
+
+def _add_others(samples, others, row):
+    """Add the other columns of an index, a frame or None, of which these are the rows."""
+    if others is None:
+        return samples
+    others = others.drop(columns=samples.columns, errors="ignore")
+    return samples.join(others.iloc[row].reset_index(drop=True))
 
 
 def _attrition(rules, resolution):

@@ -54,6 +54,8 @@ class TemporalPatientSplit(BaseCrossValidator):
     True
     """
 
+    __metadata_request__split = {"groups": True}
+
     def __init__(self, date, *, horizon=None):
         self.date = date
         self.horizon = horizon
@@ -143,7 +145,7 @@ class TemporalPatientSplit(BaseCrossValidator):
 
 
 class PredefinedPatientSplit(BaseCrossValidator):
-    """Single split that gives each patient the side that a table says.
+    """Single split that assigns each patient to a side by a table.
 
     Patients of other splits of the table, such as those set aside for the end, are on neither side.
 
@@ -180,6 +182,8 @@ class PredefinedPatientSplit(BaseCrossValidator):
     >>> len(train), len(test)
     (12, 3)
     """
+
+    __metadata_request__split = {"groups": True}
 
     def __init__(self, splits, *, train="train", test="tuning"):
         self.splits = splits
@@ -224,12 +228,12 @@ class PredefinedPatientSplit(BaseCrossValidator):
         Raises
         ------
         TypeError
-            If `splits` is not a frame.
+            If `splits` is not a frame, or `train` or `test` not a string or a tuple of strings.
         ValueError
             If `splits` lacks a column, a split, or a patient of `X`, or has a patient twice, if a
             split is in both `train` and `test`, or if no sample is left on one side.
         """
-        sides = {"train": _names_of(self.train), "test": _names_of(self.test)}
+        sides = {side: _names_of(getattr(self, side), side) for side in ("train", "test")}
         if n_both := len(set(sides["train"]) & set(sides["test"])):
             raise ValueError(
                 f"train={self.train!r} and test={self.test!r} share {n_both} split(s). Give each "
@@ -265,10 +269,13 @@ class PredefinedPatientSplit(BaseCrossValidator):
             raise ValueError(
                 f"{n_missing} of {len(groups)} samples have a patient that splits does not have "
                 f"(column {patient.name!r}, dtype {patient.dtype}; groups, dtype {groups.dtype}). "
-                f"Add these patients, with any other name of a split if they are to be left out."
+                f"Add them, under any other split name if they are to be left out."
             )
         return np.asarray(split, dtype=str)[row]
 
 
-def _names_of(splits):
-    return [splits] if isinstance(splits, str) else list(splits)
+def _names_of(splits, side):
+    names = [splits] if isinstance(splits, str) else splits
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"{side}={splits!r} is not accepted; give a name, or a tuple of names.")
+    return list(names)

@@ -114,6 +114,18 @@ def test_numbers_are_mapped_to_strings_if_none_is_kept(kind, tmp_path):
         map_codes(events, {201826: "T2DM"})
 
 
+@pytest.mark.parametrize(
+    ("prefix", "message"),
+    [("", r"none of the 2 distinct"), ("ICD//", "No code in column 'code' begins with prefix=")],
+)
+def test_mapping_of_another_vocabulary_is_told(prefix, message):
+    events = pd.DataFrame({"code": ["SNOMED//1", "SNOMED//2"]})
+    with pytest.warns(UserWarning, match=message) as warned:
+        map_codes(events, {"I10": "HT"}, prefix=prefix)
+    assert "SNOMED" not in str(warned[0].message)
+
+
+@pytest.mark.filterwarnings("ignore:mapping has none of the")
 @in_each_frame
 def test_events_without_mapped_code_are_kept_or_dropped(kind, tmp_path):
     events = kind(some_events(), tmp_path)
@@ -180,10 +192,38 @@ def test_callable_may_return_lists():
     assert mapped_codes(list("abcd"), lambda codes: several) == ["x", "y", "z", "c", "d"]
 
 
-@pytest.mark.parametrize("returned", ["x", ["x"], ["x"] * 3, pd.DataFrame({"c": ["x", "y"]}), 3.0])
+@pytest.mark.parametrize("returned", ["x", ["x"], ["x"] * 3, 3.0])
 def test_callable_returns_one_value_for_each_code(returned):
     with pytest.raises(ValueError, match="for 2 distinct codes"):
         mapped_codes(["a", "b"], lambda codes: returned)
+
+
+@pytest.mark.parametrize(
+    "returned", [{"a": "x", "b": "y"}, pd.DataFrame({"c": ["x", "y"]}), {"x", "y"}]
+)
+def test_callable_returns_no_collection_without_the_order_of_codes(returned):
+    with pytest.raises(TypeError, match=f"mapping returned {type(returned).__name__}"):
+        mapped_codes(["a", "b"], lambda codes: returned)
+
+
+def test_series_that_a_callable_sorts_still_fits_its_codes():
+    def mapping(codes):
+        return codes.map({"a": "y", "b": "x"}).sort_values()
+
+    assert mapped_codes(["a", "b", "a"], mapping) == ["y", "x", "y"]
+
+
+def test_floats_may_be_mapped_to_integers_in_any_library(tmp_path):
+    codes = pa.table({"code": [250.5, 1.25]})
+    for kind in (numpy_backed, arrow, polars):
+        mapped, _ = map_codes(kind(codes, tmp_path), {250.5: 1})
+        assert list(read_frame(mapped, "events")["code"]) == [1.0, 1.25]
+
+
+def test_arrow_table_of_pandas_can_become_pandas_again():
+    codes = pa.Table.from_pandas(pd.DataFrame({"code": pd.array([1, 2], dtype="Int64")}))
+    mapped, _ = map_codes(codes, {1: "a", 2: "b"}, unmapped="drop")
+    assert mapped.to_pandas()["code"].tolist() == ["a", "b"]
 
 
 def test_rows_of_pandas_keep_their_index_and_events_are_not_changed():
@@ -351,6 +391,7 @@ def test_names_map_codes_of_one_vocabulary():
     ]
 
 
+@pytest.mark.filterwarnings("ignore:No code in column 'code' begins with")
 @pytest.mark.parametrize("kind", [polars, polars_lazy, duckdb])
 @pytest.mark.parametrize(
     "name", ["icd9-category", "icd10-chapter", "atc-3", "ccs", "icd10-to-icd9"]

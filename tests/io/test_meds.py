@@ -249,5 +249,16 @@ def test_what_is_no_meds_is_refused_without_showing_a_cell(call, error, message)
 @pytest.mark.parametrize("read", [read_meds, read_meds_codes, read_meds_splits])
 def test_folder_without_files_is_told(read, tmp_path):
     pytest.importorskip("duckdb", reason="duckdb comes with the extra store")
-    with pytest.raises(FileNotFoundError, match=r"data=.* is no parquet file"):
+    with pytest.raises(
+        FileNotFoundError, match=r"data=.* (is no parquet file|has no file metadata/)"
+    ):
         read(tmp_path)
+
+
+def test_events_are_not_read_as_metadata(tmp_path):
+    pytest.importorskip("duckdb", reason="duckdb comes with the extra store")
+    (tmp_path / "data").mkdir()
+    meds().assign(split="train").to_parquet(tmp_path / "data" / "0.parquet")
+    for read, file in ((read_meds_codes, "codes"), (read_meds_splits, "subject_splits")):
+        with pytest.raises(FileNotFoundError, match=f"metadata/{file}.parquet"):
+            read(tmp_path)

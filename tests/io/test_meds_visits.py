@@ -84,6 +84,7 @@ def test_events_get_the_stay_that_is_open(kind, tmp_path):
     events = read_meds(kind(shuffled, tmp_path), visit_codes=CODES)
     assert stays(events) == [row[3] for row in STAYS]
     assert list(read_frame(events, "events")) == ["patient_id", "time", "code", "visit_id", "row"]
+    assert type(events) is type(read_meds(kind(shuffled, tmp_path)))
 
 
 def test_separator_at_the_end_of_a_code_makes_no_difference():

@@ -215,3 +215,10 @@ def test_what_is_no_prediction_is_refused_without_a_cell(call, error, message):
     with pytest.raises(error, match=message) as info:
         call()
     assert "SECRET" not in str(info.value)
+
+
+def test_parts_of_microseconds_are_cut_off_before_1970_too():
+    times = pd.to_datetime(["1969-12-31 23:59:59.999999999", "1970-01-01 00:00:00.000000999"])
+    events = pd.DataFrame({"patient_id": 1, "time": times, "code": "a"})
+    expected = ["1969-12-31 23:59:59.999999", "1970-01-01 00:00:00.000000"]
+    assert to_meds(events)["time"].to_pylist() == pd.to_datetime(expected).tolist()

@@ -309,10 +309,50 @@ def test_without_a_table_of_concepts_codes_are_their_ids():
     assert list(codes) == ["1503297", "death"]
 
 
-def test_visit_without_a_row_of_its_own_leaves_conditions_known_at_their_start():
+def test_conditions_of_a_visit_without_a_row_of_its_own_are_never_known():
     visits = {name: column[1:] for name, column in HOSPITAL["visit_occurrence"].items()}
     events = read_omop(hospital(visit_occurrence=visits), domains=["condition"])
-    assert as_rows(events)[0][-1] == "2020-03-02 09:30:00"
+    assert as_rows(events)[0][-1].startswith("9999-12-31")
+
+
+@pytest.mark.parametrize("lacking", ["table", "column"])
+def test_conditions_are_not_known_at_discharge_without_visits(lacking):
+    tables = hospital()
+    if lacking == "table":
+        del tables["visit_occurrence"]
+    else:
+        del tables["condition_occurrence"]["visit_occurrence_id"]
+    with pytest.raises(ValueError, match="needed for conditions_known='discharge'"):
+        read_omop(tables, domains=["condition"])
+    events = read_omop(tables, domains=["condition"], conditions_known="start")
+    assert (events["known_time"] == events["time"]).all()
+
+
+def test_attached_database_is_read(tmp_path):
+    path = tmp_path / "cdm.duckdb"
+    with duckdb.connect(path) as connection:
+        for name, rows in hospital().items():
+            connection.register("rows", rows)
+            connection.execute(f"CREATE TABLE {name} AS FROM rows")
+    with duckdb.connect() as connection:
+        connection.execute(f"ATTACH '{path}' AS cdm (READ_ONLY)")
+        assert len(read_omop_visits(connection).df()) == 2
+
+
+def test_text_of_another_form_in_a_file_is_told_with_its_column(tmp_path):
+    visits = pd.DataFrame(HOSPITAL["visit_occurrence"]).assign(visit_start_date="02.03.2020")
+    visits.to_csv(tmp_path / "visit_occurrence.csv", index=False)
+    with pytest.raises(ValueError, match="'visit_start_date' of table 'visit_occurrence'") as info:
+        read_omop_visits(tmp_path)
+    assert "02.03" not in str(info.value)
+
+
+def test_empty_text_in_a_parquet_file_is_null(tmp_path):
+    visits = pd.DataFrame(HOSPITAL["visit_occurrence"]).drop(columns="visit_end_date")
+    visits = visits.astype({"visit_start_date": str}).assign(visit_end_datetime=["", "2021-01-02"])
+    visits.to_parquet(tmp_path / "visit_occurrence.parquet")
+    ends = read_omop_visits(tmp_path).df().sort_values("visit_id")["end_time"]
+    assert ends.isna().tolist() == [True, False]
 
 
 def test_visits_of_a_type_with_start_and_end():
@@ -333,6 +373,8 @@ def test_visits_of_a_type_with_start_and_end():
         ({"ancestors": "Ingredient"}, "ancestors='Ingredient' is not accepted"),
         ({"ancestors": ["ATC3"]}, "no concept of the table concept"),
         ({"domains": ["device"]}, "no table device_exposure"),
+        ({"domains": 5}, "domains=5 is not accepted"),
+        ({"ancestors": 5}, "ancestors=5 is not accepted"),
     ],
 )
 def test_parameters_that_cannot_be_meant_are_refused(parameters, message):

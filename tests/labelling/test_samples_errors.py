@@ -164,3 +164,9 @@ def test_a_fraction_beside_integers_beyond_floats_is_refused():
     events = EVENTS.assign(time=EVENTS["time"] + 2**60)
     with pytest.raises(ValueError, match=r"gap=0\.5 is added to integer times beyond"):
         make(events, gap=0.5)
+
+
+def test_codes_that_no_event_has_are_told():
+    events = pd.DataFrame({"patient_id": 1, "time": [1, 2], "code": ["A", "B"]})
+    with pytest.warns(UserWarning, match="No event has 1 of the 2 codes of outcome_codes: 'BB'"):
+        make_samples(events, index=["A"], outcome_codes=["B", "BB"], horizon=1, observation_end=9)

@@ -80,8 +80,24 @@ def test_frame_holds_patients_and_times_and_other_columns():
     samples, attrition = make(index=index, offset=1)
     assert rows(samples) == [[1, 4, 1], [1, 10, 0], [2, 5, 0]]
     assert samples.columns.tolist()[:2] == ["patient_id", "prediction_time"]
-    # Equal ones make one sample.
+    # Equal ones make one sample, that of the first row.
+    assert samples["ward"].tolist() == ["b", "c", "a"]
     assert attrition["n_samples"].tolist() == [3, 3, 3]
+
+
+def test_other_columns_of_a_frame_follow_their_samples():
+    index = pd.DataFrame(
+        {"patient_id": [2, 9, 1, 1], "time": [4, 1, 9, 3], "stay": [7, 8, 5, 6], "outcome": "x"}
+    )
+    samples, _ = make(index=index, exclude="outcome")
+    kept = samples.merge(
+        index, left_on=["patient_id", "prediction_time"], right_on=["patient_id", "time"]
+    )
+    assert len(samples) == len(kept) > 0
+    assert (kept["stay_x"] == kept["stay_y"]).all()
+    # A column of the index does not replace one of the samples.
+    assert set(samples["outcome"]) <= {0, 1}
+    assert "time" not in samples
 
 
 def test_frame_names_its_columns_as_events_does():

@@ -350,7 +350,7 @@ def test_index_of_another_zone_than_that_of_the_events_is_told():
     events = MIXED.assign(time=MIXED["time"].dt.tz_localize("UTC"))
     index = pd.DataFrame({"patient_id": [2], "time": at("2020-02-03 09:00", zone="Europe/Berlin")})
     with pytest.warns(
-        UserWarning, match="time zone UTC, and the prediction times of Europe/Berlin"
+        UserWarning, match="time zone UTC, and prediction or index times of Europe/Berlin"
     ):
         make(events, index=index)
     with warnings.catch_warnings():
