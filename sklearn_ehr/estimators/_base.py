@@ -8,7 +8,6 @@ from os import PathLike, fspath
 
 import numpy as np
 import pandas as pd
-import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.metrics import get_scorer_names
 from sklearn.utils.validation import check_is_fitted, check_random_state
@@ -22,12 +21,12 @@ from ..utils import (
     library_versions,
     warn_user,
 )
-from ..visits import TruncatedHistories, refuse_overlaps, with_earlier
 from ._bias import fit_bias
 from ._building import build_net, callbacks_of, initialize, tunable
 from ._checkpoints import open_checkpoints
 from ._dataset import VisitDataset
 from ._device import plain_torch
+from ._forward import forward_in_batches
 from ._further import (
     FIXED,
     fixed_parameters,
@@ -43,13 +42,9 @@ from ._history import (
     warn_if_interrupted,
 )
 from ._inputs import (
-    as_batch,
     as_sequences,
-    batches_by_length,
     known_tokens,
     read_times,
-    refuse_features,
-    refuse_nonfinite,
     refuse_other_input,
     size_of,
 )
@@ -351,38 +346,7 @@ class BaseVisitLSTM(
         check_is_fitted(self)
         X = as_sequences(X)
         self._refuse_other_input(X)
-        return self._forward(X, entry)
-
-    def _forward(self, sequences, entry):
-        by_visit = entry is VisitLSTM.forward_by_visit
-        module, device = self.net_.module_, self.net_.device
-        times = read_times(sequences, by_visit) if module.time_gaps else None
-        known = self._known(sequences)
-        batches = batches_by_length(sequences.lengths, self.batch_size)
-
-        def answer(part):
-            read = None if times is None else times[known.visits_of(part)]
-            return entry(module, as_batch(known[part], read).to(device)).cpu()
-
-        with plain_torch(device), torch.inference_mode():
-            outputs = torch.cat(list(map(answer, batches))).numpy()
-        refuse_nonfinite(outputs)
-        rows = np.concatenate(batches)
-        in_order = np.empty_like(outputs)
-        in_order[sequences.visits_of(rows) if by_visit else rows] = outputs
-        return in_order
-
-    def _outputs_by_visit(self, sequences):
-        """Logits as of the end of each visit, ndarray (n_visits, n_outputs)."""
-        refuse_features(sequences, "Predictions as of each visit")
-        whole = with_earlier(sequences)
-        refuse_overlaps(whole)
-        outputs = self._outputs(sequences, VisitLSTM.forward_by_visit)
-        # At the end of these visits max_visits would have kept others.
-        histories = TruncatedHistories(sequences, whole)
-        for part in batches_by_length(histories.lengths, self.batch_size):
-            outputs[histories.visits[part]] = self._forward(histories[part], VisitLSTM.forward)
-        return outputs
+        return forward_in_batches(self.net_, X, self.batch_size, entry)
 
     def _refuse_other_input(self, sequences):
         name = type(self).__name__

@@ -2,10 +2,10 @@
 
 import numpy as np
 from sklearn.base import ClassifierMixin
-from sklearn.utils.validation import check_is_fitted
 
-from ..utils import StrOptions, fit_context, split_by_sample
+from ..utils import StrOptions, fit_context
 from ._base import BaseVisitLSTM
+from ._by_visit import RiskByVisitMixin
 from ._inputs import as_sequences
 from .targets import (
     LabelCoding,
@@ -21,7 +21,7 @@ from .targets import (
 )
 
 
-class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
+class LSTMVisitClassifier(ClassifierMixin, RiskByVisitMixin, BaseVisitLSTM):
     """Classify patient histories with an LSTM [1]_ over visits.
 
     The embeddings of the codes of a visit are pooled into a vector, an LSTM reads these vectors
@@ -365,34 +365,9 @@ class LSTMVisitClassifier(ClassifierMixin, BaseVisitLSTM):
         proba = self.predict_proba(X)
         return self._coding.to_labels(proba)
 
-    def predict_proba_by_visit(self, X):
-        """Return the probability of each class, or of each label, as of the end of each visit.
-
-        Equals `predict_proba` for a cohort cut at the end of each visit, when all events of the
-        visit were known, even if `max_visits` of a transformer truncates histories. Under a
-        lookback, each history begins where it does in `X`. With `time_gaps`, the last row is as of
-        the end of its visit too, when no time has passed.
-
-        Parameters
-        ----------
-        X : VisitSequences or array-like of shape (n_samples, n_visits, n_codes)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,), object
-            For each sample an array of shape (n_visits, n_classes) or (n_visits, n_labels), with a
-            row for each visit in `X`, the static one included.
-
-        Raises
-        ------
-        ValueError
-            If the network is bidirectional, `X` has features, or visits overlap, so that what was
-            known at the end of a visit is not a whole number of visits.
-        """
-        check_is_fitted(self)
-        X = as_sequences(X)
-        proba = self._coding.to_proba(self._coding.to_logits(self._outputs_by_visit(X)))
-        return split_by_sample(proba, X.sample_offsets)
+    @property
+    def _outcome(self):
+        return self._coding
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -106,17 +106,18 @@ def as_batch(sequences, times=None):
     )
 
 
-def batches_by_length(lengths, batch_size):
+def batches_by_length(lengths, batch_size, most=None):
     """Positions of samples, in batches of similar length that need little padding.
 
     Long histories share a batch with fewer others, so that no batch takes much more memory than the
-    longest history alone.
+    longest history alone: its lengths sum to `most`, by default as many visits as fit into memory.
     """
+    most = _MOST_VISITS if most is None else most
     order = lengths.argsort(kind="stable")
     n_before = offsets_from_lengths(lengths[order])
     batches, start = [], 0
     while start < len(order):
-        n_fitting = np.searchsorted(n_before, n_before[start] + _MOST_VISITS, side="right") - 1
+        n_fitting = np.searchsorted(n_before, n_before[start] + most, side="right") - 1
         # One at least, whatever the parameter has become since it was checked.
         stop = max(start + 1, min(start + batch_size, n_fitting))
         batches.append(order[start:stop])

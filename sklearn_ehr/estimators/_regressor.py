@@ -185,6 +185,10 @@ time_gaps, dropout, lr, weight_decay, batch_size, max_epochs
         outputs = self._outputs(X)
         return self._scaling.to_numbers(outputs)
 
+    @property
+    def _outcome(self):
+        return self._scaling
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True

@@ -2,19 +2,19 @@
 
 import torch
 from torch import nn
-from torch.nn.utils.rnn import pack_padded_sequence
 
 from ._dropout import ByteDropout
-from ._encoder import VisitEncoder, complete_masks
+from ._encoder import VisitEncoder
 from ._generators import draw_weights, redrawing
 from ._layers import lay_out, recomputed, run_layers
+from ._padded_entry import PaddedEntry
 
 # Largest number of visits in a batch whose intermediate results are all kept for the backward
 # pass. In a larger batch it computes most of them again, which takes less memory and more time.
 _MOST_VISITS = 2**15
 
 
-class VisitLSTM(nn.Module):
+class VisitLSTM(PaddedEntry):
     """LSTM [1]_ over visits, each the aggregate of its code embeddings.
 
     Embedding, `VisitEncoder`, dropout, residual MLP if any, LSTM, last real hidden state, dropout,
@@ -143,13 +143,15 @@ class VisitLSTM(nn.Module):
             if isinstance(module, ByteDropout):
                 module.generator = generator
 
-    def forward(self, batch):
+    def forward(self, batch, embedded=None):
         """Return the logits of ragged samples.
 
         Parameters
         ----------
         batch : VisitBatch
             The samples, on the device of the weights.
+        embedded : Tensor, shape (n_tokens, embedding_dim), default=None
+            A vector for each token of the batch, read in place of its embedding.
 
         Returns
         -------
@@ -160,7 +162,7 @@ class VisitLSTM(nn.Module):
             seen, last = batch.last_visits()
             waits = _times_of(batch)[:, 1].index_select(0, last)
             wait = waits.new_zeros(len(batch)).index_copy(0, seen, waits)
-        return self._answer(self.encode(batch), wait, batch.features)
+        return self._answer(self.encode(batch, embedded), wait, batch.features)
 
     def forward_by_visit(self, batch):
         """Return the logits after each visit, which depend on no later one.
@@ -180,11 +182,7 @@ class VisitLSTM(nn.Module):
         ValueError
             If the network is bidirectional or has features: it would read what is known later.
         """
-        if self.lstm.bidirectional:
-            raise ValueError(
-                "A bidirectional network reads visits from the last one on, so it has no logits "
-                "as of an earlier visit; build it with bidirectional=False."
-            )
+        self._refuse_backward()
         if self.features is not None:
             raise ValueError(
                 "Features are known at the prediction, not at an earlier visit, so a network with "
@@ -193,14 +191,43 @@ class VisitLSTM(nn.Module):
         wait = _times_of(batch)[:, 1] if self.time_gaps else None
         return self._answer(self._states(batch)[0], wait)
 
-    def encode(self, batch):
+    def forward_in_order(self, batch):
+        """Return the logits after each visit, as the prediction reads one visit after the other.
+
+        Unlike `forward_by_visit`, they are not those of an earlier prediction: the features of a
+        sample are read with each visit, and so is the wait in the batch's `times`. The last visit
+        of a sample has the logits of `forward`.
+
+        Parameters
+        ----------
+        batch : VisitBatch
+            As in `forward`.
+
+        Returns
+        -------
+        Tensor, shape (n_visits, output_dim)
+            In the order of the batch.
+
+        Raises
+        ------
+        ValueError
+            If the network is bidirectional.
+        """
+        self._refuse_backward()
+        wait = _times_of(batch)[:, 1] if self.time_gaps else None
+        features = batch.features
+        if features is not None:
+            features = features.repeat_interleave(batch.lengths, dim=0)
+        return self._answer(self._states(batch)[0], wait, features)
+
+    def encode(self, batch, embedded=None):
         """Return the final hidden state of ragged samples.
 
         Like `forward` it drops units in training mode; call ``eval()`` first for features.
 
         Parameters
         ----------
-        batch : VisitBatch
+        batch, embedded
             As in `forward`.
 
         Returns
@@ -210,61 +237,9 @@ class VisitLSTM(nn.Module):
         """
         seen, last = batch.last_visits()
         # A backward direction ends at the first visit.
-        ways = zip(self._states(batch), [last, batch.sample_offsets[seen]], strict=False)
+        ways = zip(self._states(batch, embedded), [last, batch.sample_offsets[seen]], strict=False)
         state = torch.cat([states.index_select(0, end) for states, end in ways], dim=1)
         return self._zero_state(len(batch)).index_copy(0, seen, state)
-
-    def forward_padded(self, codes, mask=None, visit_mask=None, times=None, features=None):
-        """Return the logits of padded samples: the readable reference of `forward`.
-
-        Parameters
-        ----------
-        codes : Tensor of int64, shape (n_samples, n_visits, n_codes)
-            Token ids, 0 where padded.
-        mask : Tensor of bool, shape (n_samples, n_visits, n_codes), default=None
-            True where a code is real. None: where `codes` is not 0.
-        visit_mask : Tensor of bool, shape (n_samples, n_visits), default=None
-            True where a visit is real; the real visits of a sample come first, and a real visit
-            may be empty. None: all visits up to the last one with a real code.
-        times : Tensor, shape (n_samples, n_visits, 2), default=None
-            As in `VisitBatch`, padded; needed with `time_gaps`.
-        features : Tensor, shape (n_samples, n_features), default=None
-            As in `VisitBatch`; needed with `n_features`.
-
-        Returns
-        -------
-        Tensor, shape (n_samples, output_dim)
-
-        Raises
-        ------
-        ValueError
-            If shapes do not fit, a mask is not bool, a padded visit comes before a real one, or
-            the masks contradict each other or the codes.
-        """
-        if codes.ndim != 3:
-            raise ValueError(
-                f"codes has shape {tuple(codes.shape)}; (n_samples, n_visits, n_codes) is needed."
-            )
-        mask, visit_mask = complete_masks(codes, mask, visit_mask)
-
-        embedded = self.embedding(codes).flatten(0, 1)
-        visits = self.encoder.forward_padded(embedded, mask.flatten(0, 1))
-        visits = self._combine(visits).unflatten(0, codes.shape[:2])
-
-        lengths = visit_mask.sum(dim=1)
-        seen = lengths > 0
-        wait = None
-        if self.time_gaps:
-            visits = torch.cat([visits, times[:, :, :1].log1p()], dim=2)
-            wait = lengths.new_zeros(len(codes), dtype=times.dtype)
-            wait[seen] = times[seen, lengths[seen] - 1, 1]
-        state = self._zero_state(len(codes))
-        if seen.any():
-            packed = pack_padded_sequence(
-                visits[seen], lengths[seen].cpu(), batch_first=True, enforce_sorted=False
-            )
-            state[seen] = self._last_state(packed)
-        return self._answer(state, wait, features)
 
     @torch.no_grad()
     def _scale_embedding(self):
@@ -273,6 +248,13 @@ class VisitLSTM(nn.Module):
             # A sum of sixteen codes then varies as a single code otherwise would.
             self.embedding.weight /= 4
         self.embedding.weight[:2] = 0
+
+    def _refuse_backward(self):
+        if self.lstm.bidirectional:
+            raise ValueError(
+                "A bidirectional network reads visits from the last one on, so it has no logits "
+                "as of an earlier visit; build it with bidirectional=False."
+            )
 
     def _combine(self, visits):
         """Pooled visits with dropout, and what the MLP makes of their codes together."""
@@ -291,34 +273,35 @@ class VisitLSTM(nn.Module):
             state = torch.cat([state, wait.log1p().unsqueeze(1)], dim=1)
         return self.head(state)
 
-    def _states(self, batch):
+    def _states(self, batch, embedded=None):
         """Hidden state of the last layer after each visit, one tensor a direction."""
         directions = 2 if self.lstm.bidirectional else 1
         if batch.n_visits == 0:
             return [self.head.weight.new_zeros(0, self.lstm.hidden_size)] * directions
-        visits = self._vectors(batch)
+        visits = self._vectors(batch, embedded)
         # On a CPU a dense layer is one call, a packed one a call a step, worse in its gradient.
         is_cpu = visits.device.type == "cpu"
         return self._run_dense(batch, visits) if is_cpu else self._run_packed(batch, visits)
 
-    def _vectors(self, batch):
+    def _vectors(self, batch, embedded):
         """What the LSTM reads of each visit, computed in parts if there are many visits."""
-        offsets = batch.visit_offsets
+        weight, tokens, offsets = self.embedding.weight, batch.tokens, batch.visit_offsets
+        if embedded is not None:
+            weight, tokens = embedded, torch.arange(len(tokens), device=tokens.device)
         gaps = _times_of(batch)[:, :1] if self.time_gaps else None
         if batch.n_visits <= _MOST_VISITS:
-            return self._vectors_of(batch.tokens, offsets, gaps)
+            return self._vectors_of(weight, tokens, offsets, gaps)
         parts = []
         for start in range(0, batch.n_visits, _MOST_VISITS):
             ends = offsets[start : start + _MOST_VISITS + 1]
-            tokens = batch.tokens[ends[0] : ends[-1]]
             of_part = None if gaps is None else gaps[start : start + _MOST_VISITS]
             drawing = redrawing(self.dropout.generator)
-            arguments = tokens, ends - ends[0], of_part
+            arguments = weight, tokens[ends[0] : ends[-1]], ends - ends[0], of_part
             parts.append(recomputed(self._vectors_of, *arguments, **drawing))
         return torch.cat(parts)
 
-    def _vectors_of(self, tokens, visit_offsets, gaps):
-        visits = self._combine(self.encoder(self.embedding.weight, tokens, visit_offsets))
+    def _vectors_of(self, weight, tokens, visit_offsets, gaps):
+        visits = self._combine(self.encoder(weight, tokens, visit_offsets))
         return visits if gaps is None else torch.cat([visits, gaps.log1p()], dim=1)
 
     def _run_packed(self, batch, visits):
@@ -359,11 +342,6 @@ class VisitLSTM(nn.Module):
             output, *state = recomputed(run, *arguments) if is_large else run(*arguments)
             outputs.append(output.flatten(0, 1))
         return nn.functional.embedding(place, torch.cat(outputs))
-
-    def _last_state(self, packed):
-        _, (hidden, _) = self.lstm(packed)
-        directions = 2 if self.lstm.bidirectional else 1
-        return hidden[-directions:].transpose(0, 1).flatten(1)
 
     def _zero_state(self, n_samples):
         directions = 2 if self.lstm.bidirectional else 1

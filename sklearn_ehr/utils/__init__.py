@@ -30,6 +30,7 @@ from ._frames import (
     refuse_nulls,
     shown,
 )
+from ._matplotlib import import_matplotlib
 from ._parquet_files import files_pattern, import_duckdb, open_files
 from ._ragged import (
     SampleIndexing,
@@ -96,6 +97,7 @@ __all__ = [
     "has_callbacks",
     "import_arrow",
     "import_duckdb",
+    "import_matplotlib",
     "index_ranges",
     "is_ascending",
     "is_frame",

@@ -25,23 +25,19 @@ def with_earlier(sequences):
     return whole._replace(**sequences._columns(PER_SAMPLE))
 
 
-def refuse_overlaps(sequences):
-    """Raise if a visit begins no later than the previous one ends.
+def has_overlaps(sequences):
+    """Whether a visit of a sample begins no later than the previous one ends, (n_samples,) of bool.
 
     What was known at the end of the previous visit is then not a number of whole visits.
     `sequences` hold all visits, as `with_earlier` returns them.
     """
+    found = np.zeros(len(sequences), dtype=bool)
     times = sequences.visit_times if sequences.known_times is None else sequences.known_times
-    if times is None:
-        return
-    first, last = times.T
-    if n_overlapping := _count_after_dated(sequences, first[1:] <= last[:-1]):
-        raise ValueError(
-            f"{n_overlapping} visit(s) of X overlap with the previous one: some of their events "
-            f"were known by the time that one ended, so nothing can be predicted as of its end. "
-            f"Group events with VisitSequenceTransformer(visits='time'), 'day' or a gap. If facts "
-            f"are recorded late (known_time), choose a gap that is long enough for them."
-        )
+    if times is not None:
+        first, last = times.T
+        sample = np.repeat(np.arange(len(sequences)), sequences.lengths)
+        found[sample[1:][_is_after_dated(sequences, first[1:] <= last[:-1])]] = True
+    return found
 
 
 def refuse_late_facts(sequences):
@@ -49,7 +45,7 @@ def refuse_late_facts(sequences):
     if sequences.known_times is None:
         return
     last = sequences.known_times[:, 1]
-    if n_late := _count_after_dated(sequences, last[:-1] > last[1:]):
+    if n_late := np.count_nonzero(_is_after_dated(sequences, last[:-1] > last[1:])):
         raise ValueError(
             f"{n_late} visit(s) of X end before all of the previous one was known (known_time), so "
             f"their predictions would look ahead. Group events with VisitSequenceTransformer("
@@ -57,16 +53,16 @@ def refuse_late_facts(sequences):
         )
 
 
-def _count_after_dated(sequences, is_one):
-    """Number of marked visits that follow another visit of their sample, other than a static one.
+def _is_after_dated(sequences, is_one):
+    """Which marked visits follow another visit of their sample, other than a static one.
 
     `is_one` has a mark for each visit but the first. Static events are known from the start,
     whatever their known time.
     """
-    counts = is_one & ~sequences.is_static[:-1]
+    is_after = is_one & ~sequences.is_static[:-1]
     starts = sequences.sample_offsets[:-1][sequences.lengths > 0]
-    counts[starts[starts > 0] - 1] = False
-    return np.count_nonzero(counts)
+    is_after[starts[starts > 0] - 1] = False
+    return is_after
 
 
 class TruncatedHistories(SampleIndexing):

@@ -6,6 +6,7 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from sklearn_ehr import Cohort, LSTMVisitClassifier, VisitSequences, VisitSequenceTransformer
+from sklearn_ehr.visits import leading_columns
 
 few_events = pytest.mark.filterwarnings("ignore:.*no visible event:UserWarning")
 
@@ -179,29 +180,92 @@ def by_visit(events, **params):
     return model.predict_proba_by_visit(transformer.transform(cohort))
 
 
-def test_overlapping_visits_raise_and_the_message_helps():
-    with pytest.raises(ValueError, match=r"1 visit\(s\) of X overlap .*visits='time'"):
-        by_visit(overlapping())
+def without_risk(risks):
+    """Samples whose probabilities are all NaN, where no other probability may be."""
+    is_nan = [np.isnan(risk) for risk in risks]
+    assert all(part.all() or not part.any() for part in is_nan)
+    return [bool(part.all()) for part in is_nan]
+
+
+def test_sample_whose_visits_overlap_has_no_risk_and_a_warning_helps():
+    with pytest.warns(UserWarning, match=r"1 of 2 sample\(s\) of X .*visits='time'") as warned:
+        risks = by_visit(overlapping())
+    assert sum("overlap" in str(warning.message) for warning in warned) == 1
+    assert [len(risk) for risk in risks] == [2, 2]
+    assert without_risk(risks) == [True, False]
     assert [len(risks) for risks in by_visit(overlapping(), visits="time")] == [4, 3]
     assert [len(risks) for risks in by_visit(overlapping(), visits="day")] == [1, 1]
 
 
+@pytest.mark.parametrize("max_visits", [None, 1, 2])
+def test_other_samples_have_the_risk_that_they_have_alone(max_visits):
+    events = make_events("time", n_patients=12)
+    is_crossed = events["patient_id"].isin([0, 3])
+    events.loc[is_crossed, "visit_id"] %= 2
+    cohort = Cohort(events)
+    transformer, model = fit(cohort, max_visits=max_visits)
+    sequences = transformer.transform(cohort)
+    with pytest.warns(UserWarning, match=r"2 of 12 sample\(s\)"):
+        risks = model.predict_proba_by_visit(sequences)
+    others = [i for i in range(12) if i not in (0, 3)]
+    assert [i for i, is_without in enumerate(without_risk(risks)) if not is_without] == others
+    alone = model.predict_proba_by_visit(sequences[others])
+    for got, wanted in zip(risks[others], alone, strict=True):
+        np.testing.assert_allclose(got, wanted, atol=1e-6)
+
+
+def test_cohort_in_which_all_overlap_has_no_risk_and_warns():
+    with pytest.warns(UserWarning, match=r"2 of 2 sample\(s\) of X"):
+        risks = by_visit(overlapping(time=[0, 5, 3, 9, 0, 5, 3], visit_id=[1, 1, 2, 2, 3, 3, 4]))
+    assert without_risk(risks) == [True, True]
+
+
 def test_visit_that_begins_as_another_ends_overlaps_with_it():
-    with pytest.raises(ValueError, match="overlap"):
-        by_visit(overlapping(time=[0, 5, 5, 9, 0, 2, 5]))
-    assert len(by_visit(overlapping(time=[0, 5, 6, 9, 0, 2, 5]))) == 2
+    with pytest.warns(UserWarning, match="overlap"):
+        risks = by_visit(overlapping(time=[0, 5, 5, 9, 0, 2, 5]))
+    assert without_risk(risks) == [True, False]
+    assert without_risk(by_visit(overlapping(time=[0, 5, 6, 9, 0, 2, 5]))) == [False, False]
 
 
-def test_overlap_with_a_visit_that_max_visits_left_out_raises():
-    with pytest.raises(ValueError, match="overlap"):
-        by_visit(overlapping(), max_visits=1)
+def test_overlap_with_a_visit_that_max_visits_left_out_counts():
+    with pytest.warns(UserWarning, match="overlap"):
+        assert without_risk(by_visit(overlapping(), max_visits=1)) == [True, False]
 
 
-def test_fact_recorded_after_the_next_visit_began_raises():
+def test_fact_recorded_after_the_next_visit_began_is_an_overlap():
     time = pd.Series([0, 5, 6, 9, 0, 2, 5])
-    assert len(by_visit(overlapping(time=time, known_time=time))) == 2
-    with pytest.raises(ValueError, match="known_time"):
-        by_visit(overlapping(time=time, known_time=time.replace(5, 7)))
+    assert without_risk(by_visit(overlapping(time=time, known_time=time))) == [False, False]
+    with pytest.warns(UserWarning, match="known_time"):
+        risks = by_visit(overlapping(time=time, known_time=time.replace(5, 7)))
+    assert without_risk(risks) == [True, False]
+
+
+def test_frame_has_a_row_for_each_visit():
+    events = pd.concat([make_events("static", 12), overlapping(patient_id=[77] * 4 + [78] * 3)])
+    cohort = Cohort(events.astype({"visit_id": "Int64"}), null_time="static")
+    transformer, model = fit(cohort)
+    sequences = transformer.transform(cohort)[[13, 12, 3, 5]]
+    with pytest.warns(UserWarning, match=r"1 of 4 sample\(s\)"):
+        frame = model.predict_proba_by_visit(sequences, as_frame=True)
+    with pytest.warns(UserWarning, match=r"1 of 4 sample\(s\)"):
+        arrays = model.predict_proba_by_visit(sequences)
+    columns = ["sample", "patient", "visit", "visit_id", "time", "risk"]
+    assert frame.columns.tolist() == columns
+    pd.testing.assert_frame_equal(frame[columns[:-1]], leading_columns(sequences))
+    np.testing.assert_array_equal(frame["risk"], np.concatenate([a[:, 1] for a in arrays]))
+    assert frame.groupby("patient")["risk"].count()[[77, 78]].tolist() == [0, 2]
+
+
+def test_frame_of_several_classes_or_labels_has_a_row_for_each():
+    codes = np.random.default_rng(0).integers(2, 6, (30, 3, 2))
+    labels = np.eye(4, dtype=int)[np.arange(30) % 4]
+    for y, names in [(np.array(list("xyz"))[np.arange(30) % 3], list("xyz")), (labels, range(4))]:
+        model = LSTMVisitClassifier(hidden_dim=4, max_epochs=1, early_stopping=False).fit(codes, y)
+        frame = model.predict_proba_by_visit(codes[:2], as_frame=True)
+        assert frame.columns.tolist() == ["sample", "patient", "visit", "output", "risk"]
+        assert frame["output"].tolist() == [*names] * 6
+        wanted = np.concatenate(list(model.predict_proba_by_visit(codes[:2])))
+        np.testing.assert_array_equal(frame["risk"], wanted.ravel())
 
 
 def test_visits_without_times_follow_their_ids():

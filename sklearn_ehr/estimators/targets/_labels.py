@@ -30,6 +30,9 @@ class LabelCoding:
     classes: np.ndarray
     is_multilabel: bool = False
 
+    # Logits are explained as they are.
+    scale, is_log = 1.0, False
+
     @classmethod
     def of(cls, y):
         """Coding of checked labels."""
@@ -40,6 +43,11 @@ class LabelCoding:
     @property
     def is_binary(self):
         return not self.is_multilabel and len(self.classes) == 2
+
+    @property
+    def names_of_outputs(self):
+        """The class or label of each of several outputs; None if there is one, for two classes."""
+        return None if self.is_binary else self.classes
 
     def encode(self, y):
         """Position of each label among the classes (-1 for another); an indicator as it is."""
@@ -62,6 +70,15 @@ class LabelCoding:
         if self.is_binary:
             return np.stack([expit(-logits), expit(logits)], axis=1)
         return softmax(logits, axis=1)
+
+    def to_outputs(self, outputs):
+        """What explanations add up to: log-odds, or a logit a class, (n, n_outputs)."""
+        return outputs.astype(np.float64)
+
+    def to_risks(self, outputs):
+        """Probability of what each output stands for, (n, n_outputs)."""
+        proba = self.to_proba(self.to_logits(outputs))
+        return proba[:, 1:] if self.is_binary else proba
 
     def to_labels(self, proba):
         """The most probable class, or 1 for each label that is more probable than not."""

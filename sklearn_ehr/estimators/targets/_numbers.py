@@ -56,6 +56,16 @@ class NumberScaling:
             return cls(loss, np.zeros_like(center), center)
         return cls(loss, center, scale)
 
+    @property
+    def is_log(self):
+        """Whether outputs of the network are logarithms of numbers."""
+        return self.loss == "poisson"
+
+    @property
+    def names_of_outputs(self):
+        """Position of each of several outcomes; None if there is one."""
+        return None if self.center.ndim == 0 else np.arange(self.center.size)
+
     def as_target(self, y):
         """What the criterion takes: 32-bit floats."""
         with np.errstate(over="ignore", invalid="ignore"):
@@ -68,11 +78,15 @@ class NumberScaling:
 
     def to_numbers(self, outputs):
         """Predicted numbers: under "poisson" outputs are logarithms of rates."""
-        outputs = outputs.astype(np.float64)
-        if self.loss == "poisson":
-            outputs = np.exp(outputs)
-        outputs = outputs * self.scale + self.center
+        outputs = self.to_outputs(outputs)
         return outputs[:, 0] if self.center.ndim == 0 else outputs
+
+    def to_outputs(self, outputs):
+        """What explanations add up to: predicted numbers, (n, n_outputs)."""
+        outputs = outputs.astype(np.float64)
+        if self.is_log:
+            outputs = np.exp(outputs)
+        return outputs * self.scale + self.center
 
     def refuse_other_outcomes(self, y_val):
         """Raise if a validation set has another number of outcomes."""
