@@ -8,6 +8,7 @@ from ..utils import SampleIndexing, encode, is_frame, open_files, shown
 from ._durations import read_lookback
 from ._engine_events import events_of_patients, hold_dates_only
 from ._event_table import EventTable, as_event_table
+from ._repr import cohort_html
 from ._sample_table import (
     as_floats,
     match_patients,
@@ -228,6 +229,9 @@ class Cohort(SampleIndexing):
             f"Cohort(n_samples={len(self)}, n_patients={self.n_patients}, "
             f"n_events={self._visible.counts.sum()})"
         )
+
+    def _repr_html_(self):
+        return cohort_html(self)
 
     @property
     def samples(self):

@@ -8,6 +8,7 @@ import numpy as np
 from ..utils import offsets_from_lengths, open_files, order_by, prune, shown
 from ._days import is_midnight
 from ._layout import lay_out, read_columns, refuse_none_left
+from ._repr import table_html
 from ._store import open_store, write_store
 from ._times import Times, as_keys, check_comparable, last_key_by, null_times
 
@@ -242,6 +243,9 @@ class EventTable:
             f"EventTable(n_patients={len(self.patients)}, n_events={len(self)}, "
             f"n_codes={len(self.codes)}, {columns})"
         )
+
+    def _repr_html_(self):
+        return table_html(self)
 
     def _release(self):
         """Let the system take back the memory of arrays that are mapped from disk, if any are."""

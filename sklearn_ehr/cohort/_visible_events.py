@@ -126,6 +126,26 @@ class VisibleEvents:
             return count_known(self.table, self.patient, self.known_cut)
         return np.concatenate(map_in_threads(self._count, self.block_slices()))
 
+    def counts_by(self, patient):
+        """Number of events that any sample of each patient sees, and whether it is exact.
+
+        `patient` has the position of each sample's patient, from 0 on. No events are read. With
+        known times and a lookback, the number may be lower.
+        """
+        is_exact = self.known_cut is None or self.lookback is None
+        if self.known_cut is not None and is_exact:
+            # A later sample of a patient sees all that an earlier one sees.
+            counts = np.zeros(patient.max() + 1, dtype=np.int64)
+            np.maximum.at(counts, patient, self.counts)
+            return counts, is_exact
+        starts, stops = self.ranges[..., 0].ravel(), self.ranges[..., 1].ravel()
+        order = np.argsort(starts, kind="stable")
+        starts, stops = starts[order], stops[order]
+        covered = np.maximum.accumulate(np.append(0, stops[:-1]))
+        n_new = np.maximum(stops - np.maximum(starts, covered), 0)
+        owner = np.repeat(patient, self.ranges.shape[1])[order]
+        return np.bincount(owner, n_new).astype(np.int64), is_exact
+
     def block_slices(self):
         """Slices of consecutive samples, with about equal numbers of events."""
         return slices_of_about(offsets_from_lengths(self._n_in_ranges())[:-1])

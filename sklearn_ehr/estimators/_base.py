@@ -1,6 +1,5 @@
 """Base class of the estimators: hyper-parameters, training, and forward passes."""
 
-import warnings
 from collections.abc import Mapping
 from copy import deepcopy
 from numbers import Integral, Real
@@ -15,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, check_random_state
 from ..nn import VisitLSTM
 from ..utils import (
     CallbackSupportMixin,
+    EstimatorReprMixin,
     Interval,
     SavedStateMixin,
     StrOptions,
@@ -51,9 +51,9 @@ from ._inputs import (
 from ._net import refuse_monitors, training_watched
 from ._net_state import net_of_state, state_of_net
 from ._progress import Progress, Stage
-from ._samples import Samples, warn_if_few, warn_if_shared
+from ._samples import Samples, warn_if_few, warn_if_shared, warn_without_split
 from ._scoring import score_of, warn_if_constant
-from ._summary import needs_of
+from ._summary import needs_of, texts_of
 
 _LARGEST_SEED = 2**31 - 1
 _LIBRARIES = ("sklearn_ehr", "numpy", "pandas", "scikit-learn", "skorch", "torch")
@@ -62,6 +62,7 @@ _LIBRARIES = ("sklearn_ehr", "numpy", "pandas", "scikit-learn", "skorch", "torch
 class BaseVisitLSTM(
     SavedStateMixin,
     CallbackSupportMixin,
+    EstimatorReprMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     BaseEstimator,
@@ -180,7 +181,7 @@ class BaseVisitLSTM(
             training, validation = samples.split(self.validation_fraction, split_seed)
             is_split = validation is not None
             if not is_split:
-                self._warn_without_split(len(samples))
+                warn_without_split(self, len(samples))
         warn_if_few(samples, type(self).__name__)
         will_refit = self.refit and is_split
         refuse_monitors(self.callbacks, validation is not None, will_refit)
@@ -288,16 +289,6 @@ class BaseVisitLSTM(
         warn_if_interrupted(net, stacklevel=5)
         self._keep(net, history, random_state, learnt)
 
-    def _warn_without_split(self, n_samples):
-        warnings.warn(
-            f"early_stopping finds no validation split of validation_fraction="
-            f"{self.validation_fraction} that keeps patients whole and every class in training: "
-            f"the model trains on all {n_samples} samples for max_epochs={self.max_epochs} "
-            f"epochs. Set early_stopping=False to silence this, or pass X_val and y_val.",
-            UserWarning,
-            stacklevel=6,
-        )
-
     def _keep(self, net, history, random_state, learnt):
         """Keep the trained net, without the log of every batch."""
         for epoch in net.history:
@@ -316,6 +307,9 @@ class BaseVisitLSTM(
             "_has_warned": False,
             "_versions": library_versions(*_LIBRARIES),
         }
+
+    def _fitted_texts(self):
+        return texts_of(self)
 
     def _to_save(self):
         attributes = super()._to_save()

@@ -90,6 +90,18 @@ def warn_if_few(samples, estimator):
         )
 
 
+def warn_without_split(estimator, n_samples):
+    """Warn that early stopping has nothing to validate with."""
+    warnings.warn(
+        f"early_stopping finds no validation split of validation_fraction="
+        f"{estimator.validation_fraction} that keeps patients whole and every class in training: "
+        f"the model trains on all {n_samples} samples for max_epochs={estimator.max_epochs} "
+        f"epochs. Set early_stopping=False to silence this, or pass X_val and y_val.",
+        UserWarning,
+        stacklevel=6,
+    )
+
+
 def warn_if_shared(groups_val, groups):
     """Warn that patients of the validation set are trained on."""
     if groups is None or groups_val is None:

@@ -1,4 +1,4 @@
-"""Summary of a fitted estimator: its needs, its outcome, its size and its training."""
+"""Summary of a fitted estimator: its needs, its outcome, its size, its training and its texts."""
 
 import torch
 
@@ -27,8 +27,27 @@ def summarise(estimator):
     - "best_epoch", "valid_loss" and "valid_score" of it, if there was a validation set and, for the
       score, `scoring`.
     """
-    n_weights = sum(weight.numel() for weight in estimator.net_.module_.parameters())
+    n_weights = _count_weights(estimator.net_)
     return _outcome_of(estimator) | {"n_weights": n_weights} | _training_of(estimator)
+
+
+def texts_of(estimator):
+    """Short texts of fitted attributes whose own are long; None for one that tells nothing."""
+    n_epochs = estimator.history_["stage"].value_counts(sort=False)
+    texts = {
+        "history_": "epochs: " + ", ".join(f"{n} {stage}" for stage, n in n_epochs.items()),
+        "net_": f"{_count_weights(estimator.net_):,} weights",
+    }
+    if estimator.embedding_init is None:
+        texts["embedding_coverage_"] = None
+    if hasattr(estimator, "unique_times_"):
+        # The last one is the time of one patient's event.
+        texts["unique_times_"] = f"{len(estimator.unique_times_)} intervals"
+    return texts
+
+
+def _count_weights(net):
+    return sum(weight.numel() for weight in net.module_.parameters())
 
 
 def _outcome_of(estimator):

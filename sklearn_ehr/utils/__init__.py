@@ -30,6 +30,15 @@ from ._frames import (
     refuse_nulls,
     shown,
 )
+from ._html import (
+    TOO_FEW,
+    count_text,
+    lengths_html,
+    names_text,
+    shortened,
+    summary_html,
+    years_text,
+)
 from ._matplotlib import import_matplotlib
 from ._parquet_files import files_pattern, import_duckdb, open_files
 from ._ragged import (
@@ -45,6 +54,7 @@ from ._ragged import (
 )
 from ._sklearn_compat import (
     CallbackSupportMixin,
+    EstimatorReprMixin,
     Interval,
     InvalidParameterError,
     RealNotInt,
@@ -58,6 +68,7 @@ from ._sklearn_compat import (
     start_callbacks,
     validate_params,
 )
+from ._small_cells import MIN_PATIENTS, safe_share, spread, two_values
 from ._sorting import as_integers, counting_sort, deal, is_ascending, is_last_of_equals, order_by
 from ._state import SavedStateMixin, as_plain, checksum, saved_by
 from ._threads import iterate_in_threads, map_in_threads
@@ -65,7 +76,10 @@ from ._versions import library_versions
 from ._warnings import warn_user
 
 __all__ = [
+    "MIN_PATIENTS",
+    "TOO_FEW",
     "CallbackSupportMixin",
+    "EstimatorReprMixin",
     "GrowingArray",
     "Interval",
     "InvalidParameterError",
@@ -84,6 +98,7 @@ __all__ = [
     "column_names",
     "column_of",
     "concatenate_ranges",
+    "count_text",
     "counting_sort",
     "cover_ranges",
     "deal",
@@ -106,9 +121,11 @@ __all__ = [
     "is_real",
     "iterate_in_threads",
     "key_kind",
+    "lengths_html",
     "library_versions",
     "locked",
     "map_in_threads",
+    "names_text",
     "new_folder",
     "offsets_from_lengths",
     "open_files",
@@ -124,15 +141,21 @@ __all__ = [
     "require_frame",
     "run_starts",
     "safe_indexing",
+    "safe_share",
     "saved_by",
     "search_ranges",
     "select_rows",
+    "shortened",
     "shown",
     "slices_of_about",
     "split_by_sample",
+    "spread",
     "start_callbacks",
+    "summary_html",
     "sync_folder",
     "table_beside",
+    "two_values",
     "validate_params",
     "warn_user",
+    "years_text",
 ]

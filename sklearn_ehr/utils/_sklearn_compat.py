@@ -1,5 +1,8 @@
 """Interfaces of scikit-learn that are private, or that not every supported version has."""
 
+from functools import cache
+from importlib.metadata import PackageNotFoundError, metadata
+
 from sklearn.base import _fit_context as fit_context
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads as effective_n_threads
@@ -15,6 +18,7 @@ from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
 __all__ = [
     "CallbackSupportMixin",
+    "EstimatorReprMixin",
     "Interval",
     "InvalidParameterError",
     "RealNotInt",
@@ -48,6 +52,59 @@ except ImportError:  # scikit-learn < 1.9
     def align_sparse(X):
         """Return a sparse matrix as it is: there is no setting of its interface."""
         return X
+
+
+class EstimatorReprMixin:
+    """What the HTML of an estimator, which scikit-learn makes, links to and lists of its fit.
+
+    Before scikit-learn 1.9, it lists nothing of the fit.
+    """
+
+    _doc_link_module = "sklearn_ehr"
+
+    @property
+    def _doc_link_template(self):
+        return reference_page()
+
+    def _fitted_texts(self):
+        """Texts shown in place of fitted attributes, None for one that is left out."""
+        return {}
+
+    def _get_fitted_attr_html(self, doc_link=""):
+        shown = super()._get_fitted_attr_html(doc_link)
+        for name, text in self._fitted_texts().items():
+            shown[name]["value"] = None if text is None else _Text(text)
+        for name in [name for name, facts in shown.items() if facts["value"] is None]:
+            del shown[name]
+        return shown
+
+
+@cache
+def reference_page():
+    """Template of the address of a class in the documentation, as scikit-learn fills it in.
+
+    It is empty, so that there are no links, unless the metadata of this package say where its
+    documentation is.
+    """
+    try:
+        urls = metadata("sklearn_ehr").get_all("Project-URL") or []
+    except PackageNotFoundError:
+        return ""
+    for url in urls:
+        label, _, address = url.partition(", ")
+        if label == "Documentation":
+            return f"{address.rstrip('/')}/reference/generated/sklearn_ehr.{{estimator_name}}.html"
+    return ""
+
+
+class _Text:
+    """A text whose `repr` has no quotes."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def __repr__(self):
+        return self.text
 
 
 class _NoContext:

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..cohort import as_cohort
 from ..utils import (
     CallbackSupportMixin,
+    EstimatorReprMixin,
     Interval,
     RealNotInt,
     SavedStateMixin,
@@ -39,7 +40,9 @@ from ._value_bins import ValueBins
 from ._vocabulary import Vocabulary, frequent_codes, least_patients
 
 
-class CodeTransformer(SavedStateMixin, CallbackSupportMixin, TransformerMixin, BaseEstimator):
+class CodeTransformer(
+    SavedStateMixin, CallbackSupportMixin, EstimatorReprMixin, TransformerMixin, BaseEstimator
+):
     """Base class of transformers that learn a vocabulary and make visits of its tokens."""
 
     _parameter_constraints = {

@@ -11,6 +11,7 @@ from ..utils import (
 )
 from ._joined_sequences import PER_SAMPLE, PER_VISIT, JoinedSequences
 from ._padded import PaddedVisits, as_mask, as_three_dimensional
+from ._repr import sequences_html
 from ._saved_sequences import open_sequences, save_sequences
 from ._vocabulary import PADDING
 
@@ -121,6 +122,9 @@ class VisitSequences(SampleIndexing):
             f"VisitSequences(n_samples={len(self)}, n_visits={len(self.visit_offsets) - 1}, "
             f"n_tokens={len(self.tokens)})"
         )
+
+    def _repr_html_(self):
+        return sequences_html(self)
 
     @property
     def lengths(self):
