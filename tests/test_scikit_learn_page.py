@@ -1,13 +1,13 @@
-"""Every line of docs/scikit_learn.md is run, and one without a test fails."""
+"""Every line of docs/how_to/scikit_learn.rst is run, and one without a test fails."""
 
 import pickle
 import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+from pages import python_blocks, read, rows_of
 from sklearn import compose, ensemble, feature_selection, multiclass, multioutput, preprocessing
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV, CalibrationDisplay
@@ -79,24 +79,20 @@ from sklearn_ehr import (
 )
 from sklearn_ehr.datasets import make_visits
 
-PAGE = (Path(__file__).parents[1] / "docs" / "scikit_learn.md").read_text(encoding="utf-8")
+PAGE = "how_to/scikit_learn"
 CV = StratifiedPatientKFold(2)
 NAMES_THE_WAY = "Put CodeCountVectorizer before whatever reads columns"
 TINY = {"embedding_dim": 4, "hidden_dim": 4, "max_epochs": 1, "random_state": 0}
 
 
 def tools_of(cell):
-    """The tools that a line names: those of a list in backticks, else all of its first cell."""
-    if re.fullmatch(r"`[^`]+`(, `[^`]+`)*", cell):
-        return re.findall(r"`([^`]+)`", cell)
-    return [cell]
+    """The tools that a line names: those of a list of code, else all of its first cell."""
+    if re.fullmatch(r"``[^`]+``(, ``[^`]+``)*", cell):
+        return re.findall(r"``([^`]+)``", cell)
+    return [cell.replace("``", "`")]
 
 
-LINES = [
-    [cell.strip() for cell in line.strip("|").split("|")]
-    for table in re.findall(r"^\| --- \| --- \| --- \|\n((?:\|.*\n)+)", PAGE, re.MULTILINE)
-    for line in table.splitlines()
-]
+LINES = [row for row in rows_of(read(PAGE)) if row[0] not in ("tool", "metadata", "pipeline")]
 TESTED = {}
 
 
@@ -392,9 +388,17 @@ def test_memory_fits_the_transformer_once_a_fold(model, tmp_path, monkeypatch):
 def page_names():
     """What the python blocks of the page define."""
     names = {}
-    for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
-        exec(compile(block, "docs/scikit_learn.md", "exec"), names)
+    with sklearn.config_context():
+        for block in python_blocks(PAGE):
+            exec(compile(block, PAGE, "exec"), names)
     return names
+
+
+def test_validation_set_of_the_page_reaches_the_network_transformed():
+    model = page_names()["validated"].set_params(lstmvisitclassifier__max_epochs=2)
+    with sklearn.config_context(enable_metadata_routing=True):
+        model.fit(X[:100], Y[:100], X_val=X[100:], y_val=Y[100:])
+    assert model[-1].history_["valid_loss"].notna().all()
 
 
 @line("FeatureUnion", "FunctionTransformer")

@@ -1,12 +1,12 @@
-"""The recipes of docs/tools.md, run with the real packages."""
+"""The recipes of docs/how_to/tools.rst, run with the real packages."""
 
-import re
 import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from pages import python_blocks
 from sklearn.metrics import roc_auc_score
 from skorch.callbacks import EpochScoring
 from test_privacy import FREQUENT, RARE, TEXT_IDS, holds_any, planted
@@ -14,15 +14,15 @@ from test_privacy import FREQUENT, RARE, TEXT_IDS, holds_any, planted
 from sklearn_ehr import LSTMVisitClassifier, PatientKFold
 
 pytestmark = pytest.mark.tools
-PAGE = Path(__file__).parents[1] / "docs" / "tools.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+PAGE = "how_to/tools"
+BLOCKS = python_blocks(PAGE)
 
 
 def run(marker, names=()):
     """The names that the one block with this text defines, beside those it is given."""
     (block,) = [block for block in BLOCKS if marker in block]
     names = dict(names)
-    exec(compile(block, str(PAGE), "exec"), names)
+    exec(compile(block, PAGE, "exec"), names)
     return names
 
 

@@ -106,8 +106,8 @@ def map_codes(events, mapping, *, code="code", prefix="", new_prefix=None, unmap
 
     See Also
     --------
-    VisitSequenceTransformer : Its ``deduplicate=True`` removes equal codes of a visit, such as
-        those that were mapped to the same one.
+    sklearn_ehr.VisitSequenceTransformer : Its ``deduplicate=True`` removes equal codes of a visit,
+        such as those that were mapped to the same one.
 
     Notes
     -----

@@ -146,7 +146,7 @@ def read_eicu_visits(source):
     See Also
     --------
     read_eicu : The events.
-    make_samples : Draws samples from events, with an index such as these stays.
+    sklearn_ehr.make_samples : Draws samples from events, with an index such as these stays.
 
     Notes
     -----

@@ -171,7 +171,7 @@ def read_meds_splits(data):
 
     See Also
     --------
-    sklearn_ehr.model_selection.PredefinedPatientSplit : Splitter that follows them.
+    sklearn_ehr.PredefinedPatientSplit : Splitter that follows them.
 
     Examples
     --------

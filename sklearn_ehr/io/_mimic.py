@@ -173,7 +173,7 @@ def read_mimic_visits(source, *, icu=False):
     See Also
     --------
     read_mimic : The events.
-    make_samples : Draws samples from events, with an index such as these stays.
+    sklearn_ehr.make_samples : Draws samples from events, with an index such as these stays.
 
     Examples
     --------

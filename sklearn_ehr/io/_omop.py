@@ -193,7 +193,7 @@ def read_omop_visits(source, *, concept=None):
     See Also
     --------
     read_omop : The events.
-    make_samples : Draws samples from events, with an index such as these visits.
+    sklearn_ehr.make_samples : Draws samples from events, with an index such as these visits.
 
     Notes
     -----

@@ -136,7 +136,7 @@ def read_synthea_visits(source, *, encounter_class=None):
     See Also
     --------
     read_synthea : The events.
-    make_samples : Draws samples from events, with an index such as these encounters.
+    sklearn_ehr.make_samples : Draws samples from events, with an index such as these encounters.
 
     Examples
     --------
