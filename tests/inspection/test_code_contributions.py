@@ -318,10 +318,8 @@ def test_explaining_leaves_the_model_and_torch_as_they_were(method):
 
 
 def test_sequences_of_another_vocabulary_are_refused():
-    fitted_on, other = (
-        sequences_of(HISTORIES, vocabulary=Vocabulary(codes))
-        for codes in (list("abcde"), list("vwxyz"))
-    )
+    vocabularies = [Vocabulary(list(codes)) for codes in ("abcde", "vwxyz")]
+    fitted_on, other = (sequences_of(HISTORIES, vocabulary=v) for v in vocabularies)
     model = LSTMVisitClassifier(**SIZE, aggregation="attention").fit(fitted_on, Y)
     for explain in (
         lambda: code_contributions(model, other),
