@@ -7,7 +7,7 @@ import torch
 
 from ..utils import concatenate_ranges
 from ._device import plain_torch
-from ._inputs import as_batch, batches_by_length, known_tokens, read_times
+from ._inputs import as_batch, batches_by_length, known_tokens, read_times, refuse_nonfinite
 
 _N_NODES = 8
 # Share of a path, and number of pieces for each sample, down to which pieces are halved.
@@ -37,6 +37,7 @@ def integrated_gradients(estimator, sequences, tolerance):
     is_exact : ndarray of bool, shape (n_samples,)
         Whether the sum is within the tolerance.
     """
+    estimator._refuse_other_input(sequences)
     net, outcome = estimator.net_, estimator._outcome
     known = known_tokens(sequences, net.module_.embedding.num_embeddings)
     first = known.visit_offsets[known.sample_offsets]
@@ -53,6 +54,7 @@ def integrated_gradients(estimator, sequences, tolerance):
             found, error = _Paths(net, known[samples], outcome.is_log).integrate(tolerance)
             contributions[concatenate_ranges(first[samples], first[samples + 1])] = found
             is_exact[samples] = error <= tolerance
+    refuse_nonfinite(contributions)
     return contributions * outcome.scale, is_exact
 
 

@@ -78,7 +78,7 @@ def code_contributions(estimator, X, method="occlusion"):
     Notes
     -----
     For "occlusion", a history of `n` codes is read `n` times, in as many threads as scikit-learn
-    uses. It takes about a second for 1,000 patients with two visits each, and ten for ten.
+    uses.
 
     References
     ----------

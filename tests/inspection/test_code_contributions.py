@@ -317,6 +317,28 @@ def test_explaining_leaves_the_model_and_torch_as_they_were(method):
         assert torch.equal(now.grad, gradient)
 
 
+def test_sequences_of_another_vocabulary_are_refused():
+    vocabularies = [Vocabulary(list(codes)) for codes in ("abcde", "vwxyz")]
+    fitted_on, other = (sequences_of(HISTORIES, vocabulary=v) for v in vocabularies)
+    model = LSTMVisitClassifier(**SIZE, aggregation="attention").fit(fitted_on, Y)
+    for explain in (
+        lambda: code_contributions(model, other),
+        lambda: code_contributions(model, other, "integrated_gradients"),
+        lambda: attention_weights(model, other),
+    ):
+        with pytest.raises(ValueError, match="X has another vocabulary"):
+            explain()
+
+
+@each_method
+def test_weights_that_are_not_finite_are_told(method):
+    model = fit()
+    with torch.no_grad():
+        model.net_.module_.head.weight *= torch.inf
+    with pytest.raises(ValueError, match="outputs are not finite"):
+        code_contributions(model, sequences_of(HISTORIES), method)
+
+
 def test_unknown_method_is_refused():
     with pytest.raises(ValueError, match="method"):
         code_contributions(fit(), sequences_of(HISTORIES), "gradient")

@@ -16,8 +16,6 @@ from sklearn_ehr import (
 from sklearn_ehr.datasets import make_visits
 from sklearn_ehr.inspection import code_contributions
 
-each_method = pytest.mark.parametrize("method", ["occlusion", "integrated_gradients"])
-
 
 @cache
 def simulated(n_patients, seed, **params):
@@ -41,27 +39,26 @@ def codes_that_matter(X):
     return vectorizer.get_feature_names_out()[np.abs(weights[:-1]) > 1e-6]
 
 
-@each_method
+@pytest.mark.parametrize("method", ["occlusion", "integrated_gradients"])
 def test_largest_contributions_are_those_of_the_codes_that_matter(method):
-    model, sequences, truth = simulated(3000, seed=0, lr=0.005, max_epochs=8)
+    model, sequences, truth = simulated(3000, 0, lr=0.005, max_epochs=8)
     assert len(truth) == 8
     frame = code_contributions(model, sequences, method)
     size = frame["contribution"].abs()
     largest = size.groupby(frame["code"]).mean().nlargest(8).index
-    precision = np.isin(largest, truth).mean()
-    assert precision >= 0.85
+    assert np.isin(largest, truth).mean() >= 7 / 8
 
-    # Of each patient, as many codes as there are that matter. At random, 1 of 8 would be right.
+    # Of each patient, as many codes as there are that matter.
     of_patient = size.groupby([frame["sample"], frame["code"]]).sum().reset_index()
-    is_true = of_patient["code"].isin(truth)
-    of_patient["is_true"] = is_true
+    of_patient["is_true"] = of_patient["code"].isin(truth)
     found = [
         codes.nlargest(codes["is_true"].sum(), "contribution")["is_true"].mean()
         for _, codes in of_patient.groupby("sample")
         if codes["is_true"].any()
     ]
     assert len(found) > 120
-    assert np.mean(found) > 0.5 > 0.2 > is_true.groupby(of_patient["sample"]).mean().mean()
+    at_random = of_patient.groupby("sample")["is_true"].mean().mean()
+    assert np.mean(found) > 0.5 > 0.2 > at_random
 
 
 def without_tokens(sequences, positions):
@@ -79,20 +76,21 @@ def without_tokens(sequences, positions):
     )
 
 
-def mean_move(model, sequences, positions):
-    """How far a prediction moves without some tokens, in the mean."""
-    reduced = without_tokens(sequences, positions)
+def mean_move(model, sequences, frame, chosen):
+    """How far predictions move in the mean if the chosen codes of each patient are removed."""
+    pairs = [frame.set_index(["sample", "code"]).index for frame in (frame, chosen)]
+    reduced = without_tokens(sequences, np.flatnonzero(pairs[0].isin(pairs[1])))
     return np.abs(model.decision_function(sequences) - model.decision_function(reduced)).mean()
 
 
 @pytest.mark.slow
-@each_method
 @pytest.mark.parametrize("seed", range(20))
-def test_removing_the_top_codes_moves_predictions_more_than_removing_others(seed, method):
-    model, sequences, _ = simulated(400, seed, lr=0.01, max_epochs=4)
-    frame = code_contributions(model, sequences, method)
-    top = frame.sort_values("contribution", ascending=False).groupby("sample").head(3)
-    # As many of each patient, at random.
-    others = frame.sample(frac=1, random_state=seed).groupby("sample").head(3)
-    moves = [mean_move(model, sequences, rows.index) for rows in (top, others)]
-    assert moves[0] > moves[1]
+def test_removing_the_top_codes_moves_predictions_more_than_removing_others(seed):
+    model, sequences, _ = simulated(1500, seed, lr=0.005, max_epochs=6)
+    for method in ("occlusion", "integrated_gradients"):
+        frame = code_contributions(model, sequences, method)
+        of_codes = frame.groupby(["sample", "code"], as_index=False)["contribution"].sum()
+        top = of_codes.sort_values("contribution", ascending=False).groupby("sample").head(3)
+        others = of_codes.sample(frac=1, random_state=seed).groupby("sample").head(3)
+        moves = [mean_move(model, sequences, frame, chosen) for chosen in (top, others)]
+        assert moves[0] > moves[1]
