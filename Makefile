@@ -31,7 +31,7 @@ JOBS ?= auto
 
 SITE = docs/_build/html
 SPHINX = OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -b html
-FASTEST = times_and_values|omop_files|visits
+FASTEST = timeline|times_and_values|omop_files
 
 ACES_VENV ?= .venv-aces
 TOOLS_VENV ?= .venv-tools

@@ -3,6 +3,7 @@
 import ast
 import doctest
 import importlib
+import inspect
 import re
 
 import pytest
@@ -131,6 +132,14 @@ def test_single_backticks_link_the_names_of_the_reference(extensions):
     assert targets["VisitSequences.save"] == "sklearn_ehr.VisitSequences.save"
     # What only rooms use among themselves, or every estimator of scikit-learn has, is no link.
     assert not {"Cohort.known_from", "split_off_patients", "fit"} & {*targets}
+
+
+def test_summaries_cite_nothing(extensions):
+    """A table of summaries is on another page than the references."""
+    public = importlib.import_module("public")
+    found = [*public.public_names().values()]
+    summaries = [inspect.getdoc(public.find(path)).partition("\n\n")[0] for path in found]
+    assert not [summary for summary in summaries if "]_" in summary]
 
 
 def build(folder, conf, **texts):

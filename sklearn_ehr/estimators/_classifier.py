@@ -22,12 +22,12 @@ from .targets import (
 
 
 class LSTMVisitClassifier(ClassifierMixin, RiskByVisitMixin, BaseVisitLSTM):
-    """Classify patient histories with an LSTM [1]_ over visits.
+    """Classify patient histories with an LSTM over visits.
 
-    The embeddings of the codes of a visit are pooled into a vector, an LSTM reads these vectors
-    from the first visit to the last, and a linear layer turns its last state into the log-odds of
-    the second class (two classes), a logit per class, or log-odds per label (multilabel). The loss
-    is the cross-entropy, the mean over samples, or over labels too.
+    The embeddings of the codes of a visit are pooled into a vector, an LSTM [1]_ reads these
+    vectors from the first visit to the last, and a linear layer turns its last state into the
+    log-odds of the second class (two classes), a logit per class, or log-odds per label
+    (multilabel). The loss is the cross-entropy, the mean over samples, or over labels too.
 
     Parameters
     ----------

@@ -52,7 +52,7 @@ def visit_contributions(estimator, X):
     See Also
     --------
     code_contributions : How much each code adds.
-    LSTMVisitClassifier.predict_proba_by_visit : The risk as it was at the end of each visit.
+    sklearn_ehr.LSTMVisitClassifier.predict_proba_by_visit : Risk at the end of each visit.
 
     Notes
     -----

@@ -5,11 +5,11 @@ from torch import nn
 
 
 class DiscreteHazardLoss(nn.Module):
-    """Negative log-likelihood of discrete-time hazards with right censoring [1]_, [2]_.
+    """Negative log-likelihood of discrete-time hazards with right censoring.
 
     In each interval at risk a sample has one of the competing events or none, with probabilities
-    that are a softmax of the logits of the events and a zero for none. With one event it is the
-    logistic model of [2]_.
+    that are a softmax of the logits of the events and a zero for none [1]_. With one event it is
+    the logistic model of [2]_.
 
     Parameters
     ----------

@@ -15,10 +15,11 @@ _MOST_VISITS = 2**15
 
 
 class VisitLSTM(PaddedEntry):
-    """LSTM [1]_ over visits, each the aggregate of its code embeddings.
+    """LSTM over visits, each the aggregate of its code embeddings.
 
-    Embedding, `VisitEncoder`, dropout, residual MLP if any, LSTM, last real hidden state, dropout,
-    linear head. A sample without visits has a zero state, so its answer is the head's bias.
+    Embedding, `VisitEncoder`, dropout, residual MLP if any, LSTM [1]_, last real hidden state,
+    dropout, linear head. A sample without visits has a zero state, so its answer is the head's
+    bias.
 
     Parameters
     ----------

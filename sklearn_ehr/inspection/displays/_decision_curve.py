@@ -10,10 +10,10 @@ from ._risks import name_of, predicted_risks
 
 
 class DecisionCurveDisplay:
-    """Decision curves [1]_: the net benefit of models over thresholds of the risk.
+    """Decision curves: the net benefit of models over thresholds of the risk.
 
     Create it with `from_estimator` or `from_predictions`. A model is of use at the thresholds where
-    its curve is above both lines: treating all patients, and treating none.
+    its curve [1]_ is above both lines: treating all patients, and treating none.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ class RiskByVisitDisplay:
 
     See Also
     --------
-    LSTMVisitClassifier.predict_proba_by_visit : Predicts the risks.
+    sklearn_ehr.LSTMVisitClassifier.predict_proba_by_visit : Predicts the risks.
 
     Examples
     --------
