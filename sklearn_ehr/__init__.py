@@ -22,8 +22,9 @@ _ROOMS = {
     ],
     "inspection": ["make_model_card"],
     "comparison": ["compare"],
+    "reporting": ["report"],
 }
-_SUBMODULES = ("datasets", "inspection", "io", "model_selection", "nn")
+_SUBMODULES = ("datasets", "inspection", "io", "model_selection", "nn", "reporting")
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = sorted(_ROOM_OF)

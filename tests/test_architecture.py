@@ -31,6 +31,7 @@ ROOMS = {
     "inspection": {"utils", "cohort", "visits", "nn", "estimators"},
     "datasets": {"utils", "cohort"},
     "comparison": {"utils", "cohort", "visits", "model_selection", "estimators"},
+    "reporting": {"utils", "cohort", "visits", "inspection", "comparison"},
 }
 NETWORK = {"torch", "skorch"}
 FORBIDDEN_LIBRARIES = {
@@ -45,6 +46,7 @@ FORBIDDEN_LIBRARIES = {
     "inspection": NETWORK,
     "datasets": NETWORK,
     "comparison": NETWORK,
+    "reporting": NETWORK,
 }
 TOUCHES_SKORCH = "estimators/_net.py"
 

@@ -53,6 +53,23 @@ def test_transform_compares_the_same_work(load, others):
     assert [len(v) for v in transform.with_polars(frame)["code"]] == [len(v) for v in expected]
 
 
+def test_inspection(load):
+    report = load("inspection").main(
+        n_patients=100, n_explained=20, n_in_loop=2, n_rounds=1, max_epochs=1, save=False
+    )
+    assert len(report.rows) == 8
+    assert all(row["ratio"] > 0 for row in report.rows)
+
+
+def test_inspection_compares_the_same_work(load):
+    inspection = load("inspection")
+    X, y = load_diabetes_readmission(return_X_y=True)
+    model, sequences = inspection.fitted(X[:60], y[:60], 3, max_epochs=1)
+    ours = inspection.explanations(model, sequences)["occlusion"]()["contribution"]
+    loop = inspection.contributions_in_a_loop(model, sequences)
+    np.testing.assert_allclose(ours, loop, atol=1e-6)
+
+
 @pytest.mark.slow
 def test_scaling(load, others, monkeypatch):
     module = load("scaling")

@@ -9,7 +9,7 @@ from sklearn.utils import gen_batches
 
 N_DRAWS = 1000
 # Draws at once: what is computed on them should fit into the processor's cache.
-_N_DRAWS_OF_BLOCK = 20
+N_DRAWS_OF_BLOCK = 20
 
 
 def score_draws(fits, y, tests, groups, metrics, random_state):
@@ -22,8 +22,8 @@ def score_draws(fits, y, tests, groups, metrics, random_state):
     redraws = [_redraw_of(metric, y) for metric in metrics.values()]
     rng = np.random.default_rng(random_state)
     blocks = []
-    for block in gen_batches(N_DRAWS, _N_DRAWS_OF_BLOCK):
-        counts = _draw_patients(rng, len(tested), block.stop - block.start)
+    for block in gen_batches(N_DRAWS, N_DRAWS_OF_BLOCK):
+        counts = draw_patients(rng, len(tested), block.stop - block.start)
         scores = [
             redraw(fit.predicted, y[tests[split]], patients[split], counts)
             for (split, _), fit in fits.items()
@@ -34,7 +34,7 @@ def score_draws(fits, y, tests, groups, metrics, random_state):
     return np.concatenate(blocks, axis=-1).swapaxes(0, 1)
 
 
-def _draw_patients(rng, n_patients, n_draws):
+def draw_patients(rng, n_patients, n_draws):
     """How often each patient is drawn, of shape (n_draws, n_patients)."""
     drawn = rng.integers(n_patients, size=(n_draws, n_patients))
     drawn += n_patients * np.arange(n_draws)[:, np.newaxis]
@@ -44,11 +44,12 @@ def _draw_patients(rng, n_patients, n_draws):
 
 def _redraw_of(metric, y):
     """Function that scores draws by a metric, fast if the metric is an area under a curve."""
-    area = _AREAS.get(metric.scoring) if isinstance(metric.scoring, str) else None
+    name = metric.scoring if isinstance(metric.scoring, str) else None
     # scikit-learn's average precision is that of class 1, here that of the second class.
-    if area is None or (area is _average_precision and len(np.unique(y)) == 2 and y.max() != 1):
+    is_of_other = name == "average_precision" and len(np.unique(y)) == 2 and y.max() != 1
+    if name not in _AREAS or is_of_other:
         return partial(_score_repeated, metric.scorer)
-    return partial(_score_ranks, area)
+    return partial(_score_ranks, name)
 
 
 def _score_repeated(scorer, predicted, truth, patient, counts):
@@ -64,16 +65,27 @@ def _score_repeated(scorer, predicted, truth, patient, counts):
     return scores
 
 
-def _score_ranks(area, predicted, truth, patient, counts):
+def _score_ranks(name, predicted, truth, patient, counts):
     """Area under a curve for each draw, NaN where undefined; mean over classes if over two."""
     proba = predicted.proba
-    areas = []
-    for k in [1] if proba.shape[1] == 2 else range(proba.shape[1]):
-        is_positive, rank = truth == predicted.classes_[k], -proba[:, k]
-        places = np.unique(rank[is_positive])
-        positives = _count_drawn(rank[is_positive], places, patient[is_positive], counts)
-        areas.append(area(positives, _count_drawn(rank, places, patient, counts)))
-    return np.mean(areas, axis=0)
+    classes = [1] if proba.shape[1] == 2 else range(proba.shape[1])
+    areas = [
+        score_areas([name], truth == predicted.classes_[k], proba[:, k], patient, counts)
+        for k in classes
+    ]
+    return np.mean(areas, axis=0)[0]
+
+
+def score_areas(names, is_positive, score, patient, counts):
+    """Areas under curves, "roc_auc" or "average_precision", for each draw, NaN where undefined.
+
+    The array has the shape (n_names, n_draws).
+    """
+    rank = -score
+    places = np.unique(rank[is_positive])
+    positives = _count_drawn(rank[is_positive], places, patient[is_positive], counts)
+    samples = _count_drawn(rank, places, patient, counts)
+    return np.array([_AREAS[name](positives, samples) for name in names])
 
 
 def _count_drawn(rank, places, patient, counts):

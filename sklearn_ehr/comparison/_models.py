@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
@@ -47,23 +46,33 @@ def choose_models(models, kind, random_state):
     return chosen
 
 
-def _make_default_models(kind, random_state):
+def make_regression(kind, random_state):
+    """Logistic or ridge regression on counts, whose penalty a search over patients chooses."""
     if kind == "continuous":
-        lstm = LSTMVisitRegressor(random_state=random_state)
         linear, grid = Ridge(), {"ridge__alpha": [1, 10, 100, 1000, 10000]}
         cv = PatientKFold(N_INNER_FOLDS, shuffle=True, random_state=random_state)
-        trees = HistGradientBoostingRegressor(random_state=random_state)
         scoring = "r2"
     else:
-        lstm = LSTMVisitClassifier(random_state=random_state)
         linear = LogisticRegression(max_iter=1000)
         grid = {"logisticregression__C": [1e-4, 1e-3, 1e-2, 1e-1, 1]}
         cv = StratifiedPatientKFold(N_INNER_FOLDS, shuffle=True, random_state=random_state)
-        trees = HistGradientBoostingClassifier(random_state=random_state)
         scoring = "roc_auc" if kind == "binary" else "roc_auc_ovr"
-    counts = CodeCountVectorizer(encoding="log1p", last_visits=(1,))
+    return GridSearchCV(make_pipeline(_make_counts(), linear), grid, cv=cv, scoring=scoring)
+
+
+def _make_counts():
+    return CodeCountVectorizer(encoding="log1p", last_visits=(1,))
+
+
+def _make_default_models(kind, random_state):
+    if kind == "continuous":
+        lstm = LSTMVisitRegressor(random_state=random_state)
+        trees = HistGradientBoostingRegressor(random_state=random_state)
+    else:
+        lstm = LSTMVisitClassifier(random_state=random_state)
+        trees = HistGradientBoostingClassifier(random_state=random_state)
     return {
         "LSTM": make_pipeline(VisitSequenceTransformer(), lstm),
-        "regression": GridSearchCV(make_pipeline(counts, linear), grid, cv=cv, scoring=scoring),
-        "trees": make_pipeline(clone(counts).set_params(sparse_output=False), trees),
+        "regression": make_regression(kind, random_state),
+        "trees": make_pipeline(_make_counts().set_params(sparse_output=False), trees),
     }

@@ -47,6 +47,7 @@ def risks_of(estimator, outputs):
 
 def weights_of_codes(estimator, sequences):
     """Weight of each token within its visit, under ``aggregation="attention"``, (n_tokens,)."""
+    estimator._refuse_other_input(sequences)
     module, device = estimator.net_.module_, estimator.net_.device
     known = known_tokens(sequences, module.embedding.num_embeddings)
     with plain_torch(device), torch.inference_mode():

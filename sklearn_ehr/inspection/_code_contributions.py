@@ -8,7 +8,7 @@ from ..estimators import (
     outputs_of,
     weights_of_codes,
 )
-from ..utils import StrOptions, validate_params, warn_user
+from ..utils import StrOptions, map_in_threads, validate_params, warn_user
 from ..visits import OccludedHistories, code_columns, with_outputs
 from ._pipelines import explained_and_sequences, lstm_and_sequences
 
@@ -75,12 +75,17 @@ def code_contributions(estimator, X, method="occlusion"):
     visit_contributions : How much each visit changes the prediction.
     attention_weights : Weights of codes within a visit.
 
+    Notes
+    -----
+    For "occlusion", a history of `n` codes is read `n` times, in as many threads as scikit-learn
+    uses.
+
     References
     ----------
     .. [1] M. D. Zeiler and R. Fergus, "Visualizing and understanding convolutional networks",
        ECCV 2014, LNCS 8689, p. 818-833.
     .. [2] M. Sundararajan, A. Taly and Q. Yan, "Axiomatic attribution for deep networks", ICML
-       2017, PMLR 70, p. 3319-3328. Gauss-Legendre nodes are doubled until the sum holds.
+       2017, PMLR 70, p. 3319-3328. Paths are halved until the sum holds.
 
     Examples
     --------
@@ -171,8 +176,8 @@ def _by_occlusion(lstm, sequences):
     whole = outputs_of(lstm, sequences)
     sample = np.repeat(np.arange(len(sequences)), sequences.lengths)
     sample = np.repeat(sample, np.diff(sequences.visit_offsets))
-    blocks = OccludedHistories(sequences).blocks()
-    without = [outputs_of(lstm, block) for block in blocks]
+    histories = OccludedHistories(sequences)
+    without = map_in_threads(lambda part: outputs_of(lstm, histories[part]), histories.slices())
     return whole[sample] - np.concatenate([whole[:0], *without])
 
 

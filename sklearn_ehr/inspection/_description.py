@@ -4,9 +4,15 @@ import numpy as np
 
 from ..estimators import LSTMVisitTagger, summarise
 from ..visits import VisitSequenceTransformer
-from ._steps import ESTIMATORS
+from ._steps import ESTIMATORS, fitted_steps
 
 _MOST_NAMES = 20
+
+
+def describe_model(model):
+    """Sentences about a fitted model, in Markdown; none if it has no step of this package."""
+    steps = fitted_steps(model)
+    return describe(model, steps) if steps else ""
 
 
 def describe(model, steps):

@@ -28,10 +28,10 @@ class OccludedHistories(SampleIndexing):
     def __len__(self):
         return len(self._sample)
 
-    def blocks(self):
-        """Yield sequences of consecutive histories, of about the same number of tokens."""
+    def slices(self):
+        """Slices of consecutive histories, of about the same number of tokens."""
         n_before = offsets_from_lengths(self._n_tokens[self._sample])[:-1]
-        yield from (self[part] for part in slices_of_about(n_before) if len(self))
+        return slices_of_about(n_before) if len(self) else []
 
     def _take(self, positions):
         sample = self._sample[positions]

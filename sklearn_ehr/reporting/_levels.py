@@ -1,0 +1,83 @@
+"""Values of a column of samples, as levels that samples are told apart by."""
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+MISSING = "missing"
+_MOST_DIGITS = 3
+
+
+def holds_patients(column, cohort):
+    """Whether a column has the patient, or the group, of each sample of a cohort."""
+    if column.isna().any():
+        return False
+    values = column.to_numpy()
+    return np.array_equal(values, cohort.groups) or np.array_equal(values, cohort.patients)
+
+
+def is_number(column):
+    """Whether a column has numbers, more than two different ones."""
+    dtype = column.dtype
+    if not pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_bool_dtype(dtype):
+        return False
+    return column.nunique() > 2
+
+
+def as_number(column):
+    """Values of a column as floats, NaN where null."""
+    return pd.to_numeric(column).astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def as_levels(column):
+    """Position of each sample among the levels of a column, and their names, missing last."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.cat.remove_unused_categories()
+        level, values = column.cat.codes.to_numpy(dtype=np.int64, copy=True), column.cat.categories
+    else:
+        level, values = pd.factorize(_as_comparable(column), sort=True)
+    names = [_name_of(value) for value in values]
+    if (level < 0).any():
+        level = np.where(level < 0, len(names), level)
+        names.append(MISSING)
+    return level, names
+
+
+def _as_comparable(column):
+    """Texts, if the values of a column are of several types."""
+    if column.dtype == object and pd.api.types.infer_dtype(column, skipna=True) != "string":
+        return column.map(str, na_action="ignore")
+    return column
+
+
+def cut(values, edges=None):
+    """Levels of numbers, between edges or, without any, between quartiles.
+
+    A number at an edge belongs to the level above it. Quartiles are rounded, as they are the values
+    of single patients.
+    """
+    if edges is None:
+        quartiles = np.nanquantile(values, [0.25, 0.5, 0.75])
+        edges = np.unique([float(f"{edge:.{_MOST_DIGITS}g}") for edge in quartiles])
+    level = np.searchsorted(edges, values, side="right")
+    shown = [_name_of(edge) for edge in edges]
+    names = [f"under {shown[0]}"]
+    names += [f"{low} to under {high}" for low, high in pairwise(shown)]
+    names.append(f"{shown[-1]} and over")
+    is_null = np.isnan(values)
+    if is_null.any():
+        level = np.where(is_null, len(names), level)
+        names.append(MISSING)
+    return _without_empty(level, names)
+
+
+def _without_empty(level, names):
+    present, level = np.unique(level, return_inverse=True)
+    return level, [names[position] for position in present]
+
+
+def _name_of(value):
+    if isinstance(value, float | np.floating):
+        return f"{value:.6g}"
+    return str(value)

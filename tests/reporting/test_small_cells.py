@@ -1,0 +1,234 @@
+"""No table has a count under ten, nor numbers that tell one."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from cases import with_column
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sklearn_ehr import report
+from sklearn_ehr.reporting._attrition import pool_rules
+from sklearn_ehr.reporting._calibration_bins import bin_risks
+from sklearn_ehr.reporting._performance import Predicted
+from sklearn_ehr.reporting._small_cells import count_patients, hide_complements, pool_levels
+
+SMALL = "<10"
+RULES = ["a", "b", "c", "d", "e"]
+
+
+def pooled(n_samples, n_patients=None):
+    attrition = pd.DataFrame(
+        {
+            "rule": RULES[: len(n_samples)],
+            "n_samples": n_samples,
+            "n_patients": n_patients or n_samples,
+        }
+    )
+    return pool_rules(attrition)
+
+
+@pytest.mark.parametrize(
+    ("left", "rules", "kept"),
+    [
+        ([100, 80, 60], ["a", "b", "c"], [100, 80, 60]),
+        ([100, 100, 60], ["a", "b", "c"], [100, 100, 60]),
+        ([100, 95, 60], ["a", "b; c"], [100, 60]),
+        ([100, 97, 94, 60], ["a", "b; c; d"], [100, 60]),
+        ([100, 97, 89, 60], ["a", "b; c", "d"], [100, 89, 60]),
+        ([100, 80, 75], ["a", "b; c"], [100, 75]),
+        ([100, 100, 95], ["a; b; c"], [95]),
+        ([100, 97], ["a; b"], [97]),
+        ([100], ["a"], [100]),
+    ],
+)
+def test_rule_that_left_out_few_is_joined_to_another(left, rules, kept):
+    table = pooled(left)
+    assert table["rule"].tolist() == rules
+    assert table["n_samples"].tolist() == kept
+    assert table["samples_left_out"].tolist()[1:] == (-np.diff(kept)).tolist()
+
+
+def test_rule_that_left_out_few_patients_of_many_samples_is_joined():
+    table = pooled([100, 80, 50], [60, 55, 40])
+    assert table["n_patients"].tolist() == [60, 40]
+
+
+def test_few_that_are_left_are_hidden():
+    table = pooled([100, 50, 7])
+    assert table["n_samples"].tolist()[:2] == [100, 50]
+    assert "7" not in table.astype(str).to_string().replace(SMALL, "")
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    counts=st.lists(st.integers(0, 40), min_size=1, max_size=6),
+    columns=st.sampled_from([2, 4]),
+    data=st.data(),
+)
+def test_pooled_table_has_no_small_cell(counts, columns, data):
+    seed = data.draw(st.integers(0, 1000))
+    rng = np.random.default_rng(seed)
+    level = np.repeat(np.arange(len(counts)), counts).repeat(columns)
+    if not len(level):
+        return
+    column = rng.integers(0, columns, len(level))
+    patient = rng.integers(0, len(level), len(level))
+    pooled = pool_levels(level, len(counts), column, columns, patient)
+    if pooled is None:
+        return
+    is_pooled, is_rare = pooled
+    assert (is_pooled | ~is_rare).all()
+    row = np.where(is_pooled[level], len(counts), level)
+    rows = np.unique(row)
+    assert len(rows) >= 2
+    for number in rows:
+        for of in range(columns):
+            cell = (row == number) & (column == of)
+            assert len(np.unique(patient[cell])) >= 10
+
+
+def test_cells_are_counted_in_patients():
+    counts = count_patients(
+        np.array([3, 3, 5, 3, 5]), np.array([0, 0, 0, 1, 1]), np.array([0, 0, 0, 1, 0]), (2, 2)
+    )
+    assert counts.tolist() == [[2, 0], [1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("counts", "small", "hidden"),
+    [
+        ([50, 60, 70], [], []),
+        ([50, 3, 70], [1], [0, 1]),
+        ([50, 3, 4, 70], [1, 2], [0, 1, 2]),
+        ([50, 9, 12, 70], [1], [1, 2]),
+        ([50, 8, 10, 70], [1], [0, 1, 2]),
+        ([3, 70], [0], [0, 1]),
+        ([3, 4], [0, 1], [0, 1]),
+    ],
+)
+def test_small_cell_hides_the_next_one(counts, small, hidden):
+    counts = np.array(counts)
+    found = hide_complements(np.isin(np.arange(len(counts)), small), counts)
+    assert np.flatnonzero(found).tolist() == hidden
+
+
+def counts_in(cells):
+    """Whole numbers before a share, and alone, among texts."""
+    texts = pd.Series(np.ravel(cells)).astype(str).str.replace(",", "")
+    return texts.str.extract(r"^(\d+)(?: \(.* %\))?$")[0].dropna().astype(int)
+
+
+def test_table_one_has_no_small_count_nor_a_complement_of_one(made):
+    texts = made.characteristics.drop(columns="difference", level=1)
+    values = texts.index.get_level_values("value")
+    counts = counts_in(texts[~values.isin(["mean (SD)", "median (quartiles)"])])
+    assert len(counts) > 50
+    assert counts.min() >= 10
+    # Nothing is left of all samples when the values that are shown are taken away.
+    for name in ("site", "sex"):
+        assert len(texts.loc[name]) == 2
+        for column in texts:
+            n_all = int(texts.loc[("samples", "n"), column].replace(",", ""))
+            assert counts_in(texts.loc[name, column]).sum() == n_all
+
+
+def test_rare_value_of_table_one_is_merged(made):
+    assert "tiny" in made.subgroups.loc["site"].index
+    assert made.characteristics.loc["site"].index.tolist() == ["north", "south or other values"]
+
+
+def test_only_the_most_frequent_values_are_told_apart():
+    # 15 values, the later the more frequent, each in enough patients of both columns.
+    level = np.repeat(np.arange(15), 2 * np.arange(20, 35))
+    column, patient = np.arange(len(level)) % 2, np.arange(len(level))
+    is_pooled, is_rare = pool_levels(level, 15, column, 2, patient)
+    assert np.flatnonzero(is_pooled).tolist() == np.flatnonzero(is_rare).tolist() == [0, 1, 2]
+
+
+def test_values_that_few_have_are_not_named(data, model):
+    X, y, X_test, y_test = data
+    sex = X.samples["sex"].to_numpy(dtype=object, copy=True)
+    sex[:5] = "SECRET"
+    test = X_test.samples["sex"].to_numpy(dtype=object, copy=True)
+    test[:3] = None
+    X, X_test = with_column(X, "sex", sex), with_column(X_test, "sex", test)
+    made = report(model, X, y, X_test, y_test, comparison=None, n_bootstrap=2)
+    (first, second) = made.characteristics.loc["sex"].index
+    assert {first, second.split(" or ")[0]} == {"female", "male"}
+    assert second.endswith(" or other values or missing")
+    assert "SECRET" not in made._repr_html_()
+
+
+def test_variable_with_a_small_cell_by_outcome_is_shown_without_outcome(data, model):
+    X, y, X_test, y_test = data
+    # Few of the test samples with the outcome have the value.
+    is_rare = np.zeros(len(X_test), dtype=bool)
+    is_rare[np.flatnonzero(y_test.to_numpy() == 0)[:80]] = True
+    is_rare[np.flatnonzero(y_test.to_numpy() == 1)[:4]] = True
+    frames = [
+        with_column(X, "flag", np.arange(len(X)) % 4 == 0),
+        with_column(X_test, "flag", is_rare),
+    ]
+    made = report(model, frames[0], y, frames[1], y_test, comparison=None, n_bootstrap=2)
+    row = made.characteristics.loc[("flag", "yes")]
+    assert row["test", "all"].startswith("84 (")
+    assert row["test", "outcome"] == row["test", "no outcome"] == SMALL
+    assert row["development", "outcome"] == SMALL
+    assert np.isnan(row["test", "difference"])
+    assert row["development and test", "difference"] > 0
+
+
+def test_variable_that_few_have_is_left_out_and_named(data, model):
+    X, y, X_test, y_test = data
+    few = with_column(X_test, "flag", np.arange(len(X_test)) < 5)
+    made = report(
+        model, with_column(X, "flag", np.arange(len(X)) % 2 == 0), y, few, y_test,
+        comparison=None, n_bootstrap=2,
+    )  # fmt: skip
+    assert made.left_out == ["flag"]
+    assert "flag" not in made.characteristics.index.get_level_values(0)
+    assert "Not shown, as too few patients share a value: <code>flag</code>" in made._repr_html_()
+
+
+def test_number_that_few_have_is_hidden_by_outcome(data, model):
+    X, y, X_test, y_test = data
+    score = np.full(len(X_test), np.nan)
+    score[np.flatnonzero(y_test.to_numpy() == 1)[:5]] = 100.5
+    score[np.flatnonzero(y_test.to_numpy() == 0)[:90]] = np.arange(90) / 2
+    frames = with_column(X, "score", np.arange(len(X)) / 2.0), with_column(X_test, "score", score)
+    made = report(model, frames[0], y, frames[1], y_test, comparison=None, n_bootstrap=2)
+    rows = made.characteristics.loc["score"]
+    assert rows.loc["mean (SD)", ("test", "outcome")] == SMALL
+    assert rows.loc["mean (SD)", ("test", "no outcome")] == SMALL
+    assert rows.loc["mean (SD)", ("test", "all")] != SMALL
+    assert rows.loc["missing", ("test", "all")].startswith(f"{len(X_test) - 95} (")
+    assert rows.loc["missing", ("test", "outcome")] == SMALL
+    # Nothing is missing in the development cohort, and nothing is fewer than 10.
+    assert rows.loc["missing", ("development", "all")] == SMALL
+
+
+def test_net_benefit_that_rests_on_few_is_hidden(data, model):
+    risk = np.sort(model.predict_proba(data[2])[:, 1])
+    high, low = risk[-8], risk[4]
+    assert low < risk[20]
+    assert high > risk[-40]
+    made = report(model, *data, comparison=model, thresholds=[low, risk[200], high], n_bootstrap=2)
+    assert made.net_benefit["estimate"].isna().tolist() == [True, False, True]
+    assert made.net_benefit["treat_all"].notna().all()
+    assert made.net_benefit["comparison"].isna().tolist() == [True, False, True]
+    hidden = made.comparison[6:].isna().all(axis=1)
+    assert hidden.tolist() == [True, False, True]
+    assert not made.comparison[:6].isna().any(axis=None)
+
+
+def test_bins_of_the_curve_have_ten_patients_of_each_outcome(data, model):
+    X, y = data[2], data[3].to_numpy(dtype=bool)
+    patient = np.unique(X.groups, return_inverse=True)[1]
+    bin_ = bin_risks(Predicted(y, model.predict_proba(X)[:, 1], patient))
+    tenth = bin_risks(Predicted(np.arange(len(y)) % 2 == 0, np.arange(len(y)) / len(y), patient))
+    assert len(np.unique(tenth)) == 10
+    assert 3 <= len(np.unique(bin_)) < 10
+    for number in np.unique(bin_):
+        for outcome in (True, False):
+            assert len(np.unique(patient[(bin_ == number) & (y == outcome)])) >= 10

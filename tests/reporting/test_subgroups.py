@@ -1,0 +1,176 @@
+"""Subgroups have the figures of their samples, and none if they are small."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from cases import drawn
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+
+from sklearn_ehr import report
+from sklearn_ehr.inspection import calibration_slope, net_benefit
+from sklearn_ehr.reporting._performance import METRICS
+
+
+def subset_of(data, name, level):
+    """Whether each test sample has a level, worked out from the column itself."""
+    column = data[2].samples[name]
+    if level == "missing":
+        return column.isna().to_numpy()
+    return (column.astype(str) == level).to_numpy()
+
+
+@pytest.mark.parametrize(
+    ("name", "level"), [("sex", "female"), ("sex", "male"), ("age", "missing"), ("smoker", "True")]
+)
+def test_figures_are_those_of_the_subset(data, model, made, name, level):
+    rows = subset_of(data, name, level)
+    y, risk = data[3].to_numpy()[rows], model.predict_proba(data[2])[rows, 1]
+    found = made.subgroups.loc[(name, level)]
+    assert found["n"].tolist() == [rows.sum(), y.sum()]
+    expected = {
+        "roc_auc": roc_auc_score(y, risk),
+        "average_precision": average_precision_score(y, risk),
+        "calibration_slope": calibration_slope(y, risk).slope,
+        "calibration_in_the_large": calibration_slope(y, risk).intercept,
+        "brier_score": brier_score_loss(y, risk),
+        "scaled_brier_score": 1 - brier_score_loss(y, risk) / np.mean((y - y.mean()) ** 2),
+    }
+    assert {metric: found[metric, "estimate"] for metric in METRICS} == pytest.approx(expected)
+    benefit = made.subgroup_net_benefit.sort_index().loc[(name, level)]
+    at = benefit.index[benefit["estimate"].notna()]
+    np.testing.assert_allclose(benefit.loc[at, "estimate"], net_benefit(y, risk, at))
+
+
+def test_interval_is_that_of_a_slow_loop_over_draws_of_all_patients(data, model, made):
+    is_male = subset_of(data, "sex", "male")
+    y, risk = data[3].to_numpy(), model.predict_proba(data[2])[:, 1]
+    areas = []
+    for rows in drawn(data[2], 30, seed=5):
+        rows = rows[is_male[rows]]
+        areas.append(roc_auc_score(y[rows], risk[rows]))
+    found = made.subgroups.loc[("sex", "male"), "roc_auc"]
+    np.testing.assert_allclose(found[["low", "high"]], np.quantile(areas, [0.025, 0.975]))
+
+
+def test_numbers_are_cut_at_rounded_quartiles(data, made):
+    ages = data[2].samples["age"]
+    levels = made.subgroups.loc["age"].index.tolist()
+    low, middle, high = (f"{edge:.3g}" for edge in ages.quantile([0.25, 0.5, 0.75]))
+    assert levels == [
+        f"under {low}",
+        f"{low} to under {middle}",
+        f"{middle} to under {high}",
+        f"{high} and over",
+        "missing",
+    ]
+    counts = made.subgroups.loc["age", ("n", "samples")]
+    assert counts.iloc[0] == (ages < float(low)).sum()
+    assert counts.iloc[1] == ((ages >= float(low)) & (ages < float(middle))).sum()
+    assert counts.sum() == len(ages)
+
+
+def test_bins_are_those_given(data, model):
+    ages = data[2].samples["age"]
+    made = report(
+        model, *data, groups=["age"], bins={"age": [60, 65.5]}, comparison=None, n_bootstrap=2
+    )
+    counts = made.subgroups.loc["age", ("n", "samples")]
+    assert counts.to_dict() == {
+        "under 60": (ages < 60).sum(),
+        "60 to under 65.5": ((ages >= 60) & (ages < 65.5)).sum(),
+        "65.5 and over": (ages >= 65.5).sum(),
+        "missing": ages.isna().sum(),
+    }
+
+
+@pytest.mark.parametrize("as_groups", [
+    dict,
+    pd.DataFrame,
+    lambda columns: pd.DataFrame(columns).set_axis(range(7, 7 + len(columns["a"]))),
+])  # fmt: skip
+def test_values_may_be_given(data, model, as_groups):
+    sex = data[2].samples["sex"].to_numpy()
+    groups = as_groups({"a": sex, "b": list(data[2].samples["smoker"])})
+    made = report(model, *data, groups=groups, comparison=None, n_bootstrap=2)
+    assert made.subgroups.index.tolist() == [
+        ("a", "female"), ("a", "male"), ("b", "False"), ("b", "True")
+    ]  # fmt: skip
+    assert made.subgroups.loc[("a", "male"), ("n", "samples")] == (sex == "male").sum()
+
+
+def test_polars_frame_of_values(data, model):
+    pl = pytest.importorskip("polars")
+    groups = pl.DataFrame({"a": data[2].samples["sex"].tolist()})
+    made = report(model, *data, groups=groups, comparison=None, n_bootstrap=2)
+    assert made.subgroups.index.tolist() == [("a", "female"), ("a", "male")]
+
+
+def test_few_different_numbers_and_categories_are_levels(data, model):
+    n = len(data[2])
+    groups = {
+        "number": np.arange(n) % 3 + 1.0,
+        "stage": pd.Categorical(np.array(["II", "I", "III"])[np.arange(n) % 3], ["I", "II", "III"]),
+        "mixed": np.array([1, "one", None], dtype=object)[np.arange(n) % 3],
+    }
+    table = report(model, *data, groups=groups, comparison=None, n_bootstrap=2).subgroups
+    assert table.loc["number"].index.tolist() == ["1", "2", "3"]
+    assert table.loc["stage"].index.tolist() == ["I", "II", "III"]
+    assert table.loc["mixed"].index.tolist() == ["1", "one", "missing"]
+
+
+def group_with(data, n_events, n_others):
+    """A level of the first samples, of different patients, with these numbers of outcomes."""
+    X, y = data[2], data[3].to_numpy()
+    _, first = np.unique(X.groups, return_index=True)
+    events, others = first[y[first] == 1], first[y[first] == 0]
+    level = np.full(len(X), "large")
+    level[events[:n_events]] = "small"
+    level[others[:n_others]] = "small"
+    return level
+
+
+@pytest.mark.parametrize(
+    ("n_events", "n_others", "is_shown"),
+    [(10, 10, True), (9, 60, False), (40, 9, False), (0, 50, False), (5, 3, False)],
+)
+def test_subgroup_has_figures_from_ten_patients_of_each_outcome_on(
+    data, model, n_events, n_others, is_shown
+):
+    level = group_with(data, n_events, n_others)
+    made = report(model, *data, groups={"g": level}, comparison=None, n_bootstrap=2)
+    small, large = made.subgroups.loc[("g", "small")], made.subgroups.loc[("g", "large")]
+    assert small[list(METRICS)].notna().all() == is_shown
+    assert small[list(METRICS)].isna().all() != is_shown
+    if is_shown:
+        assert small["n"].tolist() == [20, 10]
+        assert large["n", "events"] == data[3].sum() - 10
+        return
+    assert small["n", "events"] == "<10"
+    # All samples less the other level would tell the number that is hidden.
+    assert large["n", "events"] == "<10"
+    n_small = n_events + n_others
+    assert small["n", "samples"] == (n_small if n_small >= 10 else "<10")
+    assert large["n", "samples"] == (len(level) - n_small if n_small >= 10 else "<10")
+    assert np.isfinite(large["roc_auc", "estimate"])
+    # Brier score and scaled Brier score, or the net benefit of treating all, tell the share.
+    assert np.isnan(large["scaled_brier_score", "estimate"])
+    assert made.subgroup_net_benefit.isna().all(axis=None)
+
+
+def test_two_small_subgroups_hide_one_another(data, model):
+    y, level = data[3].to_numpy(), np.full(len(data[3]), "others").astype(object)
+    level[np.flatnonzero(y == 1)[:9]] = "a"
+    level[np.flatnonzero(y == 0)[:40]] = "a"
+    rest = np.flatnonzero((y == 0) & (level == "others"))
+    level[np.flatnonzero((y == 1) & (level == "others"))[:30]] = "b"
+    level[rest[:9]] = "b"
+    table = report(model, *data, groups={"g": level}, comparison=None, n_bootstrap=2).subgroups
+    # Their events sum up to 39, and their other samples to 49.
+    assert table.loc["g", ("n", "events")].tolist() == ["<10", "<10", y.sum() - 39]
+
+
+def test_no_groups_no_subgroups(data, model):
+    made = report(model, *data, comparison=None, n_bootstrap=2)
+    assert made.subgroups.empty
+    assert made.subgroup_net_benefit.empty
+    assert "No subgroups were given" in made._repr_html_()
