@@ -17,7 +17,7 @@ with `.rst.txt` in the place of `.html`.
 _SECTIONS = {
     "Start": ("index", "tutorial"),
     "How-to guides": ("how_to/",),
-    "Explanation": ("explanation/",),
+    "Explanation": ("explanation/", "pitfalls", "terms"),
     "Examples": ("auto_examples/",),
     "Reference": ("reference/", "changelog"),
 }
