@@ -127,7 +127,8 @@ table = pd.DataFrame(results).T
 print(table.round(3).to_string())
 
 # %%
-# `compare` uses such folds by default, and refuses any split with a patient on both sides.
+# `compare` uses such folds by default, and refuses any split with a patient on both sides. It warns
+# of samples that occur twice, and so does `report`.
 #
 # **Synthetic patients**, such as those of SMOTE, are mixed from the rows of a matrix, which a
 # cohort refuses to be. Inside a pipeline, they are mixed from the counts of the training folds, as
@@ -147,8 +148,8 @@ for attempt in (
 # ------------------
 #
 # scikit-learn's own `cv=5` and `train_test_split` know nothing of patients. With them, neither
-# `fit` nor `cross_val_score` warns. Nothing warns of samples that occur twice, nor of counts that
-# are made of all patients before a split. So split first, pass a splitter of this package wherever
+# `fit` nor `cross_val_score` warns. Nothing warns of counts that are made of all patients before a
+# split. So split first, pass a splitter of this package wherever
 # there is a `cv`, compare every score with that of a guess, and distrust a score far above all
 # others.
 #

@@ -12,7 +12,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from ..cohort import Cohort
 from ..utils import Interval, validate_params, warn_user
 from ._bootstrap import score_draws
-from ._inputs import check_inner_folds, check_outcome, draw_splits, read_scoring
+from ._inputs import check_inner_folds, check_outcome, draw_splits, read_scoring, warn_of_copies
 from ._models import choose_models
 from ._predictions import PredictedClasses, PredictedNumbers
 
@@ -121,7 +121,7 @@ def compare(
     Warns
     -----
     UserWarning
-        If a metric is undefined in some draws of the bootstrap.
+        If samples are copies of others, or a metric is undefined in some draws of the bootstrap.
 
     See Also
     --------
@@ -172,6 +172,7 @@ def compare(
             f"transformer, which learns its vocabulary from the training samples."
         )
     y, kind = check_outcome(X, y)
+    warn_of_copies(X, "X")
     is_tuned = kind != "continuous" and "regression" not in (models or {})
     models = choose_models(models, kind, random_state)
     classes = None if kind == "continuous" else np.unique(y)

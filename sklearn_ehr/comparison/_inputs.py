@@ -12,7 +12,7 @@ from sklearn.model_selection import check_cv
 from sklearn.utils.multiclass import type_of_target
 
 from ..model_selection import PatientKFold, StratifiedPatientKFold
-from ..utils import shown
+from ..utils import shown, warn_user
 from ._models import N_INNER_FOLDS
 from ._predictions import PredictedClasses, PredictedNumbers
 
@@ -56,6 +56,21 @@ def check_outcome(X, y):
     if len(np.unique(y)) == 1:
         raise ValueError("y has the same value in all samples, so there is nothing to predict.")
     return y, kind
+
+
+def warn_of_copies(cohort, name):
+    """Warn of samples that are there several times, as after oversampling."""
+    try:
+        n_copies = int(cohort.samples.duplicated().sum())
+    except TypeError:
+        # Of cells that are lists, which nobody compares.
+        return
+    if n_copies:
+        warn_user(
+            f"{n_copies} of the {len(cohort)} samples of {name} are copies of others, in all "
+            f"columns. Test samples must be as common as in practice: if a model needs copies, "
+            f"make them of training samples, inside the model."
+        )
 
 
 def draw_splits(cv, X, y, kind, random_state):

@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from ..comparison import make_regression
+from ..comparison import make_regression, warn_of_copies
 from ..utils import Interval, shown, validate_params
 from ._attrition import pool_rules, read_attrition
 from ._characteristics import Samples, describe_samples
@@ -109,6 +109,11 @@ def report(
         the samples or the classes, a class has fewer than 10 patients, a column is missing, or a
         parameter has a value that is not accepted.
 
+    Warns
+    -----
+    UserWarning
+        If samples of `X_test` are copies of others.
+
     See Also
     --------
     compare : Cross-validation of several models.
@@ -152,6 +157,7 @@ def report(
     """
     check_estimator(estimator)
     check_cohorts(X, X_test)
+    warn_of_copies(X_test, "X_test")
     outcome = _name_of(y)
     is_event = read_outcome(y, X, estimator.classes_, "y", "X")
     is_event_test = read_outcome(y_test, X_test, estimator.classes_, "y_test", "X_test")

@@ -47,6 +47,7 @@ def data():
     first = X.samples[["patient_id", "prediction_time", "risk"]]
     samples = first.loc[first.index.repeat(rng.integers(1, 4, len(first)))].reset_index(drop=True)
     samples["prediction_time"] -= pd.to_timedelta(rng.integers(0, 60, len(samples)), "D")
+    samples = samples.drop_duplicates(ignore_index=True)
     y = pd.Series(rng.binomial(1, samples["risk"]), name="outcome")
     return Cohort(X.event_table, samples), y
 
@@ -428,6 +429,13 @@ def test_verbose_prints_a_line_a_fit(data, few_draws, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4
     assert lines[1].startswith("more noise, split 1 of 2: roc_auc 0.")
+
+
+def test_copies_of_samples_are_told(data, few_draws):
+    X, y = data
+    rows = np.r_[: len(X), 0:9, 0:9]
+    with pytest.warns(UserWarning, match=f"18 of the {rows.size} samples of X are copies"):
+        compare(X[rows], y.iloc[rows], RISKS, cv=2)
 
 
 def test_what_a_model_raises_names_the_model(data):
