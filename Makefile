@@ -30,7 +30,7 @@ READY = $(VENV)/.ready
 JOBS ?= auto
 
 SITE = docs/_build/html
-SPHINX = OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -b html
+SPHINX = OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -E -W --keep-going -b html
 FASTEST = timeline|times_and_values|omop_files
 
 ACES_VENV ?= .venv-aces
@@ -77,7 +77,7 @@ lint: $(READY)
 	$(BIN)/codespell
 
 docs: $(READY)
-	$(SPHINX) docs $(SITE)
+	$(SPHINX) -D sphinx_gallery_conf.run_stale_examples=1 docs $(SITE)
 	$(BIN)/python docs/check_links.py $(SITE)
 
 docs-part: $(READY)

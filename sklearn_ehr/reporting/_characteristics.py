@@ -149,15 +149,15 @@ def _is_outcome(column, is_event):
 def _count_rows(samples):
     masks = samples.masks
     yield "samples", "n", {key: f"{masks[key].sum():,}" for key in GROUPS}
-    alls = [(cohort, "all") for cohort in COHORTS]
+    overall = [(cohort, "all") for cohort in COHORTS]
     # Patients with the outcome and patients without it overlap: their numbers would tell how many
     # have both.
-    yield "patients", "n", {key: f"{samples.n_patients(masks[key]):,}" for key in alls}
-    outcome = {key: _share(samples.is_event[masks[key]]) for key in alls}
+    yield "patients", "n", {key: f"{samples.n_patients(masks[key]):,}" for key in overall}
+    outcome = {key: _share(samples.is_event[masks[key]]) for key in overall}
     yield "outcome", "n (%)", outcome
     years = [_years(cohort) for cohort in samples.cohorts]
     if all(years):
-        yield "predictions", "years", dict(zip(alls, years, strict=True))
+        yield "predictions", "years", dict(zip(overall, years, strict=True))
 
 
 def _years(cohort):

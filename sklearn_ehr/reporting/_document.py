@@ -57,7 +57,7 @@ class Report:
 
     See Also
     --------
-    report : Makes a report.
+    sklearn_ehr.report : Makes a report.
 
     Examples
     --------
