@@ -13,8 +13,8 @@ gastrointestinal haemorrhage later.
 #
 # `read_omop` makes one event of each row of the clinical tables, with codes such as
 # ``RxNorm//140587``. It reads a database in DuckDB here; a folder of files or dataframes of any
-# library will do. Conditions are usually known at the end of their visit. Here, most of these visits
-# are not in the table of visits, so conditions are read as known from their start.
+# library will do. Conditions are usually known at the end of their visit. Here, most of those
+# visits are not in the table of visits, so conditions are read as known from their start.
 
 from pathlib import Path
 
