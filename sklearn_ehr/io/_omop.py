@@ -91,7 +91,8 @@ def read_omop(
     Warns
     -----
     UserWarning
-        If `domains` is None and the source lacks some of the tables.
+        If `domains` is None and the source lacks some of the tables; or, except on Spark, Dask and
+        ibis, if conditions are never known because their visit has no row.
 
     See Also
     --------

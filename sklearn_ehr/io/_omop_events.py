@@ -4,6 +4,7 @@ from datetime import datetime
 
 import narwhals.stable.v2 as nw
 
+from ..utils import warn_user
 from ._event_rows import TIME
 from ._tables import pick, require_tables
 
@@ -123,6 +124,7 @@ def known_at_discharge(conditions, tables):
         nw.col("visit_occurrence_id").alias("visit_id"), _end_or_never().alias("visit_end")
     )
     ends = visits.group_by("visit_id").agg(nw.col("visit_end").max())
+    _warn_of_unknown_visits(conditions.filter(~nw.col("visit_id").is_null()), ends)
     joined = conditions.join(ends, on="visit_id", how="left")
     # A visit without a row of its own is as one without an end.
     end = nw.when(nw.col("visit_id").is_null()).then("time").otherwise(_end_or_never())
@@ -130,6 +132,21 @@ def known_at_discharge(conditions, tables):
     is_later = (end > nw.col("time")) | (end == nw.col("time").dt.truncate("1d"))
     known_time = nw.when(is_later).then(end).otherwise(nw.col("time"))
     return joined.with_columns(known_time.alias("known_time")).select(*_EVENT)
+
+
+def _warn_of_unknown_visits(conditions, visits):
+    """Warn of conditions whose visit has no row; on Spark and the like, that would be a job."""
+    if isinstance(conditions, nw.LazyFrame) and not conditions.implementation.is_duckdb():
+        return
+    lost = conditions.join(visits.select("visit_id"), on="visit_id", how="anti")
+    n_lost, n_all = (
+        frame.lazy().select(nw.len()).collect("pyarrow").item() for frame in (lost, conditions)
+    )
+    if n_lost:
+        warn_user(
+            f"{n_lost} of {n_all} conditions with a visit are never known, as visit_occurrence has "
+            f"no row of their visit. To see them from their start, set conditions_known='start'."
+        )
 
 
 def events_of_persons(table):
