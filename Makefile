@@ -65,8 +65,9 @@ test-aces: $(READY) $(ACES_VENV)/.ready
 test-tools: $(TOOLS_VENV)/.ready
 	$(TOOLS_VENV)/bin/python -m pytest --tools tests/test_tools.py
 
+# Pages show what the versions of today print.
 test-floors: $(FLOORS_VENV)/.ready
-	$(FLOORS_VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal
+	$(FLOORS_VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal tests sklearn_ehr
 
 test-floors-part: $(PART_VENV)/.ready
 	$(PART_VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal $(PART)
