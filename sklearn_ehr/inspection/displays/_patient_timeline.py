@@ -198,6 +198,9 @@ class PatientTimelineDisplay:
         row, x = row[row >= 0], axis.x[drawn["visit"].to_numpy()]
         contribution = drawn["contribution"].to_numpy()
         name = "risk" if "risk" in self.visits else "prediction"
+        if "output" in self.visits:
+            # That of a class may rise although its risk falls, as those of others rise more.
+            name = "logit"
         largest = max(np.abs(contribution).max(), 1e-12)
         size = _SMALLEST + (_LARGEST - _SMALLEST) * np.abs(contribution) / largest
         for is_one, marker, colour, what in (
