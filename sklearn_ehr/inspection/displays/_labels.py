@@ -1,21 +1,24 @@
 """Labels of codes, short enough to be drawn."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 
 import pandas as pd
 
 _MOST_CHARACTERS = 36
+_BIN = re.compile(r"Q\d+")
 
 
 def label_codes(codes, descriptions, most=_MOST_CHARACTERS):
     """A short label for each code: its description, where there is one.
 
     `descriptions` is a mapping or Series from code to description, a frame with the columns `code`
-    and `description`, or None. Codes whose labels would be the same are told apart.
+    and `description`, or None; a bin of the values of a code, ``code//Q1``, is described by that
+    code. Codes whose labels would be the same are told apart.
     """
     known = _read_descriptions(descriptions)
-    texts = [known.get(code) for code in codes]
+    texts = [_describe(code, known) for code in codes]
     is_described = [isinstance(text, str) and text.strip() != "" for text in texts]
     labels = [
         _shorten(" ".join(text.split()), most) if is_one else shorten_middle(str(code), most)
@@ -28,6 +31,15 @@ def label_codes(codes, descriptions, most=_MOST_CHARACTERS):
         else label
         for label, is_one, code in zip(labels, is_described, codes, strict=True)
     ]
+
+
+def _describe(code, known):
+    """Description of a code; that of a bin of values is that of its code, with the bin."""
+    if code in known or not isinstance(code, str):
+        return known.get(code)
+    whole, _, bin_ = code.rpartition("//")
+    text = known.get(whole) if _BIN.fullmatch(bin_) else None
+    return f"{text}, {bin_}" if isinstance(text, str) and text.strip() else None
 
 
 def _read_descriptions(descriptions):

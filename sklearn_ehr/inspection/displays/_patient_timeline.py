@@ -96,7 +96,8 @@ class PatientTimelineDisplay:
         X : Cohort, DataFrame, VisitSequences or array-like of shape (n_samples, n_visits, n_codes)
             What `estimator` takes.
         sample : int, default=0
-            Position of the sample in `X`.
+            Position of the sample in `X`. That of the first sample of a patient is
+            ``np.flatnonzero(X.groups == patient)[0]``.
         output : object, default=None
             The class, label or position of the outcome that is explained, if there are several.
         descriptions : dict, Series or DataFrame, default=None
