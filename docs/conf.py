@@ -85,7 +85,8 @@ html_theme_options = {
     "header_links_before_dropdown": 6,
     "navigation_with_keys": False,
     "show_toc_level": 2,
-    "secondary_sidebar_items": {"**": ["page-toc", "sourcelink"], "index": []},
+    # The landing page and the wide table of terms take all the width.
+    "secondary_sidebar_items": {"**": ["page-toc", "sourcelink"], "index": [], "terms": []},
     "footer_start": ["copyright"],
     "footer_end": [],
 }

@@ -6,7 +6,7 @@ import pytest
 
 os.environ.setdefault("MPLBACKEND", "agg")
 
-collect_ignore = ["conf.py", "check_links.py", "_ext", "_build", "auto_examples"]
+collect_ignore = ["conf.py", "conftest.py", "check_links.py", "_ext", "_build", "auto_examples"]
 collect_ignore_glob = ["reference/generated/*", "_templates/*"]
 
 

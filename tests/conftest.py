@@ -7,6 +7,9 @@ for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 
 import pytest  # noqa: E402
 
+# docs/ has a conftest of its own, and two modules of a name are not collected.
+collect_ignore = ["conftest.py"]
+
 # Markers of tests that are skipped without an option of the same name.
 NEEDS = {
     "engines": "Spark, Dask and ibis",
