@@ -96,8 +96,9 @@ def code_importance(
     much the importance would differ on other patients. A code that few patients have changes the
     score little, whatever it means for these.
 
-    Samples are permuted, not patients: where few patients have many samples each, a sample often
-    gets the codes of the same patient, and importances are too low.
+    A permuted history has fewer occurrences of a code than the original ones if the codes come in
+    more visits than a sample has. Samples are permuted, not patients: where few patients have many
+    samples each, a sample often gets the codes of the same patient, and importances are too low.
 
     Only samples that a permutation changes are predicted again. Codes that are outside the
     vocabulary are not permuted. `n_patients` counts patients of `X`, and may be below 10: leave out

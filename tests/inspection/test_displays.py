@@ -343,3 +343,23 @@ def test_default_thresholds_are_those_of_the_weighted_prevalence():
         outcome, np.full(100, 0.05), sample_weight=weight
     )
     assert display.thresholds[-1] == pytest.approx(0.99)
+
+
+def test_codes_that_shorten_to_the_same_are_numbered():
+    codes = ["A" * 30 + middle + "B" * 30 for middle in ("1", "2")]
+    one, other = label_codes(codes, None)
+    assert other == f"{one} (2)"
+
+
+def test_dollar_signs_begin_no_formula():
+    (label,) = label_codes(["$x^$ a"], None)
+    figure, ax = plt.subplots()
+    ax.set_yticks([0], [label])
+    figure.canvas.draw()
+    assert ax.get_yticklabels()[0].get_text() == r"\$x^\$ a"
+
+
+@pytest.mark.parametrize("thresholds", [[], 0.5, [0.5]])
+def test_decision_curve_needs_thresholds_for_a_line(thresholds):
+    with pytest.raises(ValueError, match="at least two numbers"):
+        DecisionCurveDisplay.from_predictions([0, 1], [0.2, 0.8], thresholds=thresholds)

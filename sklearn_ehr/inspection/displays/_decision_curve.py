@@ -127,14 +127,16 @@ class DecisionCurveDisplay:
         ImportError
             If matplotlib is not installed.
         ValueError
-            As `net_benefit` raises it.
+            If there are fewer than two thresholds, or as `net_benefit` raises it.
         """
         risks = dict(y_prob) if isinstance(y_prob, Mapping) else {name: y_prob}
         if not risks:
             raise ValueError("y_prob must have the risks of one model at least, got an empty dict.")
         if thresholds is None:
             thresholds = _choose_thresholds(y_true, risks, sample_weight)
-        thresholds = np.sort(np.asarray(thresholds, dtype=np.float64))
+        thresholds = np.sort(np.ravel(thresholds).astype(np.float64))
+        if len(thresholds) < 2:
+            raise ValueError("thresholds must be a list of at least two numbers, to draw a line.")
         options = {"thresholds": thresholds, "sample_weight": sample_weight}
         net_benefits = {name: net_benefit(y_true, risk, **options) for name, risk in risks.items()}
         treat_all = net_benefit(y_true, np.ones(len(y_true)), **options)

@@ -25,12 +25,24 @@ def label_codes(codes, descriptions, most=_MOST_CHARACTERS):
         for text, is_one, code in zip(texts, is_described, codes, strict=True)
     ]
     counts = Counter(labels)
-    return [
+    labels = [
         f"{_shorten(label, most // 2)} ({shorten_middle(str(code), most // 2 - 3)})"
         if is_one and counts[label] > 1
         else label
         for label, is_one, code in zip(labels, is_described, codes, strict=True)
     ]
+    # A dollar sign would begin a formula.
+    return [label.replace("$", r"\$") for label in _number_repeats(labels)]
+
+
+def _number_repeats(labels):
+    """Labels, the second and later ones of equal labels with their number."""
+    seen = Counter()
+    numbered = []
+    for label in labels:
+        seen[label] += 1
+        numbered.append(label if seen[label] == 1 else f"{label} ({seen[label]})")
+    return numbered
 
 
 def _describe(code, known):
