@@ -78,14 +78,14 @@ def code_contributions(estimator, X, method="occlusion"):
     Notes
     -----
     For "occlusion", a history of `n` codes is read `n` times, in as many threads as scikit-learn
-    uses.
+    uses. For "integrated_gradients", paths are halved until the sum holds.
 
     References
     ----------
     .. [1] M. D. Zeiler and R. Fergus, "Visualizing and understanding convolutional networks",
        ECCV 2014, LNCS 8689, p. 818-833.
     .. [2] M. Sundararajan, A. Taly and Q. Yan, "Axiomatic attribution for deep networks", ICML
-       2017, PMLR 70, p. 3319-3328. Paths are halved until the sum holds.
+       2017, PMLR 70, p. 3319-3328.
 
     Examples
     --------

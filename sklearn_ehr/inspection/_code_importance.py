@@ -42,8 +42,8 @@ def code_importance(
     estimator : estimator
         A fitted LSTM estimator, a pipeline that ends with one, or a search over either.
     X : Cohort, VisitSequences or array-like of shape (n_samples, n_visits, n_codes)
-        What `estimator` takes: best samples of patients that it was not trained on. On training
-        samples, codes seem important to which a model is overfitted.
+        Samples in the form that `estimator` accepts, preferably of patients it was not trained on.
+        On training samples, codes that the model has overfitted appear important.
     y : array-like of shape (n_samples, ...)
         Outcomes of the samples.
     scoring : str, callable or None, default=None
@@ -95,6 +95,10 @@ def code_importance(
     The standard error tells how precise the mean over permutations is; it does not tell how
     much the importance would differ on other patients. A code that few patients have changes the
     score little, whatever it means for these.
+
+    A permuted history has fewer occurrences of a code than the original ones if the codes come in
+    more visits than a sample has. Samples are permuted, not patients: where few patients have many
+    samples each, a sample often gets the codes of the same patient, and importances are too low.
 
     Only samples that a permutation changes are predicted again. Codes that are outside the
     vocabulary are not permuted. `n_patients` counts patients of `X`, and may be below 10: leave out

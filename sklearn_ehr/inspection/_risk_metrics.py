@@ -106,8 +106,8 @@ def net_benefit(y_true, y_prob, thresholds, sample_weight=None):
     """Compute the net benefit of treating patients whose risk reaches a threshold.
 
     At a threshold `t`, it is [1]_ ``TP / n - FP / n * t / (1 - t)``: the true positives, minus the
-    false positives in units of a true positive, per sample. Somebody who treats at a risk of 10 %
-    holds 9 needless treatments to be as bad as one missed outcome.
+    false positives in units of a true positive, per sample. Treating at a risk of 10 % means
+    that nine unnecessary treatments count as much as one missed outcome.
 
     Parameters
     ----------

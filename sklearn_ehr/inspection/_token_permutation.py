@@ -1,11 +1,9 @@
 """Exchange of the occurrences of codes between samples."""
 
-from copy import copy
-
 import numpy as np
 
 from ..utils import concatenate_ranges, offsets_from_lengths, order_by, run_starts
-from ..visits import count_static
+from ..visits import count_static, with_tokens
 
 
 class TokenPermutation:
@@ -76,9 +74,6 @@ class TokenPermutation:
         stays = np.ones(len(self._visit_of_token), dtype=bool)
         stays[positions] = False
         ends = np.cumsum(lengths)
-        other = copy(self.sequences)
-        other.tokens = np.insert(self.sequences.tokens[stays], ends[target], token)
-        other.visit_offsets = offsets_from_lengths(
-            lengths + np.bincount(target, minlength=n_visits)
-        )
-        return other
+        tokens = np.insert(self.sequences.tokens[stays], ends[target], token)
+        lengths += np.bincount(target, minlength=n_visits)
+        return with_tokens(self.sequences, tokens, offsets_from_lengths(lengths))

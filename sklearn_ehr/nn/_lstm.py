@@ -19,7 +19,7 @@ class VisitLSTM(PaddedEntry):
 
     Embedding, `VisitEncoder`, dropout, residual MLP if any, LSTM [1]_, last real hidden state,
     dropout, linear head. A sample without visits has a zero state, so its answer is the head's
-    bias.
+    bias, with the share of features, if any.
 
     Parameters
     ----------

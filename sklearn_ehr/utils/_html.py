@@ -67,7 +67,7 @@ def lengths_html(title, lengths, patient, unit):
     """
     quantiles = safe_quantiles(lengths, patient)
     texts = [f"median {quantiles[50]:,}"] if 50 in quantiles else []
-    for low, high, share in ((25, 75, "half"), (5, 95, "90 %")):
+    for low, high, share in ((25, 75, "half of them"), (5, 95, "90%")):
         if {low, high} <= quantiles.keys():
             texts.append(f"{share} {quantiles[low]:,} to {quantiles[high]:,}")
     return ", ".join(texts), histogram_html(title, *safe_bins(lengths, patient), unit)

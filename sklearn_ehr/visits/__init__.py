@@ -8,7 +8,7 @@ from ._as_of import (
     with_earlier,
 )
 from ._grouping import group_events
-from ._occluded import OccludedHistories, without_visits
+from ._occluded import OccludedHistories, with_tokens, without_visits
 from ._padded import PaddedVisits
 from ._sequences import VisitSequences
 from ._transformers import CodeCountVectorizer, VisitSequenceTransformer
@@ -33,5 +33,6 @@ __all__ = [
     "refuse_late_facts",
     "with_earlier",
     "with_outputs",
+    "with_tokens",
     "without_visits",
 ]

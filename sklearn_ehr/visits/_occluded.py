@@ -10,6 +10,11 @@ def without_visits(sequences):
     return sequences._select_visits(np.zeros(len(sequences.is_static), dtype=bool))
 
 
+def with_tokens(sequences, tokens, visit_offsets):
+    """Sequences with other tokens in the same visits."""
+    return sequences._replace(tokens=tokens, visit_offsets=visit_offsets, earlier=None)
+
+
 class OccludedHistories(SampleIndexing):
     """Histories that each lack one token, one for each token of sequences, in its order.
 

@@ -58,7 +58,7 @@ def test_table_tells_its_size():
         "Patients": "200",
         "Events": "794",
         "Codes": "50",
-        "Events per patient": "median 4, half 2 to 6, 90 % 1 to 7",
+        "Events per patient": "median 4, half of them 2 to 6, 90% 1 to 7",
         "Years": "2005 to 2009 (of events)",
         "Columns": "patient_id, time, code",
         "Stored": "in memory",
@@ -91,7 +91,7 @@ def test_cohort_tells_its_size_and_the_share_of_its_outcome():
         "Patients": "200",
         "Events": f"{400 - n_single}, each counted once",
         "Codes": "50 in the event table",
-        "Events per patient": "median 2, half 2 to 2, 90 % 1 to 2",
+        "Events per patient": "median 2, half of them 2 to 2, 90% 1 to 2",
         "Years": "2005 to 2009 (of predictions)",
         "Histories": "until the prediction time (by instant)",
         "readmitted": "25.0%",
@@ -320,7 +320,7 @@ def test_patients_without_events_have_empty_histories():
     )
     X = Cohort(events, samples.fillna({"prediction_time": pd.Timestamp("2010-01-01")}))
     assert table_of(X)["Events"] == "<10, each counted once"
-    assert table_of(X)["Events per patient"] == "median 0, half 0 to 0, 90 % 0 to 0"
+    assert table_of(X)["Events per patient"] == "median 0, half of them 0 to 0, 90% 0 to 0"
     assert bars_of(X) == []
     rows = table_of(Cohort(events, samples[["patient_id"]], prediction_time=None))
     assert rows["Patients"] == "201"
@@ -377,7 +377,7 @@ def test_a_large_table_on_disk_is_not_read(store):
     assert rows["Events"] == "79,997"
     assert rows["Looked at"] == "10,000 patients"
     assert rows["Years"] == "2005 to 2009 (of events)"
-    assert rows["Events per patient"] == "median 4, half 2 to 6, 90 % 1 to 7"
+    assert rows["Events per patient"] == "median 4, half of them 2 to 6, 90% 1 to 7"
     n_read = {name: getattr(table, name).n_read for name in names}
     assert n_read.pop("code") == 0
     assert all(0 < n <= 40_000 for n in n_read.values())

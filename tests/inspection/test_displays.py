@@ -320,3 +320,46 @@ def test_calibration_of_a_constant_risk_is_a_point(risk):
     texts = " ".join(text.get_text() for text in drawn_texts(display.figure_))
     assert "slope undefined" in texts
     assert overlaps(display.figure_) == []
+
+
+def test_bin_of_values_is_described_by_its_code():
+    labels = label_codes(["LOINC//1//Q4", "LOINC//2//Q1", "LOINC//1"], {"LOINC//1": "Creatinine"})
+    assert labels == ["Creatinine, Q4", "LOINC//2//Q1", "Creatinine"]
+
+
+def test_decision_curve_keeps_its_axis_upright_if_nothing_helps():
+    outcome = np.repeat([0, 1], [95, 5])
+    display = DecisionCurveDisplay.from_predictions(
+        outcome, np.full(100, 0.9), thresholds=[0.3, 0.5, 0.7]
+    )
+    low, high = display.ax_.get_ylim()
+    assert low < 0 < high
+
+
+def test_default_thresholds_are_those_of_the_weighted_prevalence():
+    outcome = np.repeat([0, 1], [95, 5])
+    weight = np.where(outcome == 1, 19.0, 1.0)
+    display = DecisionCurveDisplay.from_predictions(
+        outcome, np.full(100, 0.05), sample_weight=weight
+    )
+    assert display.thresholds[-1] == pytest.approx(0.99)
+
+
+def test_codes_that_shorten_to_the_same_are_numbered():
+    codes = ["A" * 30 + middle + "B" * 30 for middle in ("1", "2")]
+    one, other = label_codes(codes, None)
+    assert other == f"{one} (2)"
+
+
+def test_dollar_signs_begin_no_formula():
+    (label,) = label_codes(["$x^$ a"], None)
+    figure, ax = plt.subplots()
+    ax.set_yticks([0], [label])
+    figure.canvas.draw()
+    assert ax.get_yticklabels()[0].get_text() == r"\$x^\$ a"
+
+
+@pytest.mark.parametrize("thresholds", [[], 0.5, [0.5]])
+def test_decision_curve_needs_thresholds_for_a_line(thresholds):
+    with pytest.raises(ValueError, match="at least two numbers"):
+        DecisionCurveDisplay.from_predictions([0, 1], [0.2, 0.8], thresholds=thresholds)

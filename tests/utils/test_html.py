@@ -80,6 +80,6 @@ def test_nothing_is_drawn_without_bins():
 
 def test_quantiles_of_lengths_are_told_in_words():
     text, html = lengths_html("Events", np.arange(1000, 1200), np.arange(200), "patients")
-    assert text == "median 1,099, half 1,049 to 1,149, 90 % 1,009 to 1,189"
+    assert text == "median 1,099, half of them 1,049 to 1,149, 90% 1,009 to 1,189"
     assert re.search("of patients</title>", html)
     assert lengths_html("Events", np.arange(5), np.arange(5), "patients") == ("", "")

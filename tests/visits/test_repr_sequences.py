@@ -54,7 +54,7 @@ def test_sequences_tell_their_size():
         "Visits": "200",
         "Codes": "400",
         "Codes per visit": "2.0 on average",
-        "Visits per sample": "median 2, half 1 to 3, 90 % 0 to 4",
+        "Visits per sample": "median 2, half of them 1 to 3, 90% 0 to 4",
         "Vocabulary": "2 codes",
     }
     assert bars_of(sequences) == [
@@ -136,5 +136,5 @@ def test_of_large_sequences_on_disk_only_some_samples_are_looked_at(tmp_path):
     rows = table_of(VisitSequences.open(tmp_path / "sequences"))
     assert rows["Samples"] == "20,000"
     assert rows["Looked at"] == "10,000 samples"
-    assert rows["Visits per sample"] == "median 2, half 1 to 3, 90 % 0 to 4"
+    assert rows["Visits per sample"] == "median 2, half of them 1 to 3, 90% 0 to 4"
     assert "Patients" not in rows

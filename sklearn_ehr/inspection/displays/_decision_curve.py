@@ -127,14 +127,16 @@ class DecisionCurveDisplay:
         ImportError
             If matplotlib is not installed.
         ValueError
-            As `net_benefit` raises it.
+            If there are fewer than two thresholds, or as `net_benefit` raises it.
         """
         risks = dict(y_prob) if isinstance(y_prob, Mapping) else {name: y_prob}
         if not risks:
             raise ValueError("y_prob must have the risks of one model at least, got an empty dict.")
         if thresholds is None:
-            thresholds = _choose_thresholds(y_true, risks)
-        thresholds = np.sort(np.asarray(thresholds, dtype=np.float64))
+            thresholds = _choose_thresholds(y_true, risks, sample_weight)
+        thresholds = np.sort(np.ravel(thresholds).astype(np.float64))
+        if len(thresholds) < 2:
+            raise ValueError("thresholds must be a list of at least two numbers, to draw a line.")
         options = {"thresholds": thresholds, "sample_weight": sample_weight}
         net_benefits = {name: net_benefit(y_true, risk, **options) for name, risk in risks.items()}
         treat_all = net_benefit(y_true, np.ones(len(y_true)), **options)
@@ -159,7 +161,7 @@ class DecisionCurveDisplay:
         for i, (name, values) in enumerate(self.net_benefits.items()):
             colour = COLOURS[i % len(COLOURS)]
             (self.lines_[name],) = ax.plot(self.thresholds, values, color=colour, label=name)
-        best = max(map(np.max, [self.treat_all, *self.net_benefits.values()]))
+        best = max(0.01, *map(np.max, [self.treat_all, *self.net_benefits.values()]))
         # Treating all falls far below: what matters is near 0 and above.
         ax.set_ylim(-0.2 * best, 1.05 * best)
         ax.set_xlim(self.thresholds[0], self.thresholds[-1])
@@ -170,8 +172,9 @@ class DecisionCurveDisplay:
         return keep_axes(self, ax)
 
 
-def _choose_thresholds(y_true, risks):
+def _choose_thresholds(y_true, risks, sample_weight):
     checked = [read_risks(y_true, risk) for risk in risks.values()]
-    highest = max(2 * checked[0][0].mean(), *(np.quantile(risk, 0.99) for _, risk in checked))
+    prevalence = np.average(checked[0][0], weights=sample_weight)
+    highest = max(2 * prevalence, *(np.quantile(risk, 0.99) for _, risk in checked))
     # In steps of 5 %, so that the axis ends at a round number.
     return np.linspace(0, min(np.ceil(highest * 20) / 20, 0.99), 101)

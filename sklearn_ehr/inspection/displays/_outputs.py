@@ -2,7 +2,7 @@
 
 
 def select_output(frame, output):
-    """Rows of a frame that belong to an output, without its column.
+    """Rows of a frame that belong to an output.
 
     A frame of a single output is returned as it is, and `output` must be None then.
     """
@@ -20,4 +20,4 @@ def select_output(frame, output):
             f"(its classes_), whose risk is drawn, got "
             f"{'None' if output is None else 'something else'}."
         )
-    return frame[frame["output"] == output].drop(columns="output").reset_index(drop=True)
+    return frame[frame["output"] == output].reset_index(drop=True)

@@ -96,7 +96,8 @@ class PatientTimelineDisplay:
         X : Cohort, DataFrame, VisitSequences or array-like of shape (n_samples, n_visits, n_codes)
             What `estimator` takes.
         sample : int, default=0
-            Position of the sample in `X`.
+            Position of the sample in `X`. That of the first sample of a patient is
+            ``np.flatnonzero(X.groups == patient)[0]``.
         output : object, default=None
             The class, label or position of the outcome that is explained, if there are several.
         descriptions : dict, Series or DataFrame, default=None
@@ -198,6 +199,9 @@ class PatientTimelineDisplay:
         row, x = row[row >= 0], axis.x[drawn["visit"].to_numpy()]
         contribution = drawn["contribution"].to_numpy()
         name = "risk" if "risk" in self.visits else "prediction"
+        if "output" in self.visits:
+            # That of a class may rise although its risk falls, as those of others rise more.
+            name = "logit"
         largest = max(np.abs(contribution).max(), 1e-12)
         size = _SMALLEST + (_LARGEST - _SMALLEST) * np.abs(contribution) / largest
         for is_one, marker, colour, what in (
