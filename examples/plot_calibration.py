@@ -57,18 +57,20 @@ models = {
 # every probability up. A reliability diagram shows it: the share of readmissions among patients
 # with about the same predicted risk.
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4.5))
+fig, ax = plt.subplots(figsize=(5, 4.5))
 print(f"{'':28}{'ROC AUC':>9}{'Brier':>9}{'mean risk':>11}   (readmitted: {y[test].mean():.3f})")
 for name, model in models.items():
     risk = model.fit(X[train], y[train]).predict_proba(X[test])[:, 1]
     auc, brier = roc_auc_score(y[test], risk), brier_score_loss(y[test], risk)
     print(f"{name:28}{auc:9.3f}{brier:9.3f}{risk.mean():11.3f}")
     CalibrationDisplay.from_predictions(
-        y[test], risk, n_bins=8, strategy="quantile", name=name, ax=left
+        y[test], risk, n_bins=8, strategy="quantile", name=name, ax=ax
     )
-left.set(title="Reliability", xlabel="predicted risk", ylabel="share readmitted")
-left.set(xlim=(0, 0.75), ylim=(0, 0.5))
-left.legend(loc="upper left")
+ax.set(title="Reliability", xlabel="predicted risk", ylabel="share readmitted")
+ax.set(xlim=(0, 0.75), ylim=(0, 0.5))
+ax.legend(loc="upper left")
+fig.tight_layout()
+fig.savefig("calibration.png", dpi=100)
 
 # %%
 # A threshold instead of weights
@@ -88,11 +90,12 @@ for name, model in choices.items():
         f"{name:28}F1 {bars[name][0]:.3f}, recall {bars[name][1]:.3f}, flagged {bars[name][2]:.1%}"
     )
 
+fig, ax = plt.subplots(figsize=(5, 4))
 place = np.arange(3)
 for shift, (name, values) in zip((-0.2, 0.2), bars.items(), strict=True):
-    right.bar(place + shift, values, width=0.4, label=name)
-right.set_xticks(place, ["F1", "recall", "share flagged"])
-right.set(title="Thresholds of the unweighted model")
-right.legend()
+    ax.bar(place + shift, values, width=0.4, label=name)
+ax.set_xticks(place, ["F1", "recall", "share flagged"])
+ax.set(title="Thresholds of the unweighted model")
+ax.legend()
 fig.tight_layout()
-fig.savefig("calibration.png", dpi=100)
+fig.savefig("thresholds.png", dpi=100)

@@ -40,13 +40,13 @@ last = ~X[test].samples.duplicated("patient_id", keep="last").to_numpy()
 sequences = model[0].transform(X[test][last])
 risks = [proba[:, 1] for proba in model[-1].predict_proba_by_visit(sequences)]
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
+fig, ax = plt.subplots(figsize=(5, 4))
 longest = np.argsort(sequences.lengths)[-6:]
 for i in longest:
-    left.plot(np.arange(1, len(risks[i]) + 1), risks[i], "o-", ms=3)
-left.set(
-    title="Six patients with many stays", xlabel="stay", ylabel="risk of readmission in 30 days"
-)
+    ax.plot(np.arange(1, len(risks[i]) + 1), risks[i], "o-", ms=3)
+ax.set(title="Six patients with many stays", xlabel="stay", ylabel="risk of readmission in 30 days")
+fig.tight_layout()
+fig.savefig("visits.png", dpi=100)
 
 # %%
 # The drugs of the next stay
@@ -82,15 +82,16 @@ print(f"{'average precision':20}" + "".join(f"{name:>18}" for name in scores))
 for row, j in enumerate(frequent):
     print(f"{names[j]:20}" + "".join(f"{values[row]:18.3f}" for values in scores.values()))
 
+fig, ax = plt.subplots(figsize=(6, 4))
 place = np.arange(len(frequent))
 for shift, (name, values) in zip((-0.2, 0.2), scores.items(), strict=True):
-    right.barh(place + shift, values, height=0.4, label=name)
-right.set(title="Drugs of the next stay", xlabel="average precision")
-right.set_yticks(place, names[frequent])
-right.invert_yaxis()
-right.legend()
+    ax.barh(place + shift, values, height=0.4, label=name)
+ax.set(title="Drugs of the next stay", xlabel="average precision")
+ax.set_yticks(place, names[frequent])
+ax.invert_yaxis()
+ax.legend()
 fig.tight_layout()
-fig.savefig("visits.png", dpi=100)
+fig.savefig("drugs.png", dpi=100)
 
 # %%
 # What to make of it

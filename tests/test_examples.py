@@ -96,9 +96,17 @@ def test_example_runs_and_draws_its_picture(script, few_epochs, monkeypatch, tmp
     with parallel_config("threading"):
         runpy.run_path(str(script), run_name="__main__")
     matplotlib.pyplot.close("all")
-    (picture,) = tmp_path.glob("*.png")
-    assert picture.stat().st_size > 5000
+    pictures = [*tmp_path.glob("*.png")]
+    assert pictures
+    assert all(picture.stat().st_size > 5000 for picture in pictures)
     assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_figure_is_drawn_in_one_cell(script):
+    """The gallery shows the figures of a cell, and closes them."""
+    for cell in script.read_text(encoding="utf-8").split("\n# %%\n"):
+        assert ("plt.subplots(" not in cell) or (".savefig(" in cell)
 
 
 @pytest.mark.parametrize("name", NEEDS)
