@@ -5,13 +5,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
-from scipy.special import expit, logit
+from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from ..utils import check_sample_weight
+from ..utils import check_sample_weight, log_odds_of
 
-# Risks of exactly 0 or 1 have no finite log-odds.
-_SMALLEST_RISK = 1e-6
 _LARGEST_SHIFT = 100
 
 
@@ -79,7 +77,7 @@ def calibration_slope(y_true, y_prob):
             "All outcomes in y_true are the same, so calibration cannot be measured. Use more "
             "samples."
         )
-    log_odds = logit(np.clip(y_prob, _SMALLEST_RISK, 1 - _SMALLEST_RISK))
+    log_odds = log_odds_of(y_prob)
 
     def surplus(shift):
         return np.mean(expit(log_odds + shift) - y_true)

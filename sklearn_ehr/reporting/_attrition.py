@@ -2,28 +2,8 @@
 
 import pandas as pd
 
-from ..utils import is_frame, read_frame
-from ._small_cells import SMALL, SMALLEST
-
-_COLUMNS = ["rule", "n_samples", "n_patients"]
-
-
-def read_attrition(attrition):
-    """Attrition as `make_samples` returns it, checked; None if there is none."""
-    if attrition is None:
-        return None
-    if not is_frame(attrition):
-        raise TypeError(
-            f"attrition must be the frame that make_samples returns, got "
-            f"{type(attrition).__name__}."
-        )
-    attrition = read_frame(attrition, "attrition")
-    if missing := [name for name in _COLUMNS if name not in attrition]:
-        raise ValueError(
-            f"attrition has no column {missing[0]!r}. Pass the second frame that make_samples "
-            f"returns, or one with the columns {', '.join(_COLUMNS)}."
-        )
-    return attrition[_COLUMNS].reset_index(drop=True)
+from ..utils import MIN_PATIENTS
+from ._small_cells import SMALL
 
 
 def pool_rules(attrition):
@@ -33,11 +13,12 @@ def pool_rules(attrition):
     -------
     DataFrame
         `rule`, `n_samples` and `n_patients` left after it, and `samples_left_out` and
-        `patients_left_out` by it.
+        `patients_left_out` by it. Where fewer than 10 are left, both are hidden: what was left out
+        and what there was before would tell how many.
     """
     pending, rows = [], []
     for rule, *left in attrition.itertuples(index=False):
-        pending.append(str(rule))
+        pending.append(rule)
         if not rows or not _is_small(rows[-1], left):
             rows.append((pending, *left))
             pending = []
@@ -47,14 +28,17 @@ def pool_rules(attrition):
         if not rows or not _is_small(rows[-1], left):
             rows.append((pending, *left))
             pending = []
-    frame = pd.DataFrame(rows, columns=_COLUMNS)
+    frame = pd.DataFrame(rows, columns=attrition.columns)
     frame["rule"] = frame["rule"].map("; ".join)
     for name in ("samples", "patients"):
-        frame[f"{name}_left_out"] = -frame[f"n_{name}"].diff().astype("Int64")
-        is_small = frame[f"n_{name}"] < SMALLEST
-        frame[f"n_{name}"] = frame[f"n_{name}"].astype(object).mask(is_small, SMALL)
+        left = frame[f"n_{name}"]
+        left_out = -left.diff().astype("Int64")
+        frame[f"{name}_left_out"] = left_out.astype(object).mask(left < MIN_PATIENTS, SMALL)
+        frame[f"n_{name}"] = left.astype(object).mask(left < MIN_PATIENTS, SMALL)
     return frame
 
 
 def _is_small(row, left):
-    return any(0 < before - after < SMALLEST for before, after in zip(row[1:], left, strict=True))
+    return any(
+        0 < before - after < MIN_PATIENTS for before, after in zip(row[1:], left, strict=True)
+    )

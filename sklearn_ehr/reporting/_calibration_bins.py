@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
+from ..utils import MIN_PATIENTS
 from ._draws import interval
 from ._patient_sums import PatientSums
-from ._small_cells import SMALLEST
 
 _N_BINS = 10
 
@@ -27,7 +27,7 @@ def bin_risks(predicted):
 
 
 def _is_large(predicted):
-    return min(predicted.n_patients_with(True), predicted.n_patients_with(False)) >= SMALLEST
+    return min(predicted.n_patients_with(True), predicted.n_patients_with(False)) >= MIN_PATIENTS
 
 
 class RedrawnBins:

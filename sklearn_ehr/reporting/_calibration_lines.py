@@ -1,13 +1,13 @@
 """Calibration slope and calibration in the large, in draws of patients."""
 
 import numpy as np
-from scipy.special import logit
+from scipy.special import expit
 from sklearn.utils import gen_batches
 
+from ..inspection import calibration_slope
+from ..utils import log_odds_of
 from ._patient_sums import PatientSums
 
-# Risks of exactly 0 or 1 have no finite log-odds; the same bound as in calibration_slope.
-_SMALLEST_RISK = 1e-6
 _MOST_STEPS = 25
 # Newton's method squares its error: what is left after so small a step is far smaller.
 _SMALL_STEP = 1e-4
@@ -19,29 +19,33 @@ class CalibrationLines:
     """Logistic regressions of outcomes on the log-odds of predicted risks, for draws of patients.
 
     They are fitted by Newton's method, from the regression on all samples. There, the first step of
-    each draw takes sums over patients alone.
+    each draw takes sums over patients alone. The method fails for many risks near 0 and 1; these
+    draws are left to `calibration_slope`, one by one.
 
     Parameters
     ----------
     predicted : Predicted
     n_patients : int
     has_slope : bool
-        Whether the slope is fitted too. Otherwise it is 1.
+        Whether the slope is fitted, too, and returned. Otherwise it is 1, and the intercept is.
     """
 
     def __init__(self, predicted, n_patients, has_slope):
-        self.has_slope = has_slope
-        log_odds = logit(np.clip(predicted.risk, _SMALLEST_RISK, 1 - _SMALLEST_RISK))
+        self.predicted, self.has_slope = predicted, has_slope
+        log_odds = log_odds_of(predicted.risk)
         self.powers = np.column_stack([np.ones_like(log_odds), log_odds, log_odds**2])
         events = predicted.is_event[:, np.newaxis] * self.powers[:, :2]
-        ones = np.ones((1, len(log_odds)))
-        self.start = self._fit(np.array([[0.0], [1.0]]), ones, events.sum(axis=0)[:, np.newaxis])
+        slope = calibration_slope(predicted.is_event, predicted.risk).slope if has_slope else 1.0
+        # With a slope that is not finite, no draw has one either, or each is fitted alone.
+        slope = slope if np.isfinite(slope) else 1.0
+        shift = calibration_slope(predicted.is_event, expit(slope * log_odds)).intercept
+        self.start = np.array([[shift], [slope]])
         risk = self._risk(self.start).T
         columns = [events, risk * self.powers[:, :2], risk * (1 - risk) * self.powers]
         self.sums = PatientSums(predicted.patient, n_patients, np.column_stack(columns).T)
 
     def __call__(self, counts, weight):
-        """Intercept and slope of each draw, NaN where there are none, of shape (2, n_draws).
+        """Slope, or intercept, of each draw, NaN where there is none, of shape (n_draws,).
 
         `weight` has how often each sample is drawn, of shape (n_draws, n_samples).
         """
@@ -52,7 +56,22 @@ class CalibrationLines:
             self._fit(line[:, part], weight[part], sums[:2, part])
             for part in gen_batches(len(counts), size)
         ]
-        return np.concatenate(parts, axis=1)
+        found = np.concatenate(parts, axis=1)[int(self.has_slope)]
+        for draw in np.flatnonzero(np.isnan(found)):
+            found[draw] = self._fit_alone(weight[draw])
+        return found
+
+    def _fit_alone(self, weight):
+        """Slope, or intercept, of one draw by `calibration_slope`."""
+        rows = np.repeat(np.arange(len(weight)), weight.astype(np.int64))
+        drawn = self.predicted[rows]
+        if drawn.is_event.all() or not drawn.is_event.any():
+            return np.nan
+        slope, intercept = calibration_slope(drawn.is_event, drawn.risk)
+        if not self.has_slope:
+            return intercept
+        # Outcomes that the risks separate have no finite slope.
+        return slope if np.isfinite(slope) else np.nan
 
     def _fit(self, line, weight, of_events):
         """Fit by Newton's method, from the line of each row of weights."""
@@ -62,11 +81,11 @@ class CalibrationLines:
             gradient = of_events - (drawn @ self.powers[:, :2]).T
             drawn -= drawn * risk
             step = self._step(gradient, (drawn @ self.powers).T)
-            line = line + step
+            with np.errstate(invalid="ignore"):
+                line = line + step
             size = np.abs(step).max(axis=0)
             if not (size > _SMALL_STEP).any():
                 break
-        # Outcomes that the risks separate have no finite answer.
         return np.where(size <= _SMALL_STEP, line, np.nan)
 
     def _risk(self, line):

@@ -6,10 +6,18 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import union_categoricals
 
-from ..utils import readable, shown
+from ..utils import MIN_PATIENTS, readable, safe_years, shown
 from ..visits import VisitSequenceTransformer
-from ._levels import MISSING, as_levels, as_number, holds_patients, is_number
-from ._small_cells import SMALL, SMALLEST, count_distinct, pool_levels
+from ._levels import (
+    MISSING,
+    as_levels,
+    as_number,
+    holds_patients,
+    is_number,
+    name_pooled,
+    round_number,
+)
+from ._small_cells import SMALL, count_distinct, pool_levels
 
 COHORTS = ("development", "test")
 WHO = ("all", "outcome", "no outcome")
@@ -133,10 +141,21 @@ def _is_identifier(name, column, cohort):
     if times is not None and not column.isna().any() and np.array_equal(values, times):
         return True
     try:
-        return column.is_unique and not pd.api.types.is_float_dtype(column.dtype)
+        return not _is_measured(column) and _tells_apart(column, cohort.group_positions)
     except TypeError:
         # Lists and the like tell nobody apart.
         return True
+
+
+def _is_measured(column):
+    """Whether a column has floats that are not whole numbers, as ids beside nulls are."""
+    return pd.api.types.is_float_dtype(column.dtype) and bool((column.dropna() % 1 != 0).any())
+
+
+def _tells_apart(column, patient):
+    """Whether each sample, or each patient, has a value that no other one has."""
+    n_values = column.groupby(patient).nunique()
+    return column.is_unique or (n_values.max() == 1 and column.nunique() == n_values.sum())
 
 
 def _is_outcome(column, is_event):
@@ -163,13 +182,11 @@ def _count_rows(samples):
 def _years(cohort):
     """First and last calendar year with predictions for at least 10 patients."""
     times = cohort.prediction_times
-    if times is None or times.dtype.kind != "M":
+    years = None if times is None else safe_years(times, cohort.group_positions)
+    if years is None:
         return ""
-    by_year = pd.Series(cohort.group_positions).groupby(times.astype("datetime64[Y]")).nunique()
-    years = by_year.index[by_year >= SMALLEST].year
-    if not len(years):
-        return ""
-    return f"{years.min()}" if len(years) == 1 else f"{years.min()} to {years.max()}"
+    first, last = years
+    return f"{first}" if first == last else f"{first} to {last}"
 
 
 def _history_rows(samples):
@@ -212,7 +229,7 @@ def _number_rows(name, values, samples):
     known = ~np.isnan(values)
     kept = {key: values[mask & known] for key, mask in samples.masks.items()}
     n_patients = {key: samples.n_patients(mask & known) for key, mask in samples.masks.items()}
-    is_large = {key: number >= SMALLEST for key, number in n_patients.items()}
+    is_large = {key: number >= MIN_PATIENTS for key, number in n_patients.items()}
     for first, second in _PAIRS[:2]:
         # One of the two could be worked out from the other and all samples.
         is_large[first] = is_large[second] = is_large[first] and is_large[second]
@@ -233,10 +250,13 @@ def _missing(is_missing, samples):
     """How often a number is missing, where neither that nor its opposite is a small cell."""
 
     def are_large(keys):
-        parts = [mask & part for key in keys for mask in [samples.masks[key]] for part in both]
-        return min(map(samples.n_patients, parts)) >= SMALLEST
+        for key in keys:
+            mask = samples.masks[key]
+            parts = mask & is_missing, mask & ~is_missing
+            if min(map(samples.n_patients, parts)) < MIN_PATIENTS:
+                return False
+        return True
 
-    both = (is_missing, ~is_missing)
     cells = {}
     for pair, cohort in zip(_PAIRS[:2], COHORTS, strict=True):
         for keys in (pair, [(cohort, "all")]):
@@ -259,7 +279,7 @@ def _level_rows(name, level, names, samples):
     is_pooled, _ = pooled
     rows = [(names[i], level == i) for i in np.flatnonzero(~is_pooled)]
     if is_pooled.any():
-        rows.append((_name_pooled(np.array(names), *pooled), is_pooled[level]))
+        rows.append((name_pooled(names, *pooled), is_pooled[level]))
     shares = {key: [has[samples.masks[key]].mean() for _, has in rows] for key in groups}
     differences = {
         column: _difference_of_shares(shares[first], shares[second])
@@ -271,14 +291,6 @@ def _level_rows(name, level, names, samples):
         cells |= {key: _share(has[samples.masks[key]]) for key in groups}
         yield name, label, cells | differences
         differences = {}
-
-
-def _name_pooled(names, is_pooled, is_rare):
-    """Name of merged levels, without the names of those that few patients have."""
-    rare = set(names[is_rare])
-    parts = [*names[is_pooled & ~is_rare]]
-    parts += ["other values"] * bool(rare - {MISSING}) + [MISSING] * (MISSING in rare)
-    return " or ".join(parts)
 
 
 def _without_no(rows, names):
@@ -319,7 +331,5 @@ def _quartiles(values):
 
 
 def _shown_number(value):
-    """A number with three digits, or all before the point."""
-    if abs(value) >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
+    value = round_number(value)
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

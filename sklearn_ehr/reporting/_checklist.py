@@ -62,17 +62,18 @@ _ITEMS = """\
 """
 
 
-def make_checklist(*, has_attrition, has_years, has_subgroups, has_search):
+def make_checklist(*, has_attrition, has_years, has_subgroups, has_comparison, has_search):
     """One row per item: its topic, what is asked, whether the report fills it, and where."""
-    filled = _fill(has_attrition, has_years, has_subgroups, has_search)
+    filled = _fill(has_attrition, has_years, has_subgroups, has_comparison, has_search)
     rows = [line.split("|") for line in _ITEMS.splitlines()]
     table = pd.DataFrame(rows, columns=["item", "topic", "asked"]).set_index("item")
     told = [filled.get(item, (OPEN, "")) for item in table.index]
     return table.assign(status=[status for status, _ in told], where=[where for _, where in told])
 
 
-def _fill(has_attrition, has_years, has_subgroups, has_search):
+def _fill(has_attrition, has_years, has_subgroups, has_comparison, has_search):
     """Status of each item that the report fills, and where it does."""
+    sections = ["4", "5", *["6"] * has_subgroups, *["7"] * has_comparison]
     filled = {
         "7": (IN_PART, "Section 3: steps of the model"),
         "9a": (IN_PART, "Section 3: the vocabulary of codes"),
@@ -80,14 +81,14 @@ def _fill(has_attrition, has_years, has_subgroups, has_search):
         "12a": (IN_PART, "Section 1: no patient is in both cohorts"),
         "12b": (IN_PART, "Section 3: parameters of the transformer"),
         "12c": (IN_PART, f"Section 3: type and parameters{', tuning' if has_search else ''}"),
-        "12e": (FILLED, "Sections 4 to 7 and 9"),
+        "12e": (FILLED, f"Sections {', '.join(sections)} and 9"),
         "12g": (FILLED, "Section 3: predict_proba of the fitted model, in these versions"),
         "15": (IN_PART, "Sections 3 and 5: a probability; no threshold is chosen"),
         "16": (IN_PART, "Section 2: outcome and predictors"),
         "20a": (IN_PART, "Section 2: numbers with and without the outcome"),
         "20b": (IN_PART, "Section 2"),
         "20c": (FILLED, "Section 2: standardised differences"),
-        "21": (FILLED, "Sections 2 and 6"),
+        "21": (IN_PART, "Section 2; no subgroups were given"),
         "23a": (IN_PART, "Section 4; no subgroups were given"),
     }
     if has_attrition:
@@ -96,6 +97,7 @@ def _fill(has_attrition, has_years, has_subgroups, has_search):
     if has_years:
         filled["5b"] = (IN_PART, "Section 2: years of the predictions")
     if has_subgroups:
+        filled["21"] = (FILLED, "Sections 2 and 6")
         filled["23a"] = (FILLED, "Sections 4 and 6")
         filled["14"] = (IN_PART, "Section 6: performance in subgroups")
     return filled

@@ -40,7 +40,8 @@ class Report:
         outcome with its interval, `low` and `high`.
     net_benefit : DataFrame
         By threshold: `estimate`, `low` and `high`, that of treating all patients, `treat_all`, and,
-        if there is one, that of the `comparison`. NaN where it rests on fewer than 10 patients.
+        if there is one, that of the `comparison`. NaN where it would tell
+        of fewer than 10 patients.
     subgroups : DataFrame
         By group and level: ``("n", "samples")``, ``("n", "events")``, and `estimate`, `low` and
         `high` of each metric, such as ``subgroups["roc_auc"]``. Empty without groups.

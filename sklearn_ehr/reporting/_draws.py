@@ -49,8 +49,7 @@ class RedrawnFigures:
         predicted = self.predicted
         areas = score_areas(_AREAS, predicted.is_event, predicted.risk, predicted.patient, counts)
         weight = counts[:, predicted.patient].astype(np.float64)
-        _, slope = self.slope(counts, weight)
-        shift, _ = self.shift(counts, weight)
+        slope, shift = self.slope(counts, weight), self.shift(counts, weight)
         n, n_events, errors, *treated = self.sums(counts)
         with np.errstate(invalid="ignore", divide="ignore"):
             brier, share = errors / n, n_events / n

@@ -149,8 +149,7 @@ def draw_calibration(calibration):
 def draw_net_benefit(net_benefit):
     """Net benefit by threshold, beside treating all and none."""
     x = net_benefit.index.to_numpy()
-    others = [name for name in ("comparison",) if name in net_benefit]
-    shown = net_benefit[["low", "high", "estimate", *others]].to_numpy(dtype=float)
+    shown = net_benefit.drop(columns="treat_all").to_numpy(dtype=float)
     top = np.nanmax([*shown.ravel(), net_benefit["treat_all"].max(), 0.001]) * 1.1
     bottom = min(np.nanmin([*shown.ravel(), 0]), 0) - 0.15 * top
     span = (x.min(), x.max()) if len(x) > 1 else (x[0] - 0.05, x[0] + 0.05)
@@ -158,8 +157,8 @@ def draw_net_benefit(net_benefit):
     figure.line(span, [0, 0], GREY, "treat none", dash="2 3")
     figure.line(x, net_benefit["treat_all"], GREY, "treat all", dash="7 4")
     figure.band(x, net_benefit["low"].to_numpy(), net_benefit["high"].to_numpy(), BLUE)
-    for name in others:
-        figure.line(x, net_benefit[name], ORANGE, name, dash="8 3 2 3")
+    if "comparison" in net_benefit:
+        figure.line(x, net_benefit["comparison"], ORANGE, "comparison", dash="8 3 2 3")
     figure.line(x, net_benefit["estimate"], BLUE, "model")
     return figure.render("Net benefit by threshold")
 

@@ -6,9 +6,10 @@ from html import escape
 import numpy as np
 import pandas as pd
 
+from ..utils import MIN_PATIENTS
 from ._characteristics import COLUMNS
 from ._figures import draw_calibration, draw_net_benefit, draw_subgroups
-from ._small_cells import SMALL, SMALLEST
+from ._small_cells import SMALL
 
 MINUS, UNDEFINED = "\N{MINUS SIGN}", "\N{EN DASH}"
 NAMES = {
@@ -20,8 +21,8 @@ NAMES = {
     "scaled_brier_score": "scaled Brier score",
 }
 _SMALL_NOTE = (
-    f"“{SMALL}” stands for a number of fewer than {SMALLEST} patients, and for one from which such "
-    f"a number could be worked out."
+    f"“{SMALL}” stands for a number of fewer than {MIN_PATIENTS} patients, and for one from which "
+    f"such a number could be worked out."
 )
 _STYLE = """\
 .ehr-report{max-width:1280px;margin:0 auto;padding:8px 16px;background:#fff;color:#222;
@@ -61,8 +62,8 @@ background:#f3f3f3;padding:0 3px;border:0}
 """
 _METHODS = [
     "Intervals are 95 % percentile intervals over {n:,} bootstrap samples of the test patients, "
-    "each drawn with all of its samples [5, 6]. The model is not fitted again, so they hold the "
-    "uncertainty of its evaluation alone.",
+    "each drawn with all of its samples [5, 6]. The intervals cover the uncertainty of the "
+    "evaluation, not of the training, as the model is not refitted.",
     "The calibration slope is that of a logistic regression of the outcome on the log-odds of the "
     "predicted risk: below 1, risks are too extreme. Calibration in the large is the intercept of "
     "that regression with the slope fixed to 1: below 0, risks are too high on average [3]. The "
@@ -72,7 +73,8 @@ _METHODS = [
     "risk [7]. The net benefit at a threshold t is the share of true positives less that of false "
     "positives times t / (1 - t) [4].",
     "Standardised differences are differences of means or shares in units of their pooled standard "
-    "deviation, without the sign [2]; for more than two values, they are Mahalanobis distances.",
+    "deviation, without the sign [2]; for more than two values, they are Mahalanobis distances "
+    "[8].",
 ]
 _REFERENCES = [
     "G. S. Collins et al., “TRIPOD+AI statement: updated guidance for reporting clinical "
@@ -89,6 +91,8 @@ _REFERENCES = [
     "Society B 69(3), 2007, p. 369-390.",
     "E. W. Steyerberg et al., “Assessing the performance of prediction models: a framework for "
     "traditional and novel measures”, Epidemiology 21(1), 2010, p. 128-138.",
+    "D. Yang and J. E. Dalton, “A unified approach to measuring the effect size between two groups "
+    "using SAS”, SAS Global Forum 2012, paper 335.",
 ]
 
 
@@ -135,7 +139,7 @@ def _participants(report):
     head = ["rule", "samples", "patients", "samples left out", "patients left out"]
     frame = report.attrition.astype(object)
     rows = [[str(row[0]), *map(_count, row[1:])] for row in frame.itertuples(index=False)]
-    note = f"A rule that left out fewer than {SMALLEST} is joined to another one."
+    note = f"A rule that left out fewer than {MIN_PATIENTS} is joined to another one."
     table = _table([head], [_row(row) for row in rows], "Samples left after each rule")
     return f'{text}{table}<p class="note">{note}</p>'
 
@@ -203,9 +207,9 @@ def _net_benefit(report):
         rows.append(_row([f"{threshold:g}", *_estimate_and_interval(row, SMALL, 4), *cells]))
     table = _table([head], rows, "Net benefit per sample; that of treating none is 0")
     note = (
-        f"“{SMALL}”: fewer than {SMALLEST} patients with or without the outcome are at or above "
-        f"the threshold. Thresholds must be chosen by what a false positive costs, not by this "
-        f"table."
+        f"“{SMALL}”: at least one, but fewer than {MIN_PATIENTS} patients with or without the "
+        f"outcome are at or above the threshold, or below it. Thresholds must be chosen by what a "
+        f"false positive costs, not by this table."
     )
     figure = draw_net_benefit(frame)
     return f"<div class='figures'>{figure}<div>{table}</div></div><p class='note'>{note}</p>"
@@ -230,8 +234,8 @@ def _subgroups(report):
         if frame[metric].notna().to_numpy().any()
     )
     note = (
-        f"A subgroup has figures if at least {SMALLEST} patients have the outcome and as many have "
-        f"not. {_SMALL_NOTE}"
+        f"A subgroup has figures if at least {MIN_PATIENTS} patients have the outcome and as many "
+        f"have not. {_SMALL_NOTE}"
     )
     benefit = _net_benefit_of_subgroups(report.subgroup_net_benefit)
     return f"{table}<div class='figures'>{figures}</div>{benefit}<p class='note'>{note}</p>"
@@ -290,7 +294,7 @@ def _checklist(report):
 
 def _methods(report):
     text = "".join(f"<p>{line}</p>" for line in _METHODS)
-    text = text.format(n=report.n_bootstrap, smallest=SMALLEST)
+    text = text.format(n=report.n_bootstrap, smallest=MIN_PATIENTS)
     return f"{text}<ol>{''.join(f'<li>{escape(entry)}</li>' for entry in _REFERENCES)}</ol>"
 
 

@@ -8,8 +8,9 @@ from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
 from ..cohort import Cohort
+from ..utils import MIN_PATIENTS
 from ._performance import Predicted
-from ._small_cells import SMALLEST, count_distinct
+from ._small_cells import count_distinct
 
 THRESHOLDS = tuple(round(0.05 * number, 2) for number in range(1, 11))
 _OTHER_OUTCOMES = (
@@ -73,17 +74,18 @@ def read_outcome(y, X, classes, name, cohort_name):
         raise ValueError(f"{cohort_name} has {len(X)} samples, but {name} has {len(y)}.")
     if n_null:
         raise ValueError(f"{name} has {n_null} null(s). Leave out samples of unknown outcome.")
-    is_class = [np.asarray(y == of, dtype=bool) & np.ones(len(y), dtype=bool) for of in classes]
+    # Where types cannot be compared, == answers with a single False.
+    is_class = [np.broadcast_to(np.asarray(y == of, dtype=bool), len(y)) for of in classes]
     if not (is_class[0] | is_class[1]).all():
         raise ValueError(
             f"{name} holds other values (dtype {y.dtype}) than the two classes of the model (dtype "
             f"{classes.dtype}). Pass the outcomes in the form that it was fitted with."
         )
     fewest = min(count_distinct(X.group_positions[of]) for of in is_class)
-    if fewest < SMALLEST:
+    if fewest < MIN_PATIENTS:
         raise ValueError(
-            f"{name} must have both classes, each in at least {SMALLEST} patients: with fewer, the "
-            f"report would show small cells, and hardly measure anything."
+            f"{name} must have both classes, each in at least {MIN_PATIENTS} patients: with fewer, "
+            f"the report would show small cells, and hardly measure anything."
         )
     return is_class[1]
 

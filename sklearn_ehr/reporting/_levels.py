@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 MISSING = "missing"
-_MOST_DIGITS = 3
+_N_DIGITS = 3
 
 
 def holds_patients(column, cohort):
@@ -51,15 +51,19 @@ def _as_comparable(column):
     return column
 
 
+def round_number(value):
+    """A number with three significant digits: quartiles are the values of single patients."""
+    return float(f"{value:.{_N_DIGITS}g}")
+
+
 def cut(values, edges=None):
     """Levels of numbers, between edges or, without any, between quartiles.
 
-    A number at an edge belongs to the level above it. Quartiles are rounded, as they are the values
-    of single patients.
+    A number at an edge belongs to the level above it.
     """
     if edges is None:
         quartiles = np.nanquantile(values, [0.25, 0.5, 0.75])
-        edges = np.unique([float(f"{edge:.{_MOST_DIGITS}g}") for edge in quartiles])
+        edges = np.unique([round_number(edge) for edge in quartiles])
     level = np.searchsorted(edges, values, side="right")
     shown = [_name_of(edge) for edge in edges]
     names = [f"under {shown[0]}"]
@@ -75,6 +79,15 @@ def cut(values, edges=None):
 def _without_empty(level, names):
     present, level = np.unique(level, return_inverse=True)
     return level, [names[position] for position in present]
+
+
+def name_pooled(names, is_pooled, is_rare):
+    """Name of merged levels, without the names of those that few patients have."""
+    rare = {name for name, is_one in zip(names, is_rare, strict=True) if is_one}
+    kept = is_pooled & ~is_rare
+    parts = [name for name, is_one in zip(names, kept, strict=True) if is_one]
+    parts += ["other values"] * bool(rare - {MISSING}) + [MISSING] * (MISSING in rare)
+    return " or ".join(parts)
 
 
 def _name_of(value):

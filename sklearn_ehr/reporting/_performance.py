@@ -7,8 +7,9 @@ import pandas as pd
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from ..inspection import calibration_slope, net_benefit
+from ..utils import MIN_PATIENTS
 from ._draws import interval
-from ._small_cells import SMALLEST, count_distinct
+from ._small_cells import count_distinct
 
 METRICS = (
     "roc_auc",
@@ -61,13 +62,19 @@ def with_interval(estimates, draws, index):
 
 
 def is_told(predicted, thresholds):
-    """Whether the net benefit at each threshold rests on enough patients to be shown."""
+    """Whether the net benefit at each threshold tells of no few patients.
+
+    Together with the number of outcomes, it tells how many samples are treated or not, with and
+    without the outcome: each must be of no patient, or of 10.
+    """
     return np.array([_is_told(predicted, threshold) for threshold in thresholds], dtype=bool)
 
 
 def _is_told(predicted, threshold):
     is_treated = predicted.risk >= threshold
-    treated = predicted[is_treated]
-    n_others = count_distinct(predicted.patient[~is_treated])
-    n_fewest = min(treated.n_patients_with(True), treated.n_patients_with(False))
-    return n_fewest >= SMALLEST and (n_others == 0 or n_others >= SMALLEST)
+    cells = [
+        part.n_patients_with(is_event)
+        for part in (predicted[is_treated], predicted[~is_treated])
+        for is_event in (True, False)
+    ]
+    return all(n == 0 or n >= MIN_PATIENTS for n in cells)

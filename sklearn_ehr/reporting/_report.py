@@ -8,8 +8,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from ..comparison import make_regression, warn_of_copies
-from ..utils import Interval, shown, validate_params
-from ._attrition import pool_rules, read_attrition
+from ..utils import Interval, read_attrition, shown, validate_params
+from ._attrition import pool_rules
 from ._characteristics import Samples, describe_samples
 from ._checklist import make_checklist
 from ._document import Report
@@ -44,7 +44,7 @@ def report(
     n_bootstrap=1000,
     random_state=0,
 ):
-    """Report a fitted classifier's performance on test patients, by TRIPOD+AI.
+    """Report the performance of a fitted classifier on test patients, following TRIPOD+AI.
 
     The report has what TRIPOD+AI [1]_ asks for and software can fill in: the flow of participants,
     their characteristics by outcome, the model, its discrimination, calibration, Brier score and
@@ -69,7 +69,8 @@ def report(
         Its outcomes.
     groups : list of str, dict or DataFrame, default=None
         Subgroups: columns of ``X_test.samples``, or names and values, one per test sample. Numbers
-        with more than five different values are cut at their quartiles.
+        with more than five different values are cut at their quartiles. Values that fewer than 10
+        patients have are merged into "other values".
     bins : dict of str to list of float, default=None
         Edges at which to cut a number in `groups` instead, such as ``{"age": [40, 65]}``. A value
         at an edge belongs to the level above it.
@@ -121,8 +122,12 @@ def report(
 
     Notes
     -----
-    The intervals hold the uncertainty of the evaluation, not that of the training: the model is not
-    fitted again. The share of an outcome in a subgroup, and thus its net benefit and average
+    Standardised differences are those of [2]_; for more than two values, they are the Mahalanobis
+    distances of [3]_. Intervals are over draws of patients, each with all of its samples [4]_. The
+    intervals cover the uncertainty of the evaluation, not of the training, as the model is not
+    refitted.
+
+    The share of an outcome in a subgroup, and thus its net benefit and average
     precision, differ from those of other subgroups whether or not the model does.
 
     References
@@ -163,7 +168,7 @@ def report(
     is_event_test = read_outcome(y_test, X_test, estimator.classes_, "y_test", "X_test")
     thresholds = read_thresholds(thresholds)
     levels = read_groups(groups, bins, X_test)
-    attrition = read_attrition(attrition)
+    attrition = None if attrition is None else pool_rules(read_attrition(attrition))
     _check_comparison(comparison)
     table, left_out = describe_samples(Samples(X, X_test, is_event, is_event_test), characteristics)
 
@@ -175,7 +180,7 @@ def report(
     return Report(
         title=title or "Report of a prediction model",
         outcome=outcome,
-        attrition=None if attrition is None else pool_rules(attrition),
+        attrition=attrition,
         characteristics=table,
         left_out=left_out,
         description=describe(estimator),
@@ -186,6 +191,7 @@ def report(
             has_attrition=attrition is not None,
             has_years=("predictions", "years") in table.index,
             has_subgroups=bool(subgroups),
+            has_comparison=compared is not None,
             has_search=hasattr(estimator, "best_params_"),
         ),
         n_bootstrap=n_bootstrap,

@@ -2,11 +2,12 @@
 
 import numpy as np
 
-SMALLEST = 10
-SMALL = f"<{SMALLEST}"
+from ..utils import MIN_PATIENTS
+
+SMALL = f"<{MIN_PATIENTS}"
 _MOST_LEVELS = 12
 # Two cells are hidden together if the small one could then still have any size.
-_SMALLEST_PAIR = 2 * SMALLEST - 1
+_SMALLEST_PAIR = 2 * MIN_PATIENTS - 1
 
 
 def count_distinct(patient):
@@ -39,12 +40,12 @@ def pool_levels(level, n_levels, column, n_columns, patient):
     """
     counts = count_patients(patient, level, column, (n_levels, n_columns))
     order = np.argsort(counts.sum(axis=1), kind="stable")
-    is_rare = counts.min(axis=1) < SMALLEST
+    is_rare = counts.min(axis=1) < MIN_PATIENTS
     is_rare[order[:-_MOST_LEVELS]] = True
     is_pooled = is_rare.copy()
     while is_pooled.any() and not is_pooled.all():
         row = np.where(is_pooled[level], 0, 1)
-        if count_patients(patient, row, column, (2, n_columns))[0].min() >= SMALLEST:
+        if count_patients(patient, row, column, (2, n_columns))[0].min() >= MIN_PATIENTS:
             break
         is_pooled[order[~is_pooled[order]][0]] = True
     n_rows = n_levels - is_pooled.sum() + is_pooled.any()

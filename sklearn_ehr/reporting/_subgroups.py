@@ -8,11 +8,11 @@ from numbers import Real
 import numpy as np
 import pandas as pd
 
-from ..utils import is_frame, read_frame, readable, shown
+from ..utils import MIN_PATIENTS, is_frame, read_frame, readable, shown
 from ._draws import interval
-from ._levels import as_levels, as_number, cut, holds_patients, is_number
+from ._levels import as_levels, as_number, cut, holds_patients, is_number, name_pooled
 from ._performance import METRICS, estimate, is_told
-from ._small_cells import SMALL, SMALLEST, hide_complements
+from ._small_cells import SMALL, count_patients, hide_complements
 
 _MOST_LEVELS = 20
 # Numbers with more different values than this are cut at their quartiles.
@@ -99,7 +99,7 @@ def _levels_of(name, column, edges):
     if len(names) > _MOST_LEVELS:
         raise ValueError(
             f"groups[{name!r}] has {len(names)} different values, over {_MOST_LEVELS}. Merge rare "
-            f"ones; a subgroup is told apart only with {SMALLEST} patients of each outcome."
+            f"ones; a subgroup is told apart only with {MIN_PATIENTS} patients of each outcome."
         )
     return level, names
 
@@ -113,12 +113,26 @@ def _read_edges(name, edges):
 
 
 def find_subgroups(levels, predicted):
-    """List of subgroups, all levels of all groupings."""
+    """List of subgroups, all levels of all groupings, without the names of rare ones."""
     return [
         subgroup
         for name, (level, names) in levels.items()
-        for subgroup in _subgroups_of(name, level, names, predicted)
+        for subgroup in _subgroups_of(
+            name, *_merge_rare(level, names, predicted.patient), predicted
+        )
     ]
+
+
+def _merge_rare(level, names, patient):
+    """Levels, of which those that few patients have are one, last and without their names."""
+    n_levels = len(names)
+    n_patients = count_patients(patient, level, np.zeros_like(level), (n_levels, 1))[:, 0]
+    is_rare = n_patients < MIN_PATIENTS
+    if not is_rare.any():
+        return level, names
+    number = np.where(is_rare, n_levels - is_rare.sum(), np.cumsum(~is_rare) - 1)
+    kept = [name for name, is_one in zip(names, is_rare, strict=True) if not is_one]
+    return number[level], [*kept, name_pooled(names, is_rare, is_rare)]
 
 
 def _subgroups_of(name, level, names, predicted):
@@ -127,9 +141,9 @@ def _subgroups_of(name, level, names, predicted):
         np.array([part.n_patients_with(is_event) for part in parts]) for is_event in (True, False)
     )
     n_patients = np.array([len(np.unique(part.patient)) for part in parts])
-    is_small = np.minimum(with_event, without) < SMALLEST
+    is_small = np.minimum(with_event, without) < MIN_PATIENTS
     hides_events = hide_complements(is_small, with_event, without)
-    hides_samples = hide_complements(n_patients < SMALLEST, n_patients)
+    hides_samples = hide_complements(n_patients < MIN_PATIENTS, n_patients)
     return [
         Subgroup(
             name,

@@ -14,6 +14,7 @@ from ._any_frame import (
 )
 from ._array_folder import new_folder, open_folder
 from ._arrow import from_arrow, from_arrow_column, import_arrow
+from ._attrition import read_attrition
 from ._buffers import GrowingArray
 from ._files import locked, sync_folder
 from ._frames import (
@@ -52,6 +53,7 @@ from ._ragged import (
     slices_of_about,
     split_by_sample,
 )
+from ._risks import log_odds_of
 from ._sklearn_compat import (
     CallbackSupportMixin,
     EstimatorReprMixin,
@@ -68,7 +70,7 @@ from ._sklearn_compat import (
     start_callbacks,
     validate_params,
 )
-from ._small_cells import MIN_PATIENTS, safe_share, spread, two_values
+from ._small_cells import MIN_PATIENTS, safe_share, safe_years, spread, two_values
 from ._sorting import as_integers, counting_sort, deal, is_ascending, is_last_of_equals, order_by
 from ._state import SavedStateMixin, as_plain, checksum, saved_by
 from ._threads import iterate_in_threads, map_in_threads
@@ -124,6 +126,7 @@ __all__ = [
     "lengths_html",
     "library_versions",
     "locked",
+    "log_odds_of",
     "map_in_threads",
     "names_text",
     "new_folder",
@@ -134,6 +137,7 @@ __all__ = [
     "output_config",
     "prune",
     "read_arrow",
+    "read_attrition",
     "read_frame",
     "readable",
     "refuse_null_count",
@@ -142,6 +146,7 @@ __all__ = [
     "run_starts",
     "safe_indexing",
     "safe_share",
+    "safe_years",
     "saved_by",
     "search_ranges",
     "select_rows",

@@ -145,6 +145,12 @@ def test_boxes_do_not_overlap():
     assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[i + 1 :] if a.overlaps(b)]
 
 
+def test_table_may_be_of_any_library():
+    pl = pytest.importorskip("polars")
+    display = AttritionDisplay.from_attrition(pl.from_pandas(STUDY))
+    assert texts_of(display) == texts_of(AttritionDisplay.from_attrition(STUDY))
+
+
 @pytest.mark.parametrize(
     ("attrition", "error", "message"),
     [
@@ -152,6 +158,7 @@ def test_boxes_do_not_overlap():
         (STUDY.drop(columns="n_patients"), ValueError, "n_patients is missing"),
         (STUDY.head(0), ValueError, "every row is missing"),
         (STUDY[::-1], ValueError, "increase from one rule to a later one"),
+        (STUDY.assign(n_samples="many"), ValueError, "must hold whole numbers"),
     ],
 )
 def test_tables_that_make_no_sense_are_refused(attrition, error, message):

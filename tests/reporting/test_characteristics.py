@@ -1,5 +1,7 @@
 """Table 1 has the numbers of the samples, and standardised differences by their definition."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -200,6 +202,48 @@ def test_columns_of_all_kinds(data, model):
     assert table.loc["mixed"].index.tolist() == ["1", "one"]
     assert not table.index.get_level_values(0).isin(["when", "lists", "free text"]).any()
     assert made.left_out == ["constant", "few share"]
+
+
+def of_patient(values, X):
+    """A value of each patient, at all of the patient's samples."""
+    return np.array(values)[np.unique(X.groups, return_inverse=True)[1]]
+
+
+def test_column_that_tells_patients_apart_is_not_described(data, model):
+    X, y, X_test, y_test = data
+    rng = np.random.default_rng(0)
+
+    def add(cohort):
+        n = len(np.unique(cohort.groups))
+        number = 7_100_000 + rng.permutation(n)
+        columns = {
+            "mrn": of_patient(number, cohort),
+            "mrn or none": of_patient(np.where(np.arange(n) % 9, number, np.nan), cohort),
+            "insured as": of_patient(np.char.mod("NAMESECRET%d", number), cohort),
+            "weight": of_patient(rng.normal(70.0, 10, n), cohort),
+            "ward": of_patient(np.arange(n) % 3, cohort),
+        }
+        return Cohort(cohort.event_table, cohort.samples.assign(**columns))
+
+    made = report(model, add(X), y, add(X_test), y_test, comparison=None, n_bootstrap=2)
+    names = made.characteristics.index.get_level_values(0).unique().tolist()
+    assert names[-2:] == ["weight", "ward"]
+    assert not {"mrn", "mrn or none", "insured as"} & {*names, *made.left_out}
+
+
+def test_quartiles_have_three_digits_and_tell_no_value(data, model):
+    X, _, X_test, _ = data
+    rng = np.random.default_rng(0)
+    income = [rng.integers(2_000_000, 9_000_000, len(cohort)) for cohort in (X, X_test)]
+    X, X_test = with_column(X, "income", income[0]), with_column(X_test, "income", income[1])
+    table = table_of(data, model, X, X_test, characteristics=["income"])
+    cells = table.loc[("income", "median (quartiles)"), [("test", "all")]]
+    expected = [f"{float(f'{q:.3g}'):,.0f}" for q in np.quantile(income[1], [0.5, 0.25, 0.75])]
+    assert cells.item() == f"{expected[0]} ({expected[1]} to {expected[2]})"
+    told = " ".join(table.loc["income"].drop(columns="difference", level=1).to_numpy().ravel())
+    numbers = [int(number.replace(",", "")) for number in re.findall(r"[\d,]{9}", told)]
+    assert len(numbers) == 30
+    assert not [number for number in numbers if number % 10_000]
 
 
 def test_whole_histories_have_no_years(data):

@@ -244,6 +244,15 @@ def test_checklist_has_the_items_of_tripod_ai(made, data, model):
     assert told == is_open.sum()
 
 
+def test_checklist_names_only_sections_that_the_page_has(made, data, model):
+    assert made.checklist.loc["12e", "where"] == "Sections 4, 5, 6, 7 and 9"
+    assert made.checklist.loc["21", ["status", "where"]].tolist() == ["filled", "Sections 2 and 6"]
+    without = report(model, *data, comparison=None, n_bootstrap=2).checklist
+    assert without.loc["12e", ["status", "where"]].tolist() == ["filled", "Sections 4, 5 and 9"]
+    assert without.loc["21", "status"] == "in part"
+    assert not without["where"].str.contains("6|7").any()
+
+
 def test_pipeline_is_described_with_its_parameters(data):
     X, y, X_test, y_test = data
     network = LSTMVisitClassifier(

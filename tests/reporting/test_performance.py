@@ -7,8 +7,12 @@ from cases import Risk, drawn
 from scipy.optimize import brentq
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.tree import DecisionTreeClassifier
 
-from sklearn_ehr import report
+from sklearn_ehr import CodeCountVectorizer, report
+from sklearn_ehr.datasets import make_visits
+from sklearn_ehr.inspection import calibration_slope
 from sklearn_ehr.reporting import _draws
 from sklearn_ehr.reporting._calibration_lines import CalibrationLines
 from sklearn_ehr.reporting._performance import Predicted, estimate
@@ -68,11 +72,13 @@ def test_intervals_are_those_of_a_slow_loop_over_draws_of_patients(made, slow):
 
 def test_differences_are_paired_on_the_same_draws(made, slow, data, other):
     expected = (slow[0] - slow[1]).quantile([0.025, 0.975]).T
-    np.testing.assert_allclose(made.comparison[["low", "high"]], expected, rtol=0, atol=2e-4)
     of_other = by_hand(data[3].to_numpy(), other.predict_proba(data[2])[:, 1])
-    np.testing.assert_allclose(made.comparison["comparison"], of_other, rtol=0, atol=2e-5)
-    difference = made.comparison["model"] - made.comparison["comparison"]
-    np.testing.assert_allclose(made.comparison["difference"], difference)
+    # Fewer than 10 patients with the outcome are below the lowest threshold of the other model.
+    assert made.comparison.index[made.comparison["difference"].isna()].tolist() == BENEFITS[:1]
+    table, expected = (frame.drop(index=BENEFITS[:1]) for frame in (made.comparison, expected))
+    np.testing.assert_allclose(table[["low", "high"]], expected, rtol=0, atol=2e-4)
+    np.testing.assert_allclose(table["comparison"], of_other[table.index], rtol=0, atol=2e-5)
+    np.testing.assert_allclose(table["difference"], table["model"] - table["comparison"])
     # Paired, as a model less itself has no spread.
     unpaired = slow[0]["roc_auc"] - slow[1]["roc_auc"].to_numpy()[::-1]
     low, high = unpaired.quantile([0.025, 0.975])
@@ -139,17 +145,34 @@ def test_separable_draws_have_no_slope_and_are_left_out():
     is_event = np.array([False, False, True, True])
     predicted = Predicted(is_event, 1 / (1 + np.exp(-log_odds)), np.arange(4))
     counts = np.array([[1, 1, 1, 1], [1, 2, 1, 1], [1, 0, 0, 1], [0, 1, 0, 0], [0, 0, 0, 0]])
-    _, slope = CalibrationLines(predicted, 4, has_slope=True)(counts, counts.astype(float))
+    slope = CalibrationLines(predicted, 4, has_slope=True)(counts, counts.astype(float))
     for weight, found in zip(counts[:2], slope, strict=False):
         fitted = LogisticRegression(C=np.inf, tol=1e-9).fit(
             log_odds[:, None], is_event, sample_weight=weight
         )
         assert found == pytest.approx(fitted.coef_[0, 0], abs=1e-5)
     assert np.isnan(slope[2:]).all()
-    shift, one = CalibrationLines(predicted, 4, has_slope=False)(counts, counts.astype(float))
+    shift = CalibrationLines(predicted, 4, has_slope=False)(counts, counts.astype(float))
     assert np.isfinite(shift[:3]).all()
     assert np.isnan(shift[3:]).all()
-    assert (one[:3] == 1).all()
+
+
+@pytest.mark.parametrize(
+    "classifier",
+    [DecisionTreeClassifier(random_state=0), LogisticRegression(C=1e4, max_iter=5000)],
+)
+def test_intervals_of_a_model_that_is_too_sure_are_those_of_calibration_slope(classifier):
+    X, y = make_visits(800, random_state=0)
+    model = make_pipeline(CodeCountVectorizer(), classifier).fit(X[:400], y[:400])
+    made = report(
+        model, X[:400], y[:400], X[400:], y[400:], comparison=None, n_bootstrap=100, random_state=3
+    )
+    y, risk = y[400:].to_numpy(), model.predict_proba(X[400:])[:, 1]
+    draws = [calibration_slope(y[rows], risk[rows]) for rows in drawn(X[400:], 100, seed=3)]
+    found = made.performance.loc[["calibration_slope", "calibration_in_the_large"]]
+    assert found["estimate"].iloc[0] < 0.1
+    expected = np.quantile(draws, [0.025, 0.975], axis=0).T
+    np.testing.assert_allclose(found[["low", "high"]], expected, rtol=1e-3)
 
 
 def test_calibration_curve_is_the_share_by_tenths_of_the_risk(data, model, made):

@@ -51,6 +51,10 @@ def always(value):
     return lambda data: value
 
 
+def attrition_of(counts):
+    return pd.DataFrame({"rule": ["a", "b"], "n_samples": counts, "n_patients": counts})
+
+
 WRONG = {
     "class": (change(estimator=always(Risk)), TypeError, "must be a fitted classifier, got class"),
     "text": (change(estimator=always("SECRET")), TypeError, "estimator must be.*got str"),
@@ -119,9 +123,20 @@ WRONG = {
     "list of bins": (
         change(groups=always(["age"]), bins=always([60])), TypeError, "bins must be a dict"
     ),
-    "attrition": (change(attrition=always([1])), TypeError, "attrition must be the frame"),
+    "attrition": (change(attrition=always([1])), TypeError, "attrition must be the second table"),
     "columns of attrition": (
-        change(attrition=always(pd.DataFrame({"SECRET": [1]}))), ValueError, "has no column 'rule'"
+        change(attrition=always(pd.DataFrame({"SECRET": [1]}))),
+        ValueError,
+        "rule, n_samples, n_patients is missing",
+    ),
+    "attrition that increases": (
+        change(attrition=always(attrition_of([100, 200]))), ValueError, "increase from one rule"
+    ),
+    "attrition of texts": (
+        change(attrition=always(attrition_of(["SECRET", 2]))), ValueError, "hold whole numbers"
+    ),
+    "attrition with a null": (
+        change(attrition=always(attrition_of([3, None]))), ValueError, "without nulls"
     ),
     "comparison": (change(comparison=always("SECRETtrees")), TypeError, "comparison must be"),
     "comparison of a class": (change(comparison=always(Risk)), TypeError, "comparison must be"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn_ehr import report
 from sklearn_ehr.reporting._attrition import pool_rules
 from sklearn_ehr.reporting._calibration_bins import bin_risks
-from sklearn_ehr.reporting._performance import Predicted
+from sklearn_ehr.reporting._performance import Predicted, is_told
 from sklearn_ehr.reporting._small_cells import count_patients, hide_complements, pool_levels
 
 SMALL = "<10"
@@ -54,10 +54,19 @@ def test_rule_that_left_out_few_patients_of_many_samples_is_joined():
     assert table["n_patients"].tolist() == [60, 40]
 
 
-def test_few_that_are_left_are_hidden():
-    table = pooled([100, 50, 7])
-    assert table["n_samples"].tolist()[:2] == [100, 50]
-    assert "7" not in table.astype(str).to_string().replace(SMALL, "")
+@pytest.mark.parametrize(
+    ("n_samples", "n_patients"),
+    [([100, 5], None), ([100, 50, 7], None), ([100, 5, 0], None), ([100, 60, 40], [50, 30, 6])],
+)
+def test_few_that_are_left_are_hidden_and_not_to_be_worked_out(n_samples, n_patients):
+    table = pooled(n_samples, n_patients)
+    assert table["n_patients"].iloc[-1] == table["patients_left_out"].iloc[-1] == SMALL
+    assert table["n_samples"].iloc[0] == 100
+    for name in ("samples", "patients"):
+        shown = pd.to_numeric(table[f"n_{name}"], errors="coerce")
+        left_out = pd.to_numeric(table[f"{name}_left_out"], errors="coerce")
+        left = np.concatenate([shown, shown.shift() - left_out])
+        assert np.nanmin(left) >= 10
 
 
 @settings(deadline=None, max_examples=60)
@@ -134,7 +143,7 @@ def test_table_one_has_no_small_count_nor_a_complement_of_one(made):
 
 
 def test_rare_value_of_table_one_is_merged(made):
-    assert "tiny" in made.subgroups.loc["site"].index
+    assert made.subgroups.loc["site"].index.tolist() == ["north", "south", "other values"]
     assert made.characteristics.loc["site"].index.tolist() == ["north", "south or other values"]
 
 
@@ -220,6 +229,32 @@ def test_net_benefit_that_rests_on_few_is_hidden(data, model):
     hidden = made.comparison[6:].isna().all(axis=1)
     assert hidden.tolist() == [True, False, True]
     assert not made.comparison[:6].isna().any(axis=None)
+
+
+@pytest.mark.parametrize(
+    ("treated", "others", "is_shown"),
+    [
+        ((10, 10), (10, 10), True),
+        ((30, 40), (0, 0), True),
+        ((0, 0), (30, 40), True),
+        ((30, 40), (0, 10), True),
+        ((0, 40), (30, 10), True),
+        ((9, 40), (30, 40), False),
+        ((40, 9), (30, 40), False),
+        ((40, 30), (5, 60), False),
+        ((40, 30), (60, 5), False),
+        ((40, 30), (1, 0), False),
+    ],
+)
+def test_net_benefit_tells_of_ten_patients_or_none_in_each_cell(treated, others, is_shown):
+    """Cells of patients with and without the outcome, above and below the threshold."""
+    is_event = np.repeat([True, False, True, False], [*treated, *others])
+    risk = np.repeat([0.8, 0.2], [sum(treated), sum(others)])
+    predicted = Predicted(is_event, risk, np.arange(len(risk)))
+    assert is_told(predicted, [0.5]).tolist() == [is_shown]
+    # Two samples of each patient are not more patients.
+    twice = Predicted(*(np.tile(of, 2) for of in (is_event, risk, np.arange(len(risk)))))
+    assert is_told(twice, [0.5]).tolist() == [is_shown]
 
 
 def test_bins_of_the_curve_have_ten_patients_of_each_outcome(data, model):

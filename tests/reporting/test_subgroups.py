@@ -138,7 +138,8 @@ def test_subgroup_has_figures_from_ten_patients_of_each_outcome_on(
 ):
     level = group_with(data, n_events, n_others)
     made = report(model, *data, groups={"g": level}, comparison=None, n_bootstrap=2)
-    small, large = made.subgroups.loc[("g", "small")], made.subgroups.loc[("g", "large")]
+    name = "small" if n_events + n_others >= 10 else "other values"
+    small, large = made.subgroups.loc[("g", name)], made.subgroups.loc[("g", "large")]
     assert small[list(METRICS)].notna().all() == is_shown
     assert small[list(METRICS)].isna().all() != is_shown
     if is_shown:
@@ -155,6 +156,32 @@ def test_subgroup_has_figures_from_ten_patients_of_each_outcome_on(
     # Brier score and scaled Brier score, or the net benefit of treating all, tell the share.
     assert np.isnan(large["scaled_brier_score", "estimate"])
     assert made.subgroup_net_benefit.isna().all(axis=None)
+
+
+def test_values_that_few_have_are_merged_without_their_names(data, model):
+    job = np.array(["nurse", "teacher"], dtype=object)[np.arange(len(data[2])) % 2]
+    job[:1], job[1:5], job[-3:] = "lighthouse keeper", "astronaut", None
+    made = report(model, *data, groups={"job": job}, comparison=None, n_bootstrap=2)
+    levels = ["nurse", "teacher", "other values or missing"]
+    assert made.subgroups.index.tolist() == [("job", level) for level in levels]
+    assert made.subgroup_net_benefit.index.get_level_values("level").unique().tolist() == levels
+    assert made.subgroups.loc[("job", levels[2]), ("n", "samples")] == "<10"
+    nurses = job == "nurse"
+    found = made.subgroups.loc[("job", "nurse"), ("roc_auc", "estimate")]
+    risk = model.predict_proba(data[2])[:, 1]
+    assert found == pytest.approx(roc_auc_score(data[3][nurses], risk[nurses]))
+    page = made._repr_html_()
+    assert "lighthouse" not in page
+    assert "astronaut" not in page
+
+
+def test_rare_values_that_are_many_together_are_a_subgroup(data, model):
+    job = np.array(["nurse", "teacher"], dtype=object)[np.arange(len(data[2])) % 2]
+    job[:90] = np.char.mod("job %d", np.arange(90) // 6)
+    made = report(model, *data, groups={"job": job}, comparison=None, n_bootstrap=2)
+    found = made.subgroups.loc[("job", "other values")]
+    assert found["n"].tolist() == [90, data[3].iloc[:90].sum()]
+    assert np.isfinite(found["roc_auc", "estimate"])
 
 
 def test_two_small_subgroups_hide_one_another(data, model):

@@ -3,11 +3,10 @@
 import textwrap
 
 import numpy as np
-import pandas as pd
 
+from ...utils import read_attrition
 from ._axes import GREY, keep_axes, open_axes
 
-_COLUMNS = ["rule", "n_samples", "n_patients"]
 _LEFT_OUT = {
     "patient has events": "patient without events",
     "observed at prediction": "not observed at prediction",
@@ -97,12 +96,11 @@ class AttritionDisplay:
         ImportError
             If matplotlib is not installed.
         TypeError
-            If `attrition` is not a DataFrame.
+            If `attrition` is not a frame.
         ValueError
-            If a column is missing, there is no row, or counts increase.
+            If a column is missing, there is no row, or counts increase or are null.
         """
-        _check_attrition(attrition)
-        return cls(attrition, min_count=min_count).plot(ax)
+        return cls(read_attrition(attrition), min_count=min_count).plot(ax)
 
     def plot(self, ax=None):
         """Draw the boxes and arrows.
@@ -236,22 +234,3 @@ def _invert(rule):
 
 def _capitalise(text):
     return text[:1].upper() + text[1:]
-
-
-def _check_attrition(attrition):
-    if not isinstance(attrition, pd.DataFrame):
-        raise TypeError(
-            f"attrition must be the second table that make_samples returns, got "
-            f"{type(attrition).__name__}."
-        )
-    missing = [name for name in _COLUMNS if name not in attrition.columns]
-    if missing or not len(attrition):
-        raise ValueError(
-            f"attrition must have a row per rule, with the columns {', '.join(_COLUMNS)}; "
-            f"{', '.join(missing) or 'every row'} is missing."
-        )
-    if (attrition[_COLUMNS[1:]].diff() > 0).any(axis=None):
-        raise ValueError(
-            "The counts of attrition increase from one rule to a later one. Give the rules in the "
-            "order in which they were applied."
-        )

@@ -4,14 +4,13 @@ import numpy as np
 import pandas as pd
 
 from ...cohort import elapsed
-from ...utils import search_ranges, shown
+from ...utils import MIN_PATIENTS, search_ranges, shown
 from ...visits import count_static
 from .._pipelines import lstm_and_sequences
 from ._axes import COLOURS, LINES, keep_axes, open_axes, tidy
 from ._outputs import select_output
 
 _MOST_LINES = 10
-_LEAST_PATIENTS = 10
 _N_TIMES = 61
 _QUANTILES = {"low": 0.25, "median": 0.5, "high": 0.75}
 
@@ -249,10 +248,10 @@ def _bands_of(frame):
     by = frame.groupby(["outcome", "x"] if "outcome" in frame else ["x"])
     bands = by["risk"].quantile(list(_QUANTILES.values())).unstack().set_axis(_QUANTILES, axis=1)
     bands = bands.assign(n_patients=by["patient"].nunique()).reset_index()
-    bands = bands[bands["n_patients"] >= _LEAST_PATIENTS].reset_index(drop=True)
+    bands = bands[bands["n_patients"] >= MIN_PATIENTS].reset_index(drop=True)
     if not len(bands):
         raise ValueError(
-            f"Quartiles are drawn where there are {_LEAST_PATIENTS} patients (with each outcome), "
+            f"Quartiles are drawn where there are {MIN_PATIENTS} patients (with each outcome), "
             f"which is nowhere the case. Pass more samples, or up to {_MOST_LINES}, which have a "
             f"line each."
         )
