@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from sklearn_ehr import report
 from sklearn_ehr.reporting._attrition import pool_rules
 from sklearn_ehr.reporting._calibration_bins import bin_risks
+from sklearn_ehr.reporting._characteristics import leave_out_merged
 from sklearn_ehr.reporting._performance import Predicted, is_told
-from sklearn_ehr.reporting._small_cells import count_patients, hide_complements, pool_levels
+from sklearn_ehr.reporting._small_cells import count_patients, pool_levels
+from sklearn_ehr.reporting._subgroups import Subgroup
 
 SMALL = "<10"
 RULES = ["a", "b", "c", "d", "e"]
@@ -104,24 +106,6 @@ def test_cells_are_counted_in_patients():
     assert counts.tolist() == [[2, 0], [1, 1]]
 
 
-@pytest.mark.parametrize(
-    ("counts", "small", "hidden"),
-    [
-        ([50, 60, 70], [], []),
-        ([50, 3, 70], [1], [0, 1]),
-        ([50, 3, 4, 70], [1, 2], [0, 1, 2]),
-        ([50, 9, 12, 70], [1], [1, 2]),
-        ([50, 8, 10, 70], [1], [0, 1, 2]),
-        ([3, 70], [0], [0, 1]),
-        ([3, 4], [0, 1], [0, 1]),
-    ],
-)
-def test_small_cell_hides_the_next_one(counts, small, hidden):
-    counts = np.array(counts)
-    found = hide_complements(np.isin(np.arange(len(counts)), small), counts)
-    assert np.flatnonzero(found).tolist() == hidden
-
-
 def counts_in(cells):
     """Whole numbers before a share, and alone, among texts."""
     texts = pd.Series(np.ravel(cells)).astype(str).str.replace(",", "")
@@ -143,7 +127,7 @@ def test_table_one_has_no_small_count_nor_a_complement_of_one(made):
 
 
 def test_rare_value_of_table_one_is_merged(made):
-    assert made.subgroups.loc["site"].index.tolist() == ["north", "south", "other values"]
+    assert made.subgroups.loc["site"].index.tolist() == ["north", "south or other values"]
     assert made.characteristics.loc["site"].index.tolist() == ["north", "south or other values"]
 
 
@@ -229,6 +213,68 @@ def test_net_benefit_that_rests_on_few_is_hidden(data, model):
     hidden = made.comparison[6:].isna().all(axis=1)
     assert hidden.tolist() == [True, False, True]
     assert not made.comparison[:6].isna().any(axis=None)
+
+
+def test_few_repeated_patients_are_not_told(data, model):
+    assert pooled([230, 205], [200, 200])["n_patients"].tolist() == [SMALL, SMALL]
+    assert pooled([230, 210], [200, 200])["n_patients"].tolist() == [200, 200]
+    X, y, X_test, y_test = data
+    _, first = np.unique(X_test.groups, return_index=True)
+    rows = np.sort(np.append(first, np.setdiff1d(np.arange(len(X_test)), first)[:3]))
+    made = report(model, X, y, X_test[rows], y_test.iloc[rows], comparison=None, n_bootstrap=2)
+    found = made.characteristics.loc[("patients", "n")]
+    assert found["test", "all"] == SMALL
+    assert found["development", "all"] == "250"
+
+
+def test_numbers_of_few_different_values_are_levels(data, model):
+    """Of mean and deviation of 0, 1 and 2, the number of each could be worked out."""
+    X, y, X_test, y_test = data
+    n_visits = [np.arange(len(cohort)) % 2 for cohort in (X, X_test)]
+    n_visits[1][:4] = 2
+    X, X_test = with_column(X, "k", n_visits[0]), with_column(X_test, "k", n_visits[1])
+    made = report(model, X, y, X_test, y_test, comparison=None, n_bootstrap=2)
+    assert made.characteristics.loc["k"].index.tolist() in (
+        ["0", "1 or other values"],
+        ["1", "0 or other values"],
+    )
+
+
+def test_table_one_and_subgroups_do_not_merge_a_value_with_different_ones(data, model):
+    X, y, X_test, y_test = data
+    # "mid" is the rarest in the development cohort, and "low" in the test cohort.
+    sites = []
+    for cohort, names in (
+        (X, ["low"] * 3 + ["mid"] + ["top"] * 4),
+        (X_test, ["low"] * 2 + ["mid"] * 3 + ["top"] * 4),
+    ):
+        site = np.array(names, dtype=object)[np.arange(len(cohort)) % len(names)]
+        site[:6] = "SECRET"
+        site[6:9] = "top"
+        sites.append(site)
+    X, X_test = with_column(X, "s", sites[0]), with_column(X_test, "s", sites[1])
+    made = report(model, X, y, X_test, y_test, groups=["s"], comparison=None, n_bootstrap=2)
+    assert set(made.subgroups.loc["s"].index) == {"mid", "top", "low or other values"}
+    assert made.left_out == ["s"]
+    assert "s" not in made.characteristics.index.get_level_values(0)
+    alone = report(model, X, y, X_test, y_test, comparison=None, n_bootstrap=2).characteristics
+    assert set(alone.loc["s"].index) == {"low", "top", "mid or other values"}
+
+
+def test_column_merged_otherwise_in_subgroups_is_left_out_of_table_one():
+    names = [("s", "mid or other values"), ("s", "low"), ("t", "x"), ("t", "y")]
+    table = pd.DataFrame({"a": "20"}, index=pd.MultiIndex.from_tuples(names))
+
+    def subgroups(*levels):
+        return [Subgroup("s", level, None) for level in levels]
+
+    for levels in (("low or other values", "mid"), ("low", "mid")):
+        kept, left_out = leave_out_merged(table, subgroups(*levels))
+        assert left_out == ["s"]
+        assert kept.index.tolist() == names[2:]
+    kept, left_out = leave_out_merged(table, subgroups("low", "mid or other values"))
+    assert left_out == []
+    assert kept.index.tolist() == names
 
 
 @pytest.mark.parametrize(
