@@ -18,7 +18,7 @@ from ._levels import (
     name_pooled,
     round_number,
 )
-from ._small_cells import SMALL, count_distinct, pool_levels
+from ._small_cells import SMALL, count_distinct, count_patients, pool_levels
 
 _MOST_DISCRETE = 10
 COHORTS = ("development", "test")
@@ -105,10 +105,10 @@ def describe_samples(samples, names=None):
     return frame, left_out
 
 
-def leave_out_merged(table, subgroups):
-    """Table 1 without columns whose rare values are merged otherwise in subgroups.
+def leave_out_merged(table, subgroups, samples):
+    """Table 1 without columns of which it and the subgroups together tell of few patients.
 
-    The difference of two merged levels would tell the number of a rare one.
+    Both may merge a rare level with different others, whose numbers then tell its own.
 
     Returns
     -------
@@ -118,11 +118,20 @@ def leave_out_merged(table, subgroups):
     """
     left_out = []
     for name in dict.fromkeys(subgroup.group for subgroup in subgroups):
-        if name not in table.index.get_level_values(0):
+        is_column = all(name in frame for frame in samples.frames)
+        is_described = is_column and name in table.index.get_level_values(0)
+        labels = table.loc[name].index if is_described else []
+        if not any("other values" in label or " or " in label for label in labels):
             continue
-        labels = set(table.loc[name].index)
-        is_merged = any("other values" in label or " or " in label for label in labels)
-        if is_merged and labels != {one.level for one in subgroups if one.group == name}:
+        level, names = as_levels(samples.column(name))
+        # Levels that are merged have no row of their own.
+        row = np.array([names.index(of) if of in labels else len(names) for of in names])
+        row = row[level][samples.is_test]
+        members = [subgroup.is_member for subgroup in subgroups if subgroup.group == name]
+        cell = 2 * np.argmax(members, axis=0) + samples.is_event[samples.is_test]
+        shape = (len(names) + 1, 2 * len(members))
+        n_patients = count_patients(samples.patient[samples.is_test], row, cell, shape)
+        if ((n_patients > 0) & (n_patients < MIN_PATIENTS)).any():
             left_out.append(name)
     return table.drop(index=left_out, level=0), left_out
 

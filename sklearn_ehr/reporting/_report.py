@@ -171,13 +171,14 @@ def report(
     levels = read_groups(groups, bins, X_test)
     attrition = None if attrition is None else pool_rules(read_attrition(attrition))
     _check_comparison(comparison)
-    table, left_out = describe_samples(Samples(X, X_test, is_event, is_event_test), characteristics)
+    samples = Samples(X, X_test, is_event, is_event_test)
+    table, left_out = describe_samples(samples, characteristics)
 
     predicted = predict(estimator, X_test, is_event_test)
     other = _fit_comparison(comparison, X, is_event, estimator.classes_, random_state)
     compared = None if other is None else predict(other, X_test, is_event_test, "comparison")
     subgroups, left_out_groups = find_subgroups(levels, predicted)
-    table, merged_otherwise = leave_out_merged(table, subgroups)
+    table, merged_otherwise = leave_out_merged(table, subgroups, samples)
     figures = tabulate_scores(predicted, compared, subgroups, thresholds, n_bootstrap, random_state)
     return Report(
         title=title or "Report of a prediction model",

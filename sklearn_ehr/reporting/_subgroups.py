@@ -29,10 +29,11 @@ _MOST_DISCRETE = 5
 
 @dataclass(frozen=True)
 class Subgroup:
-    """A level of a grouping, with the outcomes and risks of the test samples in it."""
+    """A level of a grouping: which test samples are in it, and their outcomes and risks."""
 
     group: str
     level: str
+    is_member: np.ndarray
     predicted: object
 
 
@@ -140,10 +141,10 @@ def _subgroups_of(name, level, names, predicted):
     if pooled is None:
         return []
     is_pooled, _ = pooled
-    found = [Subgroup(name, names[i], predicted[level == i]) for i in np.flatnonzero(~is_pooled)]
+    members = {names[i]: level == i for i in np.flatnonzero(~is_pooled)}
     if is_pooled.any():
-        found.append(Subgroup(name, name_pooled(names, *pooled), predicted[is_pooled[level]]))
-    return found
+        members[name_pooled(names, *pooled)] = is_pooled[level]
+    return [Subgroup(name, label, has, predicted[has]) for label, has in members.items()]
 
 
 def tabulate_subgroups(subgroups, draws, thresholds):

@@ -10,10 +10,8 @@ from hypothesis import strategies as st
 from sklearn_ehr import report
 from sklearn_ehr.reporting._attrition import pool_rules
 from sklearn_ehr.reporting._calibration_bins import bin_risks
-from sklearn_ehr.reporting._characteristics import leave_out_merged
 from sklearn_ehr.reporting._performance import Predicted, is_told
 from sklearn_ehr.reporting._small_cells import count_patients, pool_levels
-from sklearn_ehr.reporting._subgroups import Subgroup
 
 SMALL = "<10"
 RULES = ["a", "b", "c", "d", "e"]
@@ -261,20 +259,16 @@ def test_table_one_and_subgroups_do_not_merge_a_value_with_different_ones(data, 
     assert set(alone.loc["s"].index) == {"low", "top", "mid or other values"}
 
 
-def test_column_merged_otherwise_in_subgroups_is_left_out_of_table_one():
-    names = [("s", "mid or other values"), ("s", "low"), ("t", "x"), ("t", "y")]
-    table = pd.DataFrame({"a": "20"}, index=pd.MultiIndex.from_tuples(names))
-
-    def subgroups(*levels):
-        return [Subgroup("s", level, None) for level in levels]
-
-    for levels in (("low or other values", "mid"), ("low", "mid")):
-        kept, left_out = leave_out_merged(table, subgroups(*levels))
-        assert left_out == ["s"]
-        assert kept.index.tolist() == names[2:]
-    kept, left_out = leave_out_merged(table, subgroups("low", "mid or other values"))
-    assert left_out == []
-    assert kept.index.tolist() == names
+def test_value_that_no_test_sample_has_keeps_its_column_in_table_one(data, model):
+    X, y, X_test, y_test = data
+    sex = X.samples["sex"].to_numpy(dtype=object, copy=True)
+    sex[:4] = "unknown"
+    made = report(
+        model, with_column(X, "sex", sex), y, X_test, y_test, groups=["sex"], comparison=None,
+        n_bootstrap=2,
+    )  # fmt: skip
+    assert made.subgroups.loc["sex"].index.tolist() == ["female", "male"]
+    assert any("other values" in label for label in made.characteristics.loc["sex"].index)
 
 
 @pytest.mark.parametrize(
