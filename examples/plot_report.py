@@ -5,7 +5,8 @@ A report as journals ask for it
 Whoever publishes a prediction model is asked by TRIPOD+AI for its cohorts, its calibration and its
 performance in subgroups, all with confidence intervals, and for much that no software knows.
 `report` computes the first part on patients whom the model has not seen, and lists what remains to
-be written. No count in it is of fewer than ten patients.
+be written. No count in it is of fewer than ten patients, nor does its own table give one away;
+several overlapping groupings may still give one away together.
 """
 
 # %%

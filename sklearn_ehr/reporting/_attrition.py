@@ -14,7 +14,8 @@ def pool_rules(attrition):
     DataFrame
         `rule`, `n_samples` and `n_patients` left after it, and `samples_left_out` and
         `patients_left_out` by it. Where fewer than 10 are left, both are hidden: what was left out
-        and what there was before would tell how many.
+        and what there was before would tell how many. So are the numbers of patients where they
+        tell that fewer than 10 samples are further ones of a patient.
     """
     pending, rows = [], []
     for rule, *left in attrition.itertuples(index=False):
@@ -35,6 +36,10 @@ def pool_rules(attrition):
         left_out = -left.diff().astype("Int64")
         frame[f"{name}_left_out"] = left_out.astype(object).mask(left < MIN_PATIENTS, SMALL)
         frame[f"n_{name}"] = left.astype(object).mask(left < MIN_PATIENTS, SMALL)
+    repeated = attrition["n_samples"] - attrition["n_patients"]
+    if repeated.between(1, MIN_PATIENTS - 1).any():
+        # Beside the samples, the patients would tell that few have several.
+        frame[["n_patients", "patients_left_out"]] = SMALL
     return frame
 
 

@@ -7,18 +7,20 @@ import pandas as pd
 from pandas.api.types import union_categoricals
 
 from ..utils import MIN_PATIENTS, readable, safe_years, shown
-from ..visits import VisitSequenceTransformer
+from ..visits import VisitSequenceTransformer, count_static
 from ._levels import (
     MISSING,
     as_levels,
     as_number,
     holds_patients,
+    is_identifier,
     is_number,
     name_pooled,
     round_number,
 )
-from ._small_cells import SMALL, count_distinct, pool_levels
+from ._small_cells import SMALL, count_distinct, count_patients, pool_levels
 
+_MOST_DISCRETE = 10
 COHORTS = ("development", "test")
 WHO = ("all", "outcome", "no outcome")
 GROUPS = [(cohort, who) for cohort in COHORTS for who in WHO]
@@ -103,6 +105,37 @@ def describe_samples(samples, names=None):
     return frame, left_out
 
 
+def leave_out_merged(table, subgroups, samples):
+    """Table 1 without columns of which it and the subgroups together tell of few patients.
+
+    Both may merge a rare level with different others, whose numbers then tell its own.
+
+    Returns
+    -------
+    DataFrame
+    list of str
+        Names of the columns that are left out.
+    """
+    left_out = []
+    for name in dict.fromkeys(subgroup.group for subgroup in subgroups):
+        is_column = all(name in frame for frame in samples.frames)
+        is_described = is_column and name in table.index.get_level_values(0)
+        labels = table.loc[name].index if is_described else []
+        if not any("other values" in label or " or " in label for label in labels):
+            continue
+        level, names = as_levels(samples.column(name))
+        # Levels that are merged have no row of their own.
+        row = np.array([names.index(of) if of in labels else len(names) for of in names])
+        row = row[level][samples.is_test]
+        members = [subgroup.is_member for subgroup in subgroups if subgroup.group == name]
+        cell = 2 * np.argmax(members, axis=0) + samples.is_event[samples.is_test]
+        shape = (len(names) + 1, 2 * len(members))
+        n_patients = count_patients(samples.patient[samples.is_test], row, cell, shape)
+        if ((n_patients > 0) & (n_patients < MIN_PATIENTS)).any():
+            left_out.append(name)
+    return table.drop(index=left_out, level=0), left_out
+
+
 def _read_names(samples, names):
     if isinstance(names, str) or not isinstance(names, list | tuple):
         raise TypeError(
@@ -126,12 +159,12 @@ def _choose_columns(samples):
         name
         for name in first
         if name in second
-        and not _is_identifier(name, first[name], samples.cohorts[0])
+        and not _holds_ids_or_times(name, first[name], samples.cohorts[0])
         and not _is_outcome(samples.column(name), samples.is_event)
     ]
 
 
-def _is_identifier(name, column, cohort):
+def _holds_ids_or_times(name, column, cohort):
     """Whether a column seems to hold ids or times."""
     if column.dtype.kind in "mM" or isinstance(column.dtype, pd.DatetimeTZDtype):
         return True
@@ -140,22 +173,7 @@ def _is_identifier(name, column, cohort):
     times, values = cohort.prediction_times, column.to_numpy()
     if times is not None and not column.isna().any() and np.array_equal(values, times):
         return True
-    try:
-        return not _is_measured(column) and _tells_apart(column, cohort.group_positions)
-    except TypeError:
-        # Lists and the like tell nobody apart.
-        return True
-
-
-def _is_measured(column):
-    """Whether a column has floats that are not whole numbers, as ids beside nulls are."""
-    return pd.api.types.is_float_dtype(column.dtype) and bool((column.dropna() % 1 != 0).any())
-
-
-def _tells_apart(column, patient):
-    """Whether each sample, or each patient, has a value that no other one has."""
-    n_values = column.groupby(patient).nunique()
-    return column.is_unique or (n_values.max() == 1 and column.nunique() == n_values.sum())
+    return is_identifier(column, cohort.group_positions)
 
 
 def _is_outcome(column, is_event):
@@ -171,12 +189,18 @@ def _count_rows(samples):
     overall = [(cohort, "all") for cohort in COHORTS]
     # Patients with the outcome and patients without it overlap: their numbers would tell how many
     # have both.
-    yield "patients", "n", {key: f"{samples.n_patients(masks[key]):,}" for key in overall}
+    yield "patients", "n", {key: _count_patients(masks[key], samples) for key in overall}
     outcome = {key: _share(samples.is_event[masks[key]]) for key in overall}
     yield "outcome", "n (%)", outcome
     years = [_years(cohort) for cohort in samples.cohorts]
     if all(years):
         yield "predictions", "years", dict(zip(overall, years, strict=True))
+
+
+def _count_patients(mask, samples):
+    """Number of patients, unless it tells that few of them have several samples."""
+    n_patients = samples.n_patients(mask)
+    return SMALL if 0 < mask.sum() - n_patients < MIN_PATIENTS else f"{n_patients:,}"
 
 
 def _years(cohort):
@@ -193,7 +217,7 @@ def _history_rows(samples):
     """Rows on the length of the histories that are known at the prediction."""
     lengths = pd.concat(map(_lengths_of, samples.cohorts), ignore_index=True)
     for name in lengths:
-        yield from _number_rows(name, lengths[name].to_numpy(dtype=np.float64), samples)
+        yield from _rows_of(name, lengths[name], samples)
 
 
 def _lengths_of(X):
@@ -212,14 +236,15 @@ def _count_history(X, transformer):
     return pd.DataFrame(
         {
             "events known": np.bincount(sample_of_event, minlength=n_samples),
-            "visits known": sequences.lengths,
+            "visits known": sequences.lengths - count_static(sequences),
             "different codes known": np.bincount(different, minlength=n_samples),
         }
     )
 
 
 def _rows_of(name, column, samples):
-    if is_number(column):
+    # Mean and deviation of few different values tell how many have each.
+    if is_number(column) and column.nunique() > _MOST_DISCRETE:
         return [*_number_rows(name, as_number(column), samples)]
     return [*_level_rows(name, *as_levels(column), samples)]
 

@@ -62,9 +62,13 @@ _ITEMS = """\
 """
 
 
-def make_checklist(*, has_attrition, has_years, has_subgroups, has_comparison, has_search):
+def make_checklist(
+    *, has_attrition, has_years, has_missing, has_subgroups, has_comparison, has_search
+):
     """One row per item: its topic, what is asked, whether the report fills it, and where."""
     filled = _fill(has_attrition, has_years, has_subgroups, has_comparison, has_search)
+    if not has_missing:
+        filled["11"] = (IN_PART, "Section 2: no value of its rows is missing")
     rows = [line.split("|") for line in _ITEMS.splitlines()]
     table = pd.DataFrame(rows, columns=["item", "topic", "asked"]).set_index("item")
     told = [filled.get(item, (OPEN, "")) for item in table.index]
@@ -88,8 +92,8 @@ def _fill(has_attrition, has_years, has_subgroups, has_comparison, has_search):
         "20a": (IN_PART, "Section 2: numbers with and without the outcome"),
         "20b": (IN_PART, "Section 2"),
         "20c": (FILLED, "Section 2: standardised differences"),
-        "21": (IN_PART, "Section 2; no subgroups were given"),
-        "23a": (IN_PART, "Section 4; no subgroups were given"),
+        "21": (IN_PART, "Section 2; without subgroups"),
+        "23a": (IN_PART, "Section 4; without subgroups"),
     }
     if has_attrition:
         filled["6b"] = (IN_PART, "Section 1: the rules, with their numbers")

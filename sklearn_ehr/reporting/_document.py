@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import pandas as pd
 
@@ -13,7 +14,7 @@ class Report:
     """Report of a fitted model on test patients, made by `report`.
 
     It holds no patient: its tables are of cohorts and subgroups, and have no count of fewer than 10
-    patients. In a notebook, it is shown as a page.
+    patients, nor one that its own table gives away. In a notebook, it is shown as a page.
 
     Attributes
     ----------
@@ -25,7 +26,10 @@ class Report:
         Table 1: one row per characteristic and value, one column per cohort and outcome, as texts,
         and standardised differences.
     left_out : list of str
-        Columns of samples that Table 1 leaves out, as too few patients share a value.
+        Columns of samples that Table 1 leaves out, as too few patients share a value, or as
+        subgroups merge their values otherwise.
+    left_out_groups : list of str
+        Groups that are left out, as fewer than two of their levels have enough patients.
     description, comparison_description : str
         The model, and the one that it is compared with, in Markdown.
     versions : str
@@ -84,6 +88,7 @@ class Report:
     attrition: pd.DataFrame | None
     characteristics: pd.DataFrame
     left_out: list
+    left_out_groups: list
     description: str
     versions: str
     parameters: pd.DataFrame
@@ -105,7 +110,14 @@ class Report:
         path : str or path
             File to write, such as "report.html". One that exists is replaced.
         """
-        Path(path).write_text(render_page(self), encoding="utf-8")
+        path = Path(path)
+        # What is there stays whole if the disk is full.
+        part = path.with_name(f"{path.name}.{uuid4().hex}.part")
+        try:
+            part.write_text(render_page(self), encoding="utf-8")
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
 
     def __repr__(self):
         return f"Report: {self.title}\n{self.performance.round(3)}"

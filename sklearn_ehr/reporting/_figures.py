@@ -4,14 +4,13 @@ from html import escape
 
 import numpy as np
 
-from ._small_cells import SMALL
-
 # Two colours that all readers tell apart (Okabe and Ito), and a grey.
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#6b6b6b"
 _WIDTH, _HEIGHT = 480, 350
 _TOP, _RIGHT, _BOTTOM, _LEFT = 34, 16, 46, 58
 _ROW = 24
 _MOST_CHARACTERS = 26
+MINUS = "\N{MINUS SIGN}"
 
 
 class Figure:
@@ -98,11 +97,11 @@ class Figure:
         for tick in ticks(*self.x_range):
             x = self.x(tick)
             self._rule(x, _TOP, x, bottom)
-            self.text(x, bottom + 17, f"{tick:g}", "middle", GREY)
+            self.text(x, bottom + 17, _text_of(tick), "middle", GREY)
         for tick in ticks(*self.y_range) if y_label else ():
             y = self.y(tick)
             self._rule(self.left, y, right, y)
-            self.text(self.left - 7, y + 4, f"{tick:g}", "end", GREY)
+            self.text(self.left - 7, y + 4, _text_of(tick), "end", GREY)
         self.text((self.left + right) / 2, self.height - 8, x_label, "middle")
         middle = (_TOP + bottom) / 2
         if y_label:
@@ -123,6 +122,10 @@ class Figure:
             parts.append(f'<text x="{x + 28}" y="20" fill="#222">{escape(label)}</text>')
             x += 46 + 7 * len(label)
         return "".join(parts)
+
+
+def _text_of(tick):
+    return f"{tick:g}".replace("-", MINUS)
 
 
 def ticks(low, high):
@@ -183,9 +186,9 @@ def draw_subgroups(subgroups, performance, metric, name):
             row += 1
             figure.text(18, figure.y(row) + 4, _cut(level))
             if np.isfinite(estimate):
-                figure.interval([lowest, estimate, highest], row, BLUE)
-            else:
-                figure.text(194, figure.y(row) + 4, SMALL, colour=GREY)
+                # Without an interval, as if all draws lack an outcome, there is a mark alone.
+                ends = np.nan_to_num([lowest, highest], nan=estimate)
+                figure.interval([ends[0], estimate, ends[1]], row, BLUE)
         row += 1
     return figure.render(f"{name} in subgroups, with 95 % intervals")
 

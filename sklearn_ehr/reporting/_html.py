@@ -8,10 +8,10 @@ import pandas as pd
 
 from ..utils import MIN_PATIENTS
 from ._characteristics import COLUMNS
-from ._figures import draw_calibration, draw_net_benefit, draw_subgroups
+from ._figures import MINUS, draw_calibration, draw_net_benefit, draw_subgroups
 from ._small_cells import SMALL
 
-MINUS, UNDEFINED = "\N{MINUS SIGN}", "\N{EN DASH}"
+UNDEFINED = "\N{EN DASH}"
 NAMES = {
     "roc_auc": "ROC AUC",
     "average_precision": "average precision",
@@ -59,6 +59,10 @@ vertical-align:bottom}
 background:#f3f3f3;padding:0 3px;border:0}
 .ehr-report .filled{color:#00609a;font-weight:600}
 .ehr-report .open{color:#a34700}
+@media print{.ehr-report{max-width:none;padding:0}.ehr-report .scroll{overflow:visible}
+.ehr-report table{font-size:9px}.ehr-report th,.ehr-report td{padding:2px 3px;white-space:normal}
+.ehr-report tbody th.t{min-width:60px}.ehr-report td.w{min-width:0}
+.ehr-report figure,.ehr-report tr{break-inside:avoid}}
 """
 _METHODS = [
     "Intervals are 95 % percentile intervals over {n:,} bootstrap samples of the test patients, "
@@ -101,8 +105,9 @@ def render_page(report):
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(report.title)}</title>\n</head>\n<body>\n{render(report)}\n</body>\n"
-        f"</html>\n"
+        f"<title>{escape(report.title)}</title>\n"
+        f"<style>@page{{size:A4 landscape;margin:12mm}}</style>\n</head>\n"
+        f"<body>\n{render(report)}\n</body>\n</html>\n"
     )
 
 
@@ -133,7 +138,7 @@ def render(report):
 
 
 def _participants(report):
-    text = "<p>No patient is in both the development and the test cohort.</p>"
+    text = "<p>No patient id is in both the development and the test cohort.</p>"
     if report.attrition is None:
         return f"{text}<p>How samples were chosen was not given (<code>attrition</code>).</p>"
     head = ["rule", "samples", "patients", "samples left out", "patients left out"]
@@ -150,7 +155,8 @@ def _characteristics(report):
         (cohort, sum(column[0] == cohort for column in COLUMNS))
         for cohort in dict.fromkeys(column[0] for column in COLUMNS)
     ]
-    head = [tops, ["", *(column[1] for column in COLUMNS)]]
+    names = {"difference": "std. difference"}
+    head = [tops, ["", *(names.get(column[1], column[1]) for column in COLUMNS)]]
     rows = []
     for name, group in frame.groupby(level=0, sort=False):
         cells = [[_cell(value) for value in row] for row in group.to_numpy(dtype=object)]
@@ -160,7 +166,11 @@ def _characteristics(report):
             continue
         rows.append(_group_row(name, len(COLUMNS) + 1))
         rows += [_row([v, *row], "i") for (_, v), row in zip(group.index, cells, strict=True)]
-    notes = f"<p class='note'>Numbers are of samples unless a row says patients. {_SMALL_NOTE}</p>"
+    notes = (
+        f"<p class='note'>Numbers are of samples unless a row says patients, who are not counted "
+        f"by outcome, as some may be on both sides. Standardised differences (std. difference) "
+        f"have no sign. {_SMALL_NOTE}</p>"
+    )
     if report.left_out:
         names = ", ".join(f"<code>{escape(name)}</code>" for name in report.left_out)
         notes += f"<p class='note'>Not shown, as too few patients share a value: {names}.</p>"
@@ -217,15 +227,18 @@ def _net_benefit(report):
 
 def _subgroups(report):
     frame = report.subgroups
+    left_out = ""
+    if report.left_out_groups:
+        names = ", ".join(f"<code>{escape(name)}</code>" for name in report.left_out_groups)
+        left_out = f"<p class='note'>Not shown, as too few patients share a level: {names}.</p>"
     if frame.empty:
-        return "<p>No subgroups were given (<code>groups</code>).</p>"
+        return left_out or "<p>No subgroups were given (<code>groups</code>).</p>"
     head = ["", "samples", "with outcome", *NAMES.values()]
     rows = []
     for name, group in frame.groupby(level=0, sort=False):
         rows.append(_group_row(name, len(head)))
         for (_, level), row in group.iterrows():
-            missing = SMALL if isinstance(row["n", "events"], str) else UNDEFINED
-            cells = [_with_interval(row[metric], missing) for metric in NAMES]
+            cells = [_with_interval(row[metric], UNDEFINED) for metric in NAMES]
             rows.append(_row([level, *map(_count, row["n"]), *cells], "i"))
     table = _table([head], rows, "Performance in subgroups, with 95 % intervals")
     figures = "".join(
@@ -234,11 +247,12 @@ def _subgroups(report):
         if frame[metric].notna().to_numpy().any()
     )
     note = (
-        f"A subgroup has figures if at least {MIN_PATIENTS} patients have the outcome and as many "
-        f"have not. {_SMALL_NOTE}"
+        f"Levels are merged until each has {MIN_PATIENTS} patients with the outcome and as many "
+        f"without it. “{SMALL}”: see section 5; it hides all levels of a group at a threshold."
     )
     benefit = _net_benefit_of_subgroups(report.subgroup_net_benefit)
-    return f"{table}<div class='figures'>{figures}</div>{benefit}<p class='note'>{note}</p>"
+    note = f"<p class='note'>{note}</p>{left_out}"
+    return f"{table}<div class='figures'>{figures}</div>{benefit}{note}"
 
 
 def _net_benefit_of_subgroups(frame):
@@ -333,8 +347,8 @@ def _group_row(name, n_columns):
 
 def _number(value, digits=3):
     """A figure with a typographic minus, and none before a zero."""
-    if not np.isfinite(value):
-        return str(value)
+    if np.isinf(value):
+        return "∞" if value > 0 else f"{MINUS}∞"
     text = f"{value:.{digits}f}"
     return f"{abs(value):.{digits}f}" if float(text) == 0 else text.replace("-", MINUS)
 
@@ -361,7 +375,7 @@ def _with_interval(row, missing, digits=3):
 def _count(value):
     if pd.isna(value):
         return ""
-    return value if isinstance(value, str) else f"{value:,}"
+    return value if isinstance(value, str) else f"{value:,.0f}"
 
 
 def _cell(value):

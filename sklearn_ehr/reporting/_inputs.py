@@ -50,9 +50,11 @@ def check_cohorts(X, X_test):
                 f"{name} must be a Cohort, got {_type_of(cohort)}. The report describes samples, "
                 f"and draws patients, which a Cohort knows."
             )
-    # Ids of two types are those of different patients.
-    n_shared = len(set(X.groups.tolist()) & set(X_test.groups.tolist()))
-    if n_shared:
+    for of, other in ((X.groups, X_test.groups), (X.patients, X_test.patients)):
+        # An id may be a number in one cohort and a text in the other.
+        n_shared = len(set(map(str, of.tolist())) & set(map(str, other.tolist())))
+        if not n_shared:
+            continue
         raise ValueError(
             f"X and X_test share {n_shared} patient(s) (groups, if the cohort has any), so that "
             f"the performance would look too good. Split one cohort by patient: train, test = "

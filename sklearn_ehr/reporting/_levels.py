@@ -17,6 +17,22 @@ def holds_patients(column, cohort):
     return np.array_equal(values, cohort.groups) or np.array_equal(values, cohort.patients)
 
 
+def is_identifier(column, patient):
+    """Whether each sample, or each patient, has a value that no other one has.
+
+    Floats that are not whole numbers, such as measurements, are no ids. Whole ones may be ids
+    beside nulls.
+    """
+    if pd.api.types.is_float_dtype(column.dtype) and (column.dropna() % 1 != 0).any():
+        return False
+    try:
+        n_values = column.groupby(patient).nunique()
+        return column.is_unique or (n_values.max() == 1 and column.nunique() == n_values.sum())
+    except TypeError:
+        # Lists and the like tell nobody apart.
+        return True
+
+
 def is_number(column):
     """Whether a column has numbers, more than two different ones."""
     dtype = column.dtype
@@ -41,7 +57,13 @@ def as_levels(column):
     if (level < 0).any():
         level = np.where(level < 0, len(names), level)
         names.append(MISSING)
-    return level, names
+    return _merge_equal_names(level, names)
+
+
+def _merge_equal_names(level, names):
+    """Levels, of which those that could not be told apart are one, such as 1 and "1"."""
+    distinct = list(dict.fromkeys(names))
+    return np.array([distinct.index(name) for name in names], dtype=np.int64)[level], distinct
 
 
 def _as_comparable(column):
@@ -87,7 +109,8 @@ def name_pooled(names, is_pooled, is_rare):
     kept = is_pooled & ~is_rare
     parts = [name for name, is_one in zip(names, kept, strict=True) if is_one]
     parts += ["other values"] * bool(rare - {MISSING}) + [MISSING] * (MISSING in rare)
-    return " or ".join(parts)
+    name = " or ".join(parts)
+    return f"{name} (merged)" if name in names else name
 
 
 def _name_of(value):

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from numbers import Number
 
 import pandas as pd
+from sklearn.pipeline import Pipeline
 
 from ..inspection import describe_model
 from ..utils import library_versions
@@ -18,11 +19,23 @@ def describe(estimator):
     """Sentences about a model, in Markdown."""
     best = getattr(estimator, "best_estimator_", estimator)
     text = describe_model(best) or f"This is a `{type(best).__name__}`."
+    if isinstance(best, Pipeline):
+        text += _describe_pipeline(best)
     return f"{_describe_search(estimator)}{text}" if best is not estimator else text
 
 
+def _describe_pipeline(pipeline):
+    """Its last step, and whether it reads values."""
+    text = f"\n\nIts last step is a `{type(pipeline[-1]).__name__}`."
+    reads = [step.value_bins for _, step in pipeline.steps if hasattr(step, "value_bins")]
+    if reads and not any(reads):
+        text += " The pipeline reads codes, not their values."
+    return text
+
+
 def _describe_search(search):
-    names = ", ".join(f"`{name}`" for name in getattr(search, "best_params_", {}))
+    best = getattr(search, "best_params_", {})
+    names = ", ".join(f"`{name}={_shown(value)}`" for name, value in best.items())
     n_candidates = len(getattr(search, "cv_results_", {}).get("params", []))
     scoring = getattr(search, "scoring", None)
     by = f", for the best `{scoring}`" if isinstance(scoring, str) else ""

@@ -10,10 +10,11 @@ from sklearn.utils.validation import check_is_fitted
 from ..comparison import make_regression, warn_of_copies
 from ..utils import Interval, read_attrition, shown, validate_params
 from ._attrition import pool_rules
-from ._characteristics import Samples, describe_samples
+from ._characteristics import Samples, describe_samples, leave_out_merged
 from ._checklist import make_checklist
 from ._document import Report
 from ._inputs import check_cohorts, check_estimator, predict, read_outcome, read_thresholds
+from ._levels import MISSING
 from ._model import describe, tabulate_parameters, versions
 from ._scores import tabulate_scores
 from ._subgroups import find_subgroups, read_groups
@@ -50,8 +51,8 @@ def report(
     their characteristics by outcome, the model, its discrimination, calibration, Brier score and
     net benefit, in all test samples and in subgroups, a comparison with a regression, and the
     checklist, with the items that remain for the authors. All figures have bootstrap intervals over
-    patients. No count of fewer than 10 patients is shown, nor one from which such a count could be
-    worked out.
+    patients. No count of fewer than 10 patients is shown, nor one that its own table gives away;
+    several overlapping groupings may still give one away together.
 
     Parameters
     ----------
@@ -69,8 +70,8 @@ def report(
         Its outcomes.
     groups : list of str, dict or DataFrame, default=None
         Subgroups: columns of ``X_test.samples``, or names and values, one per test sample. Numbers
-        with more than five different values are cut at their quartiles. Values that fewer than 10
-        patients have are merged into "other values".
+        with more than five different values are cut at their quartiles. Values are merged until
+        each has 10 patients with the outcome, and 10 without it.
     bins : dict of str to list of float, default=None
         Edges at which to cut a number in `groups` instead, such as ``{"age": [40, 65]}``. A value
         at an edge belongs to the level above it.
@@ -170,19 +171,22 @@ def report(
     levels = read_groups(groups, bins, X_test)
     attrition = None if attrition is None else pool_rules(read_attrition(attrition))
     _check_comparison(comparison)
-    table, left_out = describe_samples(Samples(X, X_test, is_event, is_event_test), characteristics)
+    samples = Samples(X, X_test, is_event, is_event_test)
+    table, left_out = describe_samples(samples, characteristics)
 
     predicted = predict(estimator, X_test, is_event_test)
     other = _fit_comparison(comparison, X, is_event, estimator.classes_, random_state)
     compared = None if other is None else predict(other, X_test, is_event_test, "comparison")
-    subgroups = find_subgroups(levels, predicted)
+    subgroups, left_out_groups = find_subgroups(levels, predicted)
+    table, merged_otherwise = leave_out_merged(table, subgroups, samples)
     figures = tabulate_scores(predicted, compared, subgroups, thresholds, n_bootstrap, random_state)
     return Report(
         title=title or "Report of a prediction model",
         outcome=outcome,
         attrition=attrition,
         characteristics=table,
-        left_out=left_out,
+        left_out=[*left_out, *merged_otherwise],
+        left_out_groups=left_out_groups,
         description=describe(estimator),
         versions=versions(),
         parameters=tabulate_parameters(estimator),
@@ -190,6 +194,7 @@ def report(
         checklist=make_checklist(
             has_attrition=attrition is not None,
             has_years=("predictions", "years") in table.index,
+            has_missing=table.index.get_level_values("value").str.contains(MISSING).any(),
             has_subgroups=bool(subgroups),
             has_comparison=compared is not None,
             has_search=hasattr(estimator, "best_params_"),

@@ -13,8 +13,8 @@ def tabulate_scores(predicted, compared, subgroups, thresholds, n_bootstrap, ran
     """Frames of all figures, with their intervals over the same draws of patients."""
     n_patients = int(predicted.patient.max()) + 1
     bin_ = bin_risks(predicted)
-    shown = [subgroup.predicted for subgroup in subgroups if subgroup.is_shown]
-    parts = [predicted, *([] if compared is None else [compared]), *shown]
+    of_subgroups = [subgroup.predicted for subgroup in subgroups]
+    parts = [predicted, *([] if compared is None else [compared]), *of_subgroups]
     scorers = [RedrawnFigures(part, thresholds, n_patients) for part in parts]
     scorers.append(RedrawnBins(predicted, bin_, n_patients))
     draws, *rest, of_bins = redraw(scorers, n_patients, n_bootstrap, random_state)

@@ -6,8 +6,6 @@ from ..utils import MIN_PATIENTS
 
 SMALL = f"<{MIN_PATIENTS}"
 _MOST_LEVELS = 12
-# Two cells are hidden together if the small one could then still have any size.
-_SMALLEST_PAIR = 2 * MIN_PATIENTS - 1
 
 
 def count_distinct(patient):
@@ -50,18 +48,3 @@ def pool_levels(level, n_levels, column, n_columns, patient):
         is_pooled[order[~is_pooled[order]][0]] = True
     n_rows = n_levels - is_pooled.sum() + is_pooled.any()
     return (is_pooled, is_rare) if n_rows >= 2 else None
-
-
-def hide_complements(is_hidden, *counts):
-    """Hide further cells of a column whose sum is known, so that no hidden one can be worked out.
-
-    Each of `counts` is such a column, of the same rows.
-    """
-    is_hidden = is_hidden.copy()
-    order = np.argsort(np.min(counts, axis=0), kind="stable")
-    while is_hidden.any() and not is_hidden.all():
-        sums = [count[is_hidden].sum() for count in counts]
-        if is_hidden.sum() > 1 and min(sums) >= _SMALLEST_PAIR:
-            break
-        is_hidden[order[~is_hidden[order]][0]] = True
-    return is_hidden

@@ -10,9 +10,17 @@ import pandas as pd
 
 from ..utils import MIN_PATIENTS, is_frame, read_frame, readable, shown
 from ._draws import interval
-from ._levels import as_levels, as_number, cut, holds_patients, is_number, name_pooled
+from ._levels import (
+    as_levels,
+    as_number,
+    cut,
+    holds_patients,
+    is_identifier,
+    is_number,
+    name_pooled,
+)
 from ._performance import METRICS, estimate, is_told
-from ._small_cells import SMALL, count_patients, hide_complements
+from ._small_cells import pool_levels
 
 _MOST_LEVELS = 20
 # Numbers with more different values than this are cut at their quartiles.
@@ -21,14 +29,12 @@ _MOST_DISCRETE = 5
 
 @dataclass(frozen=True)
 class Subgroup:
-    """A level of a grouping: which test samples are in it, and whether its figures are shown."""
+    """A level of a grouping: which test samples are in it, and their outcomes and risks."""
 
     group: str
     level: str
+    is_member: np.ndarray
     predicted: object
-    n_samples: object
-    n_events: object
-    is_shown: bool
 
 
 def read_groups(groups, bins, X):
@@ -42,7 +48,7 @@ def read_groups(groups, bins, X):
     for name, column in columns.items():
         if holds_patients(column, X):
             raise ValueError(f"groups[{name!r}] has the patients, each of whom is no subgroup.")
-    return {name: _levels_of(name, column, bins.get(name)) for name, column in columns.items()}
+    return {name: _levels_of(name, column, bins.get(name), X) for name, column in columns.items()}
 
 
 def _columns_of(groups, X):
@@ -86,7 +92,7 @@ def _column_of_samples(name, X):
     return readable(samples[name].reset_index(drop=True))
 
 
-def _levels_of(name, column, edges):
+def _levels_of(name, column, edges, X):
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         raise TypeError(f"groups[{name!r}] has times. Group by a part, such as their .dt.year.")
     if edges is not None:
@@ -94,6 +100,11 @@ def _levels_of(name, column, edges):
             raise TypeError(f"bins has edges for {name!r}, which does not hold numbers.")
         return cut(as_number(column), _read_edges(name, edges))
     if is_number(column) and column.nunique() > _MOST_DISCRETE:
+        if is_identifier(column, X.group_positions):
+            raise ValueError(
+                f"groups[{name!r}] tells patients apart, as ids do. If it is a measurement, give "
+                f"edges in bins."
+            )
         return cut(as_number(column))
     level, names = as_levels(column)
     if len(names) > _MOST_LEVELS:
@@ -113,65 +124,41 @@ def _read_edges(name, edges):
 
 
 def find_subgroups(levels, predicted):
-    """List of subgroups, all levels of all groupings, without the names of rare ones."""
-    return [
-        subgroup
-        for name, (level, names) in levels.items()
-        for subgroup in _subgroups_of(
-            name, *_merge_rare(level, names, predicted.patient), predicted
-        )
-    ]
-
-
-def _merge_rare(level, names, patient):
-    """Levels, of which those that few patients have are one, last and without their names."""
-    n_levels = len(names)
-    n_patients = count_patients(patient, level, np.zeros_like(level), (n_levels, 1))[:, 0]
-    is_rare = n_patients < MIN_PATIENTS
-    if not is_rare.any():
-        return level, names
-    number = np.where(is_rare, n_levels - is_rare.sum(), np.cumsum(~is_rare) - 1)
-    kept = [name for name, is_one in zip(names, is_rare, strict=True) if not is_one]
-    return number[level], [*kept, name_pooled(names, is_rare, is_rare)]
+    """List of subgroups, and names of groupings that have fewer than two large enough levels."""
+    subgroups, left_out = [], []
+    for name, (level, names) in levels.items():
+        found = _subgroups_of(name, level, names, predicted)
+        subgroups += found
+        if not found:
+            left_out.append(name)
+    return subgroups, left_out
 
 
 def _subgroups_of(name, level, names, predicted):
-    parts = [predicted[level == number] for number in range(len(names))]
-    with_event, without = (
-        np.array([part.n_patients_with(is_event) for part in parts]) for is_event in (True, False)
-    )
-    n_patients = np.array([len(np.unique(part.patient)) for part in parts])
-    is_small = np.minimum(with_event, without) < MIN_PATIENTS
-    hides_events = hide_complements(is_small, with_event, without)
-    hides_samples = hide_complements(n_patients < MIN_PATIENTS, n_patients)
-    return [
-        Subgroup(
-            name,
-            names[i],
-            parts[i],
-            SMALL if hides_samples[i] else len(parts[i].risk),
-            SMALL if hides_events[i] else int(parts[i].is_event.sum()),
-            not is_small[i],
-        )
-        for i in range(len(names))
-    ]
+    """Levels of a grouping, merged until each has 10 patients with the outcome and without it."""
+    outcome = predicted.is_event.astype(np.int64)
+    pooled = pool_levels(level, len(names), outcome, 2, predicted.patient)
+    if pooled is None:
+        return []
+    is_pooled, _ = pooled
+    members = {names[i]: level == i for i in np.flatnonzero(~is_pooled)}
+    if is_pooled.any():
+        members[name_pooled(names, *pooled)] = is_pooled[level]
+    return [Subgroup(name, label, has, predicted[has]) for label, has in members.items()]
 
 
 def tabulate_subgroups(subgroups, draws, thresholds):
-    """Frames of the metrics, and of the net benefit, in each subgroup.
-
-    `draws` are those of the subgroups that are shown.
-    """
-    draws = iter(draws)
+    """Frames of the metrics, and of the net benefit, in each subgroup."""
+    n_metrics = len(METRICS)
+    is_hidden = _hide_benefits(subgroups, thresholds)
     rows, benefits = [], []
-    for subgroup in subgroups:
-        figures = np.full((3, len(METRICS) + len(thresholds)), np.nan)
-        if subgroup.is_shown:
-            figures[0] = estimate(subgroup.predicted, thresholds)
-            figures[1:] = interval(next(draws))
-            figures[:, _is_hidden(subgroup, thresholds)] = np.nan
-        rows.append([subgroup.n_samples, subgroup.n_events, *figures[:, : len(METRICS)].T.ravel()])
-        benefits.append(figures[:, len(METRICS) :].T)
+    for subgroup, of_draws, hidden in zip(subgroups, draws, is_hidden, strict=True):
+        predicted = subgroup.predicted
+        figures = np.array([estimate(predicted, thresholds), *interval(of_draws)])
+        figures[:, n_metrics:][:, hidden] = np.nan
+        n_events = int(predicted.is_event.sum())
+        rows.append([len(predicted.risk), n_events, *figures[:, :n_metrics].T.ravel()])
+        benefits.append(figures[:, n_metrics:].T)
     parts = ("estimate", "low", "high")
     columns = [("n", "samples"), ("n", "events")]
     columns += [(metric, part) for metric in METRICS for part in parts]
@@ -187,12 +174,14 @@ def tabulate_subgroups(subgroups, draws, thresholds):
     return table, pd.DataFrame(np.reshape(benefits, (-1, 3)), index=index, columns=parts)
 
 
-def _is_hidden(subgroup, thresholds):
-    """Whether each figure of a subgroup is hidden, as it would tell a number of patients."""
-    is_hidden = np.zeros(len(METRICS) + len(thresholds), dtype=bool)
-    is_hidden[len(METRICS) :] = ~is_told(subgroup.predicted, thresholds)
-    if isinstance(subgroup.n_events, str):
-        # Together with the Brier score, these give the share of the outcome.
-        is_hidden[METRICS.index("scaled_brier_score")] = True
-        is_hidden[len(METRICS) :] = True
+def _hide_benefits(subgroups, thresholds):
+    """Whether the net benefit of each subgroup is hidden at each threshold.
+
+    It is if that of another level of its group is: together with that of all samples, the others
+    would tell it.
+    """
+    is_hidden = np.array([~is_told(one.predicted, thresholds) for one in subgroups], dtype=bool)
+    groups = np.array([subgroup.group for subgroup in subgroups], dtype=object)
+    for group in set(groups):
+        is_hidden[groups == group] = is_hidden[groups == group].any(axis=0)
     return is_hidden

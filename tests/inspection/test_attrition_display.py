@@ -90,7 +90,7 @@ def test_small_count_is_not_given_away_by_differences():
         "Index event 1,000 samples of 800 patients",
         "Adult 1,000 samples of 800 patients",
         "Observed 700 samples of 600 patients",
-        "Not adult <10 samples (<10 patients)",
+        "Left out by: adult <10 samples (<10 patients)",
         "Not observed 300 samples (200 patients)",
         "Counts are rounded to multiples of 10.",
     ]
@@ -117,7 +117,7 @@ def test_no_shown_count_is_small(seed):
 def test_every_count_can_be_shown_exactly():
     shown = texts_of(AttritionDisplay.from_attrition(SMALL, min_count=1))
     assert shown[0] == "Index event 1,003 samples of 803 patients"
-    assert shown[3] == "Not adult 5 samples (2 patients)"
+    assert shown[3] == "Left out by: adult 5 samples (2 patients)"
     assert len(shown) == 5
 
 
@@ -143,6 +143,29 @@ def test_boxes_do_not_overlap():
     display.figure_.canvas.draw()
     boxes = [patch.get_window_extent() for patch in display.ax_.patches]
     assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[i + 1 :] if a.overlaps(b)]
+
+
+@pytest.mark.parametrize(
+    ("rule", "left_out"),
+    [
+        ("not transferred", "Transferred"),
+        ("no surgery", "Surgery"),
+        ("did not end in death", "Left out by: did not end in death"),
+        ("adult", "Left out by: adult"),
+        ("observed for horizon", "Not observed for horizon"),
+    ],
+)
+def test_what_a_rule_leaves_out_has_a_name(rule, left_out):
+    attrition = attrition_of(("index event", 300, 200), (rule, 200, 100))
+    shown = texts_of(AttritionDisplay.from_attrition(attrition))
+    assert shown[-1] == f"{left_out} 100 samples (100 patients)"
+
+
+def test_rule_with_dollars_is_no_formula():
+    attrition = attrition_of(("index event", 300, 200), ("cost of $100 to $\\frac$", 200, 100))
+    display = AttritionDisplay.from_attrition(attrition)
+    display.figure_.canvas.draw()
+    assert "Cost of $100 to $\\frac$ 200" in texts_of(display)[1]
 
 
 def test_table_may_be_of_any_library():

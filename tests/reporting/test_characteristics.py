@@ -133,11 +133,11 @@ def in_turn(values, X):
 
 
 def test_difference_of_numbers_by_hand(data, model):
-    # 0, 2 and 1 in turn have a mean of 1 and a variance of 2/3; 1, 3 and 2 have a mean of 2.
-    X = with_column(data[0], "x", in_turn([0.0, 2, 1], data[0]))
-    X_test = with_column(data[2], "x", in_turn([1.0, 3, 2], data[2]))
+    # 0 to 10 in turn have a mean of 5 and a variance of 10; 1 to 11 have a mean of 6.
+    X = with_column(data[0], "x", in_turn(np.arange(11.0), data[0]))
+    X_test = with_column(data[2], "x", in_turn(np.arange(1.0, 12), data[2]))
     rows = table_of(data, model, X, X_test, characteristics=["x"]).loc["x"]
-    expected = 1 / np.sqrt(2 / 3)
+    expected = 1 / np.sqrt(10)
     found = rows["development and test", "difference"].iloc[0]
     assert found == pytest.approx(expected, abs=0.01)
 
@@ -178,7 +178,7 @@ def test_columns_of_all_kinds(data, model):
     def add(cohort):
         i = np.arange(len(cohort))
         columns = {
-            "nullable": pd.array(np.where(i % 3 == 0, None, i % 7), dtype="Int64"),
+            "nullable": pd.array(np.where(i % 3 == 0, None, i % 17), dtype="Int64"),
             "flag": pd.array(np.where(i % 3 == 0, None, i % 3 == 1), dtype="boolean"),
             "one or two": 1 + i % 2,
             "stage": pd.Categorical(in_turn(["low", "high"], cohort), ["low", "high"]),
@@ -202,6 +202,21 @@ def test_columns_of_all_kinds(data, model):
     assert table.loc["mixed"].index.tolist() == ["1", "one"]
     assert not table.index.get_level_values(0).isin(["when", "lists", "free text"]).any()
     assert made.left_out == ["constant", "few share"]
+
+
+def test_visit_of_undated_events_is_not_counted(data, model):
+    def with_undated(cohort):
+        events = cohort.visible_events()
+        patient = cohort.samples["patient_id"].to_numpy()[events["sample"]]
+        events = events[["code", "time"]].assign(patient_id=patient)
+        undated = pd.DataFrame({"patient_id": np.unique(cohort.groups), "code": "U"})
+        events = pd.concat([events.drop_duplicates(), undated], ignore_index=True)
+        return Cohort(events, cohort.samples, null_time="static")
+
+    plain = table_of(data, model).loc["visits known"]
+    table = table_of(data, model, with_undated(data[0]), with_undated(data[2]))
+    table = table.loc["visits known"]
+    pd.testing.assert_frame_equal(table, plain)
 
 
 def of_patient(values, X):

@@ -3,6 +3,7 @@
 import pickle
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,8 @@ from sklearn_ehr import (
     report,
 )
 from sklearn_ehr.reporting import Report
-from sklearn_ehr.reporting._figures import ticks
+from sklearn_ehr.reporting._figures import draw_subgroups, ticks
+from sklearn_ehr.reporting._html import _number
 
 VOID = {"meta", "br", "line", "circle", "polyline", "polygon"}
 SECTIONS = [
@@ -112,9 +114,8 @@ def test_notebook_shows_the_same_without_a_document_around_it(made, page):
     # Style that would reach beyond the report.
     style = re.search(r"<style>(.*?)</style>", shown, re.DOTALL).group(1)
     selectors = re.findall(r"([^{}]+)\{", style)
-    assert all(
-        one.strip().startswith(".ehr-report") for group in selectors for one in group.split(",")
-    )
+    selectors = [one.strip(" }\n") for group in selectors for one in group.split(",")]
+    assert all(one.startswith(".ehr-report") for one in selectors if one != "@media print")
 
 
 def test_names_of_columns_and_values_are_escaped(page):
@@ -177,9 +178,7 @@ def test_counts_in_the_page_are_ten_or_more(page):
 def test_figures_show_the_numbers_of_their_frames(made, page):
     curve, benefit, areas, _ = re.findall(r"<figure>.*?</figure>", page, re.DOTALL)
     assert curve.count("<circle") == len(made.calibration)
-    shown = made.subgroups["roc_auc", "estimate"].notna().sum()
-    assert areas.count("<circle") == shown
-    assert areas.count("&lt;10") == len(made.subgroups) - shown
+    assert areas.count("<circle") == len(made.subgroups)
     # Two models, and treating all or none.
     assert benefit.count("<polyline") == 4
     assert "nan" not in curve + benefit + areas
@@ -253,6 +252,56 @@ def test_checklist_names_only_sections_that_the_page_has(made, data, model):
     assert not without["where"].str.contains("6|7").any()
 
 
+def test_checklist_tells_if_nothing_is_missing(made, data, model):
+    assert made.checklist.loc["11", "where"] == "Section 2: how often values are missing"
+    whole = report(model, *data, characteristics=["sex"], comparison=None, n_bootstrap=2)
+    assert whole.checklist.loc["11", "where"] == "Section 2: no value of its rows is missing"
+
+
+def test_file_is_whole_or_stays_as_it_was(made, tmp_path, monkeypatch):
+    path = tmp_path / "report.html"
+    path.write_text("before")
+
+    def fill_disk(part, text, **_):
+        part.write_bytes(text[:100].encode())
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", fill_disk)
+        with pytest.raises(OSError, match="No space left"):
+            made.save(path)
+    assert path.read_text() == "before"
+    made.save(str(path))
+    assert path.read_text(encoding="utf-8").startswith("<!DOCTYPE")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_counts_are_whole_and_minus_signs_are_one(made, page):
+    section = re.search(r"<h2>6\. Subgroups</h2>(.*?)</section>", page, re.DOTALL).group(1)
+    counts = made.subgroups["n", "samples"]
+    assert {f"<td>{n}</td>" in section for n in counts} == {True}
+    assert not re.search(r"<td>\d+\.0</td>", section)
+    figures = "".join(re.findall(r"<figure>.*?</figure>", page, re.DOTALL))
+    assert ">-" not in figures
+    assert ">\N{MINUS SIGN}0." in figures
+
+
+def test_figures_without_an_interval_or_an_end_have_no_nan(data, model, made):
+    table = made.subgroups["roc_auc"].copy()
+    table.iloc[0, 1:] = np.nan
+    frame = pd.concat({"roc_auc": table}, axis=1)
+    figure = draw_subgroups(frame, made.performance, "roc_auc", "area")
+    assert "nan" not in figure
+    assert figure.count("<circle") == len(table)
+    assert [_number(value) for value in (np.inf, -np.inf)] == ["∞", "\N{MINUS SIGN}∞"]
+
+
+def test_page_prints_without_losing_columns(page):
+    assert "@page{size:A4 landscape" in page
+    printed = page.split("@media print{")[1]
+    assert ".ehr-report .scroll{overflow:visible}" in printed
+
+
 def test_pipeline_is_described_with_its_parameters(data):
     X, y, X_test, y_test = data
     network = LSTMVisitClassifier(
@@ -280,9 +329,15 @@ def test_search_is_described_by_its_best_model(data):
     made = report(search, X, y, X_test, y_test, comparison="regression", n_bootstrap=2)
     assert made.description.startswith(
         "Tuned by `GridSearchCV` among 2 candidates, for the best `roc_auc`: "
-        "`logisticregression__C`."
+        f"`logisticregression__C={search.best_params_['logisticregression__C']}`."
     )
     best = search.best_params_["logisticregression__C"]
+    assert (
+        "Its last step is a `LogisticRegression`. The pipeline reads codes, not" in made.description
+    )
+    assert "Its last step is a `LogisticRegression`" in made.comparison_description
+    assert "`logisticregression__C=" in made.comparison_description
+    assert "<code>LogisticRegression</code>" in made._repr_html_()
     # A tuned parameter is shown even if it is the default.
     assert made.parameters.loc["logisticregression__C"].tolist() == [repr(best), "1.0"]
     assert "among 5 candidates" in made.comparison_description

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
-from sklearn_ehr import CodeCountVectorizer, LSTMVisitSurvival, report
+from sklearn_ehr import CodeCountVectorizer, Cohort, LSTMVisitSurvival, report
 
 
 class Unready(Risk):
@@ -246,8 +246,6 @@ def test_outcomes_may_be_of_any_type(data, made, convert):
 
 def test_patients_are_told_apart_by_the_groups_of_the_cohort(data, model):
     """Two stays of a person, of which one is tested on, have different patient ids."""
-    from sklearn_ehr import Cohort
-
     X, y, X_test, y_test = data
 
     def grouped(cohort, first):
@@ -263,6 +261,28 @@ def test_patients_are_told_apart_by_the_groups_of_the_cohort(data, model):
     assert "person" not in made.characteristics.index.get_level_values(0)
 
 
+def test_shared_patients_are_found_under_other_groups_and_types_of_id(data):
+    X, y, X_test, y_test = data
+
+    def renamed(cohort, convert, **columns):
+        number = pd.Series(cohort.groups).str[-6:].astype(int) % 300
+        time = cohort.samples["prediction_time"].min()
+        patient = convert(np.arange(300))
+        events = pd.DataFrame({"patient_id": patient, "code": "A", "time": time})
+        samples = cohort.samples.assign(patient_id=convert(number.to_numpy()), **columns)
+        group = "site_of" if columns else None
+        return Cohort(events, samples, group=group)
+
+    model = fitted(Risk(), data)
+    with pytest.raises(ValueError, match="share 200 patient"):
+        report(model, renamed(X, np.asarray), y, renamed(X_test, lambda of: of.astype(str)), y_test)
+    with pytest.raises(ValueError, match="share 200 patient"):
+        report(
+            model, renamed(X, np.asarray, site_of="a"), y,
+            renamed(X_test, np.asarray, site_of="b"), y_test,
+        )  # fmt: skip
+
+
 def test_pipeline_without_steps_of_this_package(data):
     class RiskColumn(BaseEstimator):
         def fit(self, X, y=None):
@@ -276,4 +296,5 @@ def test_pipeline_without_steps_of_this_package(data):
 
     model = make_pipeline(RiskColumn(), LogisticRegression()).fit(data[0], data[1])
     made = report(model, *data, comparison=None, n_bootstrap=2)
-    assert made.description == "This is a `Pipeline`."
+    assert made.description.startswith("This is a `Pipeline`.\n")
+    assert "codes" not in made.description

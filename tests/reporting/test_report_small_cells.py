@@ -11,7 +11,7 @@ from sklearn_ehr import report
 from sklearn_ehr.reporting._attrition import pool_rules
 from sklearn_ehr.reporting._calibration_bins import bin_risks
 from sklearn_ehr.reporting._performance import Predicted, is_told
-from sklearn_ehr.reporting._small_cells import count_patients, hide_complements, pool_levels
+from sklearn_ehr.reporting._small_cells import count_patients, pool_levels
 
 SMALL = "<10"
 RULES = ["a", "b", "c", "d", "e"]
@@ -104,24 +104,6 @@ def test_cells_are_counted_in_patients():
     assert counts.tolist() == [[2, 0], [1, 1]]
 
 
-@pytest.mark.parametrize(
-    ("counts", "small", "hidden"),
-    [
-        ([50, 60, 70], [], []),
-        ([50, 3, 70], [1], [0, 1]),
-        ([50, 3, 4, 70], [1, 2], [0, 1, 2]),
-        ([50, 9, 12, 70], [1], [1, 2]),
-        ([50, 8, 10, 70], [1], [0, 1, 2]),
-        ([3, 70], [0], [0, 1]),
-        ([3, 4], [0, 1], [0, 1]),
-    ],
-)
-def test_small_cell_hides_the_next_one(counts, small, hidden):
-    counts = np.array(counts)
-    found = hide_complements(np.isin(np.arange(len(counts)), small), counts)
-    assert np.flatnonzero(found).tolist() == hidden
-
-
 def counts_in(cells):
     """Whole numbers before a share, and alone, among texts."""
     texts = pd.Series(np.ravel(cells)).astype(str).str.replace(",", "")
@@ -143,7 +125,7 @@ def test_table_one_has_no_small_count_nor_a_complement_of_one(made):
 
 
 def test_rare_value_of_table_one_is_merged(made):
-    assert made.subgroups.loc["site"].index.tolist() == ["north", "south", "other values"]
+    assert made.subgroups.loc["site"].index.tolist() == ["north", "south or other values"]
     assert made.characteristics.loc["site"].index.tolist() == ["north", "south or other values"]
 
 
@@ -229,6 +211,64 @@ def test_net_benefit_that_rests_on_few_is_hidden(data, model):
     hidden = made.comparison[6:].isna().all(axis=1)
     assert hidden.tolist() == [True, False, True]
     assert not made.comparison[:6].isna().any(axis=None)
+
+
+def test_few_repeated_patients_are_not_told(data, model):
+    assert pooled([230, 205], [200, 200])["n_patients"].tolist() == [SMALL, SMALL]
+    assert pooled([230, 210], [200, 200])["n_patients"].tolist() == [200, 200]
+    X, y, X_test, y_test = data
+    _, first = np.unique(X_test.groups, return_index=True)
+    rows = np.sort(np.append(first, np.setdiff1d(np.arange(len(X_test)), first)[:3]))
+    made = report(model, X, y, X_test[rows], y_test.iloc[rows], comparison=None, n_bootstrap=2)
+    found = made.characteristics.loc[("patients", "n")]
+    assert found["test", "all"] == SMALL
+    assert found["development", "all"] == "250"
+
+
+def test_numbers_of_few_different_values_are_levels(data, model):
+    """Of mean and deviation of 0, 1 and 2, the number of each could be worked out."""
+    X, y, X_test, y_test = data
+    n_visits = [np.arange(len(cohort)) % 2 for cohort in (X, X_test)]
+    n_visits[1][:4] = 2
+    X, X_test = with_column(X, "k", n_visits[0]), with_column(X_test, "k", n_visits[1])
+    made = report(model, X, y, X_test, y_test, comparison=None, n_bootstrap=2)
+    assert made.characteristics.loc["k"].index.tolist() in (
+        ["0", "1 or other values"],
+        ["1", "0 or other values"],
+    )
+
+
+def test_table_one_and_subgroups_do_not_merge_a_value_with_different_ones(data, model):
+    X, y, X_test, y_test = data
+    # "mid" is the rarest in the development cohort, and "low" in the test cohort.
+    sites = []
+    for cohort, names in (
+        (X, ["low"] * 3 + ["mid"] + ["top"] * 4),
+        (X_test, ["low"] * 2 + ["mid"] * 3 + ["top"] * 4),
+    ):
+        site = np.array(names, dtype=object)[np.arange(len(cohort)) % len(names)]
+        site[:6] = "SECRET"
+        site[6:9] = "top"
+        sites.append(site)
+    X, X_test = with_column(X, "s", sites[0]), with_column(X_test, "s", sites[1])
+    made = report(model, X, y, X_test, y_test, groups=["s"], comparison=None, n_bootstrap=2)
+    assert set(made.subgroups.loc["s"].index) == {"mid", "top", "low or other values"}
+    assert made.left_out == ["s"]
+    assert "s" not in made.characteristics.index.get_level_values(0)
+    alone = report(model, X, y, X_test, y_test, comparison=None, n_bootstrap=2).characteristics
+    assert set(alone.loc["s"].index) == {"low", "top", "mid or other values"}
+
+
+def test_value_that_no_test_sample_has_keeps_its_column_in_table_one(data, model):
+    X, y, X_test, y_test = data
+    sex = X.samples["sex"].to_numpy(dtype=object, copy=True)
+    sex[:4] = "unknown"
+    made = report(
+        model, with_column(X, "sex", sex), y, X_test, y_test, groups=["sex"], comparison=None,
+        n_bootstrap=2,
+    )  # fmt: skip
+    assert made.subgroups.loc["sex"].index.tolist() == ["female", "male"]
+    assert any("other values" in label for label in made.characteristics.loc["sex"].index)
 
 
 @pytest.mark.parametrize(

@@ -133,43 +133,48 @@ def group_with(data, n_events, n_others):
     ("n_events", "n_others", "is_shown"),
     [(10, 10, True), (9, 60, False), (40, 9, False), (0, 50, False), (5, 3, False)],
 )
-def test_subgroup_has_figures_from_ten_patients_of_each_outcome_on(
+def test_level_is_shown_from_ten_patients_of_each_outcome_on(
     data, model, n_events, n_others, is_shown
 ):
     level = group_with(data, n_events, n_others)
     made = report(model, *data, groups={"g": level}, comparison=None, n_bootstrap=2)
-    name = "small" if n_events + n_others >= 10 else "other values"
-    small, large = made.subgroups.loc[("g", name)], made.subgroups.loc[("g", "large")]
-    assert small[list(METRICS)].notna().all() == is_shown
-    assert small[list(METRICS)].isna().all() != is_shown
     if is_shown:
-        assert small["n"].tolist() == [20, 10]
-        assert large["n", "events"] == data[3].sum() - 10
+        assert made.subgroups.loc[("g", "small"), "n"].tolist() == [20, 10]
+        assert made.subgroups.loc[("g", "large"), ("n", "events")] == data[3].sum() - 10
+        assert made.subgroups[list(METRICS)].notna().all(axis=None)
         return
-    assert small["n", "events"] == "<10"
-    # All samples less the other level would tell the number that is hidden.
-    assert large["n", "events"] == "<10"
-    n_small = n_events + n_others
-    assert small["n", "samples"] == (n_small if n_small >= 10 else "<10")
-    assert large["n", "samples"] == (len(level) - n_small if n_small >= 10 else "<10")
-    assert np.isfinite(large["roc_auc", "estimate"])
-    # Brier score and scaled Brier score, or the net benefit of treating all, tell the share.
-    assert np.isnan(large["scaled_brier_score", "estimate"])
-    assert made.subgroup_net_benefit.isna().all(axis=None)
+    # All samples less the large level would tell the number of the small one.
+    assert made.subgroups.empty
+    assert made.left_out_groups == ["g"]
+    assert "too few patients share a level: <code>g</code>" in made._repr_html_()
+    assert made.checklist.loc["23a", "status"] == "in part"
+
+
+def test_small_level_is_merged_and_large_ones_are_kept(data, model):
+    level = group_with(data, 9, 40)
+    large = np.flatnonzero(level == "large")
+    level[large[::3]], level[large[1::3]], level[large[2::3]] = "a", "b", "c"
+    made = report(model, *data, groups={"g": level}, comparison=None, n_bootstrap=2)
+    names = made.subgroups.loc["g"].index.tolist()
+    assert names[:2] in (["a", "b"], ["a", "c"], ["b", "c"])
+    assert names[2].endswith(" or other values")
+    merged = ~np.isin(level, names[:2])
+    expected = [merged.sum(), data[3].to_numpy()[merged].sum()]
+    assert made.subgroups.loc[("g", names[2]), "n"].tolist() == expected
+    risk = model.predict_proba(data[2])[:, 1]
+    found = made.subgroups.loc[("g", names[2]), ("roc_auc", "estimate")]
+    assert found == pytest.approx(roc_auc_score(data[3][merged], risk[merged]))
 
 
 def test_values_that_few_have_are_merged_without_their_names(data, model):
     job = np.array(["nurse", "teacher"], dtype=object)[np.arange(len(data[2])) % 2]
     job[:1], job[1:5], job[-3:] = "lighthouse keeper", "astronaut", None
     made = report(model, *data, groups={"job": job}, comparison=None, n_bootstrap=2)
-    levels = ["nurse", "teacher", "other values or missing"]
-    assert made.subgroups.index.tolist() == [("job", level) for level in levels]
-    assert made.subgroup_net_benefit.index.get_level_values("level").unique().tolist() == levels
-    assert made.subgroups.loc[("job", levels[2]), ("n", "samples")] == "<10"
-    nurses = job == "nurse"
-    found = made.subgroups.loc[("job", "nurse"), ("roc_auc", "estimate")]
-    risk = model.predict_proba(data[2])[:, 1]
-    assert found == pytest.approx(roc_auc_score(data[3][nurses], risk[nurses]))
+    first, second = made.subgroups.loc["job"].index
+    assert {first, second.split(" or ")[0]} == {"nurse", "teacher"}
+    assert second.endswith(" or other values or missing")
+    levels = made.subgroup_net_benefit.index.get_level_values("level")
+    assert levels.unique().tolist() == [first, second]
     page = made._repr_html_()
     assert "lighthouse" not in page
     assert "astronaut" not in page
@@ -184,16 +189,57 @@ def test_rare_values_that_are_many_together_are_a_subgroup(data, model):
     assert np.isfinite(found["roc_auc", "estimate"])
 
 
-def test_two_small_subgroups_hide_one_another(data, model):
-    y, level = data[3].to_numpy(), np.full(len(data[3]), "others").astype(object)
-    level[np.flatnonzero(y == 1)[:9]] = "a"
-    level[np.flatnonzero(y == 0)[:40]] = "a"
-    rest = np.flatnonzero((y == 0) & (level == "others"))
-    level[np.flatnonzero((y == 1) & (level == "others"))[:30]] = "b"
-    level[rest[:9]] = "b"
-    table = report(model, *data, groups={"g": level}, comparison=None, n_bootstrap=2).subgroups
-    # Their events sum up to 39, and their other samples to 49.
-    assert table.loc["g", ("n", "events")].tolist() == ["<10", "<10", y.sum() - 39]
+def test_net_benefit_is_hidden_in_all_levels_of_a_group_or_in_none(data, model):
+    thresholds = [0.1, 0.3, 0.5, 0.7, 0.9]
+    groups = {"a": np.arange(len(data[2])) % 5, "b": data[2].samples["sex"]}
+    made = report(
+        model, *data, groups=groups, thresholds=thresholds, comparison=None, n_bootstrap=2
+    )
+    hidden = made.subgroup_net_benefit["estimate"].isna().groupby(["group", "threshold"])
+    assert (hidden.nunique() == 1).all()
+    assert 0 < hidden.first().sum() < len(hidden.first())
+    y, risk = data[3].to_numpy(), model.predict_proba(data[2])[:, 1]
+    for level in range(5):
+        rows = groups["a"] == level
+        for t in thresholds:
+            true = np.sum((risk >= t) & (y == 1) & rows)
+            if 0 < true < 10:
+                assert np.isnan(made.subgroup_net_benefit.loc[("a", str(level), t), "estimate"])
+
+
+def test_numbers_that_tell_patients_apart_are_no_grouping(data, model):
+    number = 5_000_000 + np.unique(data[2].groups, return_inverse=True)[1]
+    with pytest.raises(ValueError, match="tells patients apart") as info:
+        report(model, *data, groups={"mrn": number}, comparison=None)
+    assert "5000" not in str(info.value)
+    options = {"groups": {"mrn": number}, "bins": {"mrn": [5_000_100]}}
+    made = report(model, *data, **options, comparison=None, n_bootstrap=2)
+    assert len(made.subgroups) == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        (["missing", None, "x"], ["missing", "x"]),
+        ([0.12345678, 0.12345679, 0.5], ["0.123457", "0.5"]),
+        ([1, "1", "one"], ["1", "one"]),
+        (["other values", "x", "y"], ["other values", "x", "y"]),
+    ],
+)
+def test_names_of_levels_are_distinct(data, model, values, names):
+    level = pd.Series([values[i % 3] for i in range(len(data[2]))])
+    made = report(model, *data, groups={"g": level}, comparison=None, n_bootstrap=2)
+    assert made.subgroups.loc["g"].index.tolist() == names
+    assert made.subgroups["n", "samples"].sum() == len(level)
+
+
+def test_level_called_as_merged_ones_is_told_apart(data, model):
+    level = np.array(["other values", "x"], dtype=object)[np.arange(len(data[2])) % 2]
+    level[:90] = np.char.mod("rare %d", np.arange(90) // 6)
+    made = report(model, *data, groups={"g": level}, comparison=None, n_bootstrap=2)
+    assert made.subgroups.loc["g"].index.tolist() == [
+        "other values", "x", "other values (merged)"
+    ]  # fmt: skip
 
 
 def test_no_groups_no_subgroups(data, model):

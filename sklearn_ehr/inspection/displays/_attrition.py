@@ -178,6 +178,7 @@ class _Layout:
             ha="center",
             va="center",
             linespacing=_SPACING,
+            parse_math=False,
         )
 
 
@@ -229,7 +230,12 @@ def _invert(rule):
     """Name of what a rule leaves out."""
     if rule in _LEFT_OUT:
         return _LEFT_OUT[rule]
-    return rule.removeprefix("no ") if rule.startswith("no ") else f"not {rule}"
+    if rule.startswith("observed"):
+        return f"not {rule}"
+    for negation in ("no ", "not "):
+        if rule.startswith(negation):
+            return rule.removeprefix(negation)
+    return f"left out by: {rule}"
 
 
 def _capitalise(text):
