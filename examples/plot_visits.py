@@ -97,6 +97,6 @@ fig.savefig("drugs.png", dpi=100)
 # What to make of it
 # ------------------
 #
-# A drug given now is mostly given again, and the network learns it where a drug is frequent. Of the
-# rarest it has seen too little: to say "the same as now" is better there, which is why such a rule
-# belongs beside every model of the next visit.
+# A drug given now is mostly given again. The network learns that and more: it is ahead of "the same
+# as now" for each of these drugs. Such a rule belongs beside every model of the next visit, as much
+# of what looks like foresight is what it says, too.
