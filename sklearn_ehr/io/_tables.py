@@ -106,7 +106,11 @@ def as_in(source, frame):
 def _connect(path):
     duckdb = import_duckdb(_DATABASE)
     try:
-        return duckdb.connect(path, read_only=True)
+        # Attached, as DuckDB before version 2 makes views in the database that it is connected to.
+        connection = duckdb.connect()
+        path_in_sql = str(path).replace("'", "''")
+        connection.execute(f"ATTACH '{path_in_sql}' AS source (READ_ONLY)")
+        return connection
     except duckdb.Error as error:
         raise ValueError(
             f"source={shown(str(path))} cannot be opened as a DuckDB database "

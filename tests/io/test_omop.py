@@ -341,6 +341,19 @@ def test_attached_database_is_read(tmp_path):
         assert len(read_omop_visits(connection).df()) == 2
 
 
+def test_patients_of_a_database_that_is_not_written_are_selected(tmp_path):
+    path = tmp_path / "cdm.duckdb"
+    with duckdb.connect(path) as connection:
+        for name, rows in hospital().items():
+            connection.register("rows", rows)
+            connection.execute(f"CREATE TABLE {name} AS FROM rows")
+    before = path.read_bytes()
+    samples = pd.DataFrame({"patient_id": [2], "prediction_time": pd.to_datetime(["2022-01-01"])})
+    cohort = Cohort(read_omop(path, domains=["visit"]), samples)
+    assert cohort.visible_events()["patient_id"].unique().tolist() == [2]
+    assert path.read_bytes() == before
+
+
 def test_text_of_another_form_in_a_file_is_told_with_its_column(tmp_path):
     visits = pd.DataFrame(HOSPITAL["visit_occurrence"]).assign(visit_start_date="02.03.2020")
     visits.to_csv(tmp_path / "visit_occurrence.csv", index=False)
