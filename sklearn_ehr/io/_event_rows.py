@@ -23,6 +23,9 @@ def as_events(rows, dtypes, *, static=False, **columns):
     Without a known time, an event is known at its time. Rows without a patient or a code are left
     out, and unless the events are static, those without a time.
     """
+    if isinstance(rows, nw.DataFrame) and not len(rows):
+        # narwhals 2.10 does not repeat a literal for no rows of an Arrow table.
+        return nw.from_dict({name: [] for name in dtypes}, dtypes, backend=rows.implementation)
     columns = {"known_time": columns.get("time"), **columns}
     events = rows.select(
         (nw.lit(None, dtype) if columns.get(name) is None else columns[name].cast(dtype)).alias(

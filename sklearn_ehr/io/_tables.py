@@ -1,5 +1,6 @@
 """Tables of a database, a folder or a dict, as narwhals frames of one library."""
 
+import csv
 import gzip
 import os
 import warnings
@@ -182,32 +183,48 @@ def _relation_of(connection, path, name):
     try:
         if are_parquet[0]:
             return connection.read_parquet(patterns, union_by_name=True)
-        return connection.read_csv(patterns, **_dialect(paths[0]))
-    except (import_duckdb(_DATABASE).Error, UnicodeError):
+        return connection.read_csv(patterns, **_dialect(paths))
+    except (import_duckdb(_DATABASE).Error, UnicodeError, csv.Error):
         # The message quotes lines of the file.
         raise ValueError(
             f"The file or folder of table {name!r} cannot be read: it is not of the format that "
-            f"its name says. A CSV file must be in UTF-8, with a header, and with a value for each "
-            f"column in every line."
+            f"its name says. CSV files must be in UTF-8, all with the same header, and with a "
+            f"value for each column in every line."
         ) from None
 
 
-def _dialect(path):
-    """How a CSV file is to be read, by its header; a guess by its first lines may be wrong."""
-    opened = gzip.open if path.suffix.lower() == ".gz" else open
-    with opened(path, "rt", encoding="utf-8") as file:
-        header = file.readline()
+def _dialect(paths):
+    """How CSV files are to be read, by their header: a guess by the first lines may be wrong."""
+    headers = {_header_of(path) for path in paths}
+    if len(headers) > 1:
+        raise csv.Error("Files have different headers.")
+    (header,) = headers
     separator = max(",\t;|", key=header.count)
     # The vocabularies of OMOP come with tabs, and with quotes that are part of names.
     quote = "" if separator == "\t" else '"'
+    quoting = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
+    (names,) = csv.reader([header], delimiter=separator, quoting=quoting)
+    # Lines may end with a separator.
+    names = [name.strip() or f"_column_{position}" for position, name in enumerate(names)]
+    if len(set(names)) < len(names):
+        raise csv.Error("Columns have the same name.")
     return {
+        "auto_detect": False,
         "header": True,
-        "all_varchar": True,
+        "columns": dict.fromkeys(names, "VARCHAR"),
         "sep": separator,
         "quotechar": quote,
         "escapechar": quote,
-        "comment": "",
     }
+
+
+def _header_of(path):
+    opened = gzip.open if path.suffix.lower() == ".gz" else open
+    with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
+        header = file.readline().rstrip("\r\n")
+    if not header:
+        raise csv.Error("The file is empty.")
+    return header
 
 
 def _with_lower_names(table, name):
@@ -237,6 +254,8 @@ def pick(frame, name, dtypes, *, optional=()):
     if isinstance(frame, nw.DataFrame):
         # A column without values may be of any type.
         present = {c: dtype for c, dtype in present.items() if frame[c].null_count() < len(frame)}
+    if frame.implementation.is_duckdb():
+        _refuse_broken_lines(frame, name)
     for column, dtype in dtypes.items():
         if column in present and dtype == nw.Datetime:
             _refuse_other_times(frame, column, name)
@@ -261,6 +280,17 @@ def pick(frame, name, dtypes, *, optional=()):
         # The rest is read later, when an error can no longer name the column.
         _refuse_unread(frame.head(_N_TRIED), columns, name)
     return frame.select(*columns.values())
+
+
+def _refuse_broken_lines(frame, name):
+    """Raise if the first rows cannot be read as they are, such as those of a CSV file."""
+    try:
+        frame.head(_N_TRIED).collect("pyarrow")
+    except Exception:
+        raise ValueError(
+            f"The rows of table {name!r} cannot be read. In CSV files, every line must have as "
+            f"many values as the header, and texts with a separator must be quoted."
+        ) from None
 
 
 def _refuse_other_times(frame, column, name):

@@ -105,6 +105,27 @@ def test_folder_of_a_table_with_two_formats_is_refused(tmp_path):
         read_omop_visits(tmp_path)
 
 
+def test_parts_with_different_headers_are_refused(tmp_path):
+    folder = tmp_path / "visit_occurrence"
+    folder.mkdir()
+    VISITS.to_csv(folder / "0.csv")
+    VISITS[VISITS.columns[::-1]].to_csv(folder / "1.csv")
+    with pytest.raises(ValueError, match="all with the same header"):
+        read_omop_visits(tmp_path)
+
+
+def test_names_of_columns_may_be_quoted(tmp_path):
+    header = ",".join(f'"{name}"' for name in HEADER.strip().upper().split(",")) + "\n"
+    assert drugs(header + ROW, tmp_path) == ["DRUG//Aspirin"]
+
+
+def test_table_without_rows_has_no_events(tmp_path):
+    (tmp_path / "prescriptions.csv").write_text(HEADER)
+    assert len(read_mimic(tmp_path, domains=["drug"]).df()) == 0
+    empty = pd.read_csv(tmp_path / "prescriptions.csv", dtype="string")
+    assert len(read_mimic({"prescriptions": empty}, domains=["drug"])) == 0
+
+
 def test_gzipped_file_is_read(tmp_path):
     with gzip.open(tmp_path / "prescriptions.csv.gz", "wt") as file:
         file.write(HEADER + ROW)
