@@ -88,7 +88,7 @@ for shift, (name, values) in zip((-0.2, 0.2), scores.items(), strict=True):
 ax.set(xlim=(0.5, 0.85), xlabel="ROC AUC", title="Chapters of the next stay's diagnoses")
 ax.set_yticks(place, list(chapters))
 ax.invert_yaxis()
-ax.legend(loc="lower right")
+ax.legend(loc="upper right")
 fig.tight_layout()
 fig.savefig("multilabel.png", dpi=100)
 

@@ -123,6 +123,7 @@ for metric, color in (("ROC AUC", "C0"), ("average precision", "C1")):
     )
 left.axvline(0, color="k", lw=0.8, ls=":")
 left.set(title="Compared to the LSTM alone", xlabel="difference")
+left.locator_params(axis="x", nbins=4)
 left.invert_yaxis()
 left.legend()
 for name in ("LSTM", "vote", "stack"):
