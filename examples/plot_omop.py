@@ -54,8 +54,8 @@ scores = compare(X, samples["outcome"])
 print(scores.to_string(float_format="{:.3f}".format))
 
 # %%
-# The picture shows the means over the folds. With so few people, the regression is ahead of the LSTM,
-# and trees are behind both.
+# The picture shows the means over the folds. With so few people, the regression is ahead of the
+# LSTM, and the trees are behind both.
 
 auc = scores["roc_auc"]
 ax = auc["mean"].plot.barh(xerr=auc["std"], color="tab:blue", figsize=(6, 2.5))
