@@ -1,4 +1,18 @@
-"""scikit-learn-compatible estimators for coded patient histories."""
+"""scikit-learn-compatible estimators for coded patient histories.
+
+The way of the data, by submodule:
+
+- `io`: events of OMOP, MEDS, MIMIC, eICU and Synthea; maps of codes.
+- `cohort`, `labelling`: `EventTable`, `Cohort`, `make_samples`.
+- `visits`: `VisitSequenceTransformer`, `CodeCountVectorizer`.
+- `model_selection`: splitters that keep a patient on one side.
+- `estimators`, `nn`: `LSTMVisitClassifier` and its siblings, and their network in plain torch.
+- `inspection`: why a model predicts what it does, and displays.
+- `comparison`, `reporting`: `compare` and `report`.
+- `datasets`: bundled data, and a simulator.
+
+``help(sklearn_ehr.Cohort)`` and the like describe one of them; this page goes on with all.
+"""
 
 from importlib import import_module
 
