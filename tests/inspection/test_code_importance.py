@@ -225,6 +225,7 @@ TINY = {"embedding_dim": 4, "hidden_dim": 4, "max_epochs": 1, "early_stopping": 
 
 
 def test_every_kind_of_estimator_and_of_input_is_accepted(fitted):
+    pytest.importorskip("sksurv", reason="scikit-survival comes with the extra survival")
     model, X, y = fitted
     X, y = X[:60], y[:60]
     sequences = model[0].transform(X)
