@@ -67,6 +67,8 @@ class RiskByVisitDisplay:
         ----------
         estimator : estimator
             A fitted `LSTMVisitClassifier`, a pipeline that ends with one, or a search over either.
+            It must not read features, which are known at the prediction only: fit a model without
+            them for this picture.
         X : Cohort, VisitSequences or array-like of shape (n_samples, n_visits, n_codes)
             What `estimator` takes.
         y : array-like of shape (n_samples,), default=None
