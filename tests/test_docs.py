@@ -216,3 +216,10 @@ def test_site_whose_links_lead_somewhere_has_no_fault(check_links, tmp_path):
 )
 def test_faults_of_a_site_are_found(check_links, tmp_path, files, fault):
     assert check_links.faults_of(write_site(tmp_path, **files)) == [fault]
+
+
+def test_number_of_bars_that_hold_is_that_of_the_benchmarks():
+    told = r"(\d+ of \d+) bars hold"
+    (of_benchmarks,) = re.findall(told, (ROOT / "benchmarks" / "README.md").read_text("utf-8"))
+    page = ROOT / "docs" / "explanation" / "tested.rst"
+    assert re.findall(told, page.read_text("utf-8")) == [of_benchmarks]

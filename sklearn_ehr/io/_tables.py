@@ -184,7 +184,7 @@ def _relation_of(connection, path, name):
         if are_parquet[0]:
             return connection.read_parquet(patterns, union_by_name=True)
         return connection.read_csv(patterns, **_dialect(paths))
-    except (import_duckdb(_DATABASE).Error, UnicodeError, csv.Error):
+    except (import_duckdb(_DATABASE).Error, UnicodeError, csv.Error, EOFError, gzip.BadGzipFile):
         # The message quotes lines of the file.
         raise ValueError(
             f"The file or folder of table {name!r} cannot be read: it is not of the format that "

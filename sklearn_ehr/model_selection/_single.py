@@ -14,7 +14,7 @@ from ..cohort import (
     is_before,
     read_time,
 )
-from ..utils import column_of, read_frame, refuse_nulls
+from ..utils import column_of, read_frame, refuse_nulls, shown
 from ._patients import patients_of
 
 
@@ -277,5 +277,7 @@ class PredefinedPatientSplit(BaseCrossValidator):
 def _names_of(splits, side):
     names = [splits] if isinstance(splits, str) else splits
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
-        raise TypeError(f"{side}={splits!r} is not accepted; give a name, or a tuple of names.")
+        raise TypeError(
+            f"{side}={shown(splits)} is not accepted; give a name, or a tuple of names."
+        )
     return list(names)

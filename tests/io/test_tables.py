@@ -132,6 +132,14 @@ def test_gzipped_file_is_read(tmp_path):
     assert len(read_mimic(tmp_path, domains=["drug"]).df()) == 1
 
 
+@pytest.mark.parametrize("cut", [slice(20), slice(4, None)])
+def test_gzipped_file_that_is_damaged_is_told(cut, tmp_path):
+    content = gzip.compress((HEADER + 1000 * ROW).encode())[cut]
+    (tmp_path / "prescriptions.csv.gz").write_bytes(content)
+    with pytest.raises(ValueError, match="table 'prescriptions' cannot be read"):
+        read_mimic(tmp_path, domains=["drug"])
+
+
 def test_offset_of_a_text_is_refused_as_a_zone_is(tmp_path):
     VISITS.assign(visit_start_datetime="2020-03-02 22:00:00-05:00").to_csv(
         tmp_path / "visit_occurrence.csv"

@@ -5,6 +5,7 @@ import pytest
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_ehr import CodeCountVectorizer, Cohort
+from sklearn_ehr.datasets import make_visits
 from sklearn_ehr.model_selection import PredefinedPatientSplit
 
 SPLITS = pd.DataFrame(
@@ -79,3 +80,11 @@ def test_search_follows_the_table_and_prints_no_patient():
 def test_table_that_does_not_fit_is_refused(options, error, message):
     with pytest.raises(error, match=message):
         positions(**options)
+
+
+def test_sides_are_names_and_no_cell_of_another_input_is_shown():
+    X, _ = make_visits(20, random_state=0)
+    splits = pd.DataFrame({"patient_id": X.groups, "split": "train"})
+    with pytest.raises(TypeError, match="train=<DataFrame> is not accepted") as info:
+        next(PredefinedPatientSplit(splits, train=pd.DataFrame({"id": ["SECRET"]})).split(X))
+    assert "SECRET" not in str(info.value)
